@@ -1,0 +1,179 @@
+/// The stages of a run, in order. Iterations count from 1; evaluation 0 follows stage 1.
+public enum RunPhase: Hashable, Sendable {
+  /// Models and data are read and put into the store.
+  case preparing
+  /// Stage 1: the projector learns on filtered captions.
+  case pretraining
+  /// The teacher answers the tuning pool.
+  case answering(iteration: Int)
+  /// The student learns the answers.
+  case tuning(iteration: Int)
+  /// The student (and once the teacher) answers the evaluation sets.
+  case evaluating(iteration: Int)
+  /// Both models' answers to the cache pool are judged in both orders.
+  case assessing(iteration: Int)
+  /// The augmentor writes new instructions.
+  case augmenting(iteration: Int)
+  case finished
+}
+
+/// A fact that must be durable before anything that follows from it is sent.
+///
+/// The machines emit changes; the store applies all changes of a turn in one transaction and can
+/// give them back as a `RestoredRun`. Each is idempotent: applying it twice is applying it once.
+public enum Change: Hashable, Sendable {
+  case phase(RunPhase)
+  /// New instructions; they enter the cache pool and the tuning pool of `iteration`.
+  case instructionsAdded([Instruction], iteration: Int)
+  case jobsCreated([Job])
+  /// The job is leased; the attempt number is used up whatever happens.
+  case leased(JobID, attempt: Int, to: WorkerID)
+  /// The one accepted end of a job.
+  case accepted(JobReport, from: WorkerID)
+  /// A result for an address that was known already finished this job without any worker.
+  case reused(JobID, address: Digest)
+  /// A failure was reported; the job goes back to the open ones.
+  case failed(JobReport, from: WorkerID)
+  /// A late twin arrived; when it differs from the accepted result, both are kept.
+  case duplicate(JobReport, from: WorkerID, equal: Bool)
+  /// The job failed on too many workers and is set aside.
+  case quarantined(JobID)
+  case assessed(InstructionID, iteration: Int, Assessment)
+  case proposed(from: InstructionID, iteration: Int, ProposalOutcome)
+  case trainingPlanned(TrainingPlan)
+  /// An epoch was used; the next one is higher, crash or not.
+  case epochOpened(TrainingID, epoch: UInt64)
+  case stepCommitted(TrainingID, step: Int, loss: Double)
+  case checkpointed(TrainingID, TrainingCheckpoint)
+  case trainingFinished(TrainingExport)
+  /// An evaluation set was scored: accuracy in all and by category, for a model by name.
+  case evaluated(EvaluationScore)
+  case workerJoined(WorkerID, kernelSet: String)
+  case workerLeft(WorkerID, reason: String)
+  /// Work done by a worker so far.
+  case workerBusy(WorkerID, milliseconds: Int64)
+}
+
+/// The score of a model on one evaluation set.
+public struct EvaluationScore: Hashable, Sendable {
+  /// `teacher`, `student`, or `student-blind`: the student shown no picture.
+  public var subject: String
+  public var set: Int
+  public var iteration: Int
+  public var items: Int
+  public var correct: Int
+  /// Per category: how many, how many right. Sorted by name.
+  public var categories: [CategoryScore]
+
+  public init(
+    subject: String, set: Int, iteration: Int, items: Int, correct: Int,
+    categories: [CategoryScore]
+  ) {
+    self.subject = subject
+    self.set = set
+    self.iteration = iteration
+    self.items = items
+    self.correct = correct
+    self.categories = categories
+  }
+}
+
+public struct CategoryScore: Hashable, Sendable {
+  public var name: String
+  public var items: Int
+  public var correct: Int
+  public init(name: String, items: Int, correct: Int) {
+    self.name = name
+    self.items = items
+    self.correct = correct
+  }
+}
+
+/// A job as the store knows it after a restart.
+public struct RestoredJob: Hashable, Sendable {
+  public enum State: Hashable, Sendable {
+    case open
+    case leased(to: WorkerID)
+    case done(GenerationResult)
+    case quarantined
+  }
+  public var job: Job
+  public var attempts: Int
+  /// Names of the workers on which it failed, one entry each.
+  public var failedOn: [String]
+  public var state: State
+  public init(job: Job, attempts: Int, failedOn: [String], state: State) {
+    self.job = job
+    self.attempts = attempts
+    self.failedOn = failedOn
+    self.state = state
+  }
+}
+
+/// A training as the store knows it after a restart.
+public struct RestoredTraining: Hashable, Sendable {
+  public var plan: TrainingPlan
+  /// The highest epoch ever opened.
+  public var epoch: UInt64
+  public var stepsCommitted: Int
+  public var export: TrainingExport?
+  public init(plan: TrainingPlan, epoch: UInt64, stepsCommitted: Int, export: TrainingExport?) {
+    self.plan = plan
+    self.epoch = epoch
+    self.stepsCommitted = stepsCommitted
+    self.export = export
+  }
+}
+
+/// All that the machines need to go on where a run stood.
+public struct RestoredRun: Hashable, Sendable {
+  public var phase: RunPhase
+  /// In id order: the cache pool.
+  public var instructions: [Instruction]
+  /// The iteration in whose tuning pool each instruction is (first) used, parallel to `instructions`.
+  public var tuningIteration: [Int]
+  /// In id order; of finished iterations only those whose results are used again.
+  public var jobs: [RestoredJob]
+  public var assessments: [AssessedInstruction]
+  public var proposals: [Proposal]
+  public var trainings: [RestoredTraining]
+  public var evaluations: [EvaluationScore]
+
+  public struct AssessedInstruction: Hashable, Sendable {
+    public var instruction: InstructionID
+    public var iteration: Int
+    public var assessment: Assessment
+    public init(instruction: InstructionID, iteration: Int, assessment: Assessment) {
+      self.instruction = instruction
+      self.iteration = iteration
+      self.assessment = assessment
+    }
+  }
+
+  public struct Proposal: Hashable, Sendable {
+    public var from: InstructionID
+    public var iteration: Int
+    public var outcome: ProposalOutcome
+    public init(from: InstructionID, iteration: Int, outcome: ProposalOutcome) {
+      self.from = from
+      self.iteration = iteration
+      self.outcome = outcome
+    }
+  }
+
+  public init(
+    phase: RunPhase = .preparing, instructions: [Instruction] = [], tuningIteration: [Int] = [],
+    jobs: [RestoredJob] = [], assessments: [AssessedInstruction] = [],
+    proposals: [Proposal] = [], trainings: [RestoredTraining] = [],
+    evaluations: [EvaluationScore] = []
+  ) {
+    self.phase = phase
+    self.instructions = instructions
+    self.tuningIteration = tuningIteration
+    self.jobs = jobs
+    self.assessments = assessments
+    self.proposals = proposals
+    self.trainings = trainings
+    self.evaluations = evaluations
+  }
+}

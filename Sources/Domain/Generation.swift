@@ -1,0 +1,110 @@
+/// A piece of what a model reads. Plain text never turns into control tokens, whatever it says.
+public enum PromptPart: Hashable, Sendable {
+  /// Text as a person wrote it: tokenised with control tokens switched off.
+  case text(String)
+  /// One control token by its name in the vocabulary, like `<|im_end|>` or `</s>`.
+  case control(String)
+  /// The picture, by its digest.
+  case image(Digest)
+}
+
+/// All that a model reads before it answers.
+public struct Prompt: Hashable, Sendable {
+  public var parts: [PromptPart]
+  public init(_ parts: [PromptPart]) { self.parts = parts }
+
+  /// The first picture of the prompt, by which jobs are placed together.
+  public var image: Digest? {
+    for case .image(let digest) in parts { return digest }
+    return nil
+  }
+}
+
+/// How tokens are drawn. Temperature 0 is greedy.
+public struct Sampling: Hashable, Sendable {
+  public var temperature: Double
+  /// Nucleus: the smallest set of tokens whose probability reaches this; 1 keeps all.
+  public var topP: Double
+  public var tokensMax: Int
+  public var seed: UInt64
+  /// Control tokens that end the answer, beside the model's own end of sequence.
+  public var stops: [String]
+
+  public init(
+    temperature: Double, topP: Double = 1, tokensMax: Int, seed: UInt64, stops: [String] = []
+  ) {
+    self.temperature = temperature
+    self.topP = topP
+    self.tokensMax = tokensMax
+    self.seed = seed
+    self.stops = stops
+  }
+}
+
+/// Everything a result depends on. Two equal requests have one result, on any worker.
+public struct GenerationRequest: Hashable, Sendable {
+  public var model: Digest
+  public var prompt: Prompt
+  public var sampling: Sampling
+
+  public init(model: Digest, prompt: Prompt, sampling: Sampling) {
+    self.model = model
+    self.prompt = prompt
+    self.sampling = sampling
+  }
+
+  /// The one byte string of this request; its SHA-256 is the request's content address.
+  ///
+  /// Fields in order, each with its length before it, so that no two requests share a string.
+  public var canonicalBytes: [UInt8] {
+    var bytes: [UInt8] = Array("comd-request-1".utf8)
+    bytes += model.bytes
+    bytes.append(count: prompt.parts.count)
+    for part in prompt.parts {
+      switch part {
+      case .text(let text): bytes.append(field: 0, Array(text.utf8))
+      case .control(let name): bytes.append(field: 1, Array(name.utf8))
+      case .image(let digest): bytes.append(field: 2, digest.bytes)
+      }
+    }
+    bytes.append(word: sampling.temperature.bitPattern)
+    bytes.append(word: sampling.topP.bitPattern)
+    bytes.append(count: sampling.tokensMax)
+    bytes.append(word: sampling.seed)
+    bytes.append(count: sampling.stops.count)
+    for stop in sampling.stops { bytes.append(field: 1, Array(stop.utf8)) }
+    return bytes
+  }
+}
+
+extension [UInt8] {
+  fileprivate mutating func append(word: UInt64) {
+    for shift in stride(from: 56, through: 0, by: -8) {
+      append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+    }
+  }
+  fileprivate mutating func append(count: Int) { append(word: UInt64(count)) }
+  fileprivate mutating func append(field kind: UInt8, _ payload: [UInt8]) {
+    append(kind)
+    append(count: payload.count)
+    self += payload
+  }
+}
+
+/// Why an answer ended.
+public enum StopReason: Hashable, Sendable { case stopToken, tokensMax, contextFull }
+
+/// What a model answered.
+public struct GenerationResult: Hashable, Sendable {
+  public var text: String
+  public var tokens: [Int32]
+  public var stop: StopReason
+  public var promptTokens: Int
+
+  public init(text: String, tokens: [Int32], stop: StopReason, promptTokens: Int) {
+    self.text = text
+    self.tokens = tokens
+    self.stop = stop
+    self.promptTokens = promptTokens
+  }
+}
