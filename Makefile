@@ -1,0 +1,43 @@
+# Everything a contributor runs. `make help` lists it.
+SHELL := /bin/bash
+DOORS := --explicit-target-dependency-import-check error
+RELEASE := -c release $(DOORS)
+TESTABLE := $(RELEASE) -Xswiftc -enable-testing
+COMD := .build/release/comd
+
+.PHONY: help packages build test demo check lint format sanitize fuzz simulate bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+packages: ## install the Debian packages that are missing
+	@scripts/packages.sh
+
+build: packages ## the release build: .build/release/comd
+	swift build $(RELEASE) --product comd
+
+test: packages ## all quick tests, on a release build
+	swift test $(TESTABLE)
+
+demo: build ## a whole run of competitive distillation on the embedded world
+	@scripts/demo.sh $(COMD)
+
+lint: ## formatting and tidiness
+	swift format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift
+
+format: ## put the sources into the project's format
+	swift format format --in-place --recursive --configuration .swift-format Sources Tests Package.swift
+
+sanitize: packages ## address and thread sanitizers on the rooms with pointers and threads
+	@scripts/sanitize.sh
+
+fuzz: packages ## SECONDS (60) of fuzzing for each fuzz target
+	@Fuzz/run.sh $${SECONDS_EACH:-60}
+
+simulate: build ## SEEDS (1..2000) of the cluster in simulation
+	$(COMD) simulate --seeds $${SEEDS:-1..2000}
+
+check: lint build test sanitize fuzz simulate ## everything that must hold before a release
+
+clean:
+	swift package clean
