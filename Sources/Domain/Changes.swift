@@ -134,6 +134,8 @@ public struct RestoredRun: Hashable, Sendable {
   public var tuningIteration: [Int]
   /// In id order; of finished iterations only those whose results are used again.
   public var jobs: [RestoredJob]
+  /// How many jobs were ever created: the highest job number in use, restored or not.
+  public var jobsCreated: Int64
   public var assessments: [AssessedInstruction]
   public var proposals: [Proposal]
   public var trainings: [RestoredTraining]
@@ -163,7 +165,7 @@ public struct RestoredRun: Hashable, Sendable {
 
   public init(
     phase: RunPhase = .preparing, instructions: [Instruction] = [], tuningIteration: [Int] = [],
-    jobs: [RestoredJob] = [], assessments: [AssessedInstruction] = [],
+    jobs: [RestoredJob] = [], jobsCreated: Int64 = 0, assessments: [AssessedInstruction] = [],
     proposals: [Proposal] = [], trainings: [RestoredTraining] = [],
     evaluations: [EvaluationScore] = []
   ) {
@@ -171,6 +173,7 @@ public struct RestoredRun: Hashable, Sendable {
     self.instructions = instructions
     self.tuningIteration = tuningIteration
     self.jobs = jobs
+    self.jobsCreated = jobsCreated
     self.assessments = assessments
     self.proposals = proposals
     self.trainings = trainings

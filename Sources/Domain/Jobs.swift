@@ -12,7 +12,14 @@ public enum Purpose: Hashable, Sendable {
   /// The new instruction that is asked for from this one.
   case newInstruction(from: InstructionID, iteration: Int)
   /// Item `item` (from 0) of the evaluation set `set` (its place in the settings).
-  case evaluation(set: Int, item: Int, iteration: Int)
+  case evaluation(EvaluationSubject, set: Int, item: Int, iteration: Int)
+}
+
+/// Who is examined. The raw value is the name in reports.
+public enum EvaluationSubject: String, Hashable, Sendable, CaseIterable {
+  case teacher, student
+  /// The student, shown no picture: what can be guessed from the words alone.
+  case studentBlind = "student-blind"
 }
 
 /// A unit of work that is leased to one worker at a time.

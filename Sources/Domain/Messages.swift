@@ -106,6 +106,8 @@ public struct Welcome: Hashable, Sendable {
 public enum CoordinatorMessage: Hashable, Sendable {
   case welcome(Welcome)
   case refused(Refusal)
+  /// The sender is not known (the coordinator restarted, or had given it up): say hello again.
+  case helloWanted
   case assign([Assignment])
   /// These results are durable: the worker may forget them.
   case acknowledge([JobID])
