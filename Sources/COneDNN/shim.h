@@ -1,0 +1,6 @@
+#ifndef COMD_CONEDNN_H
+#define COMD_CONEDNN_H
+
+#include <dnnl.h>
+
+#endif

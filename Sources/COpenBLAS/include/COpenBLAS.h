@@ -1,0 +1,3 @@
+#ifndef COMD_COPENBLAS_H
+#define COMD_COPENBLAS_H
+#endif

@@ -1,0 +1,122 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#endif
+
+/// The naive twin of `attention`, in f64.
+public func attentionReference(
+  into out: Floats, logSumExp: Floats, q: Floats, k: Floats, v: Floats,
+  _ layout: AttentionLayout, _ shape: AttentionShape
+) {
+  checkAttention([out, q], [k, v], logSumExp, layout, shape)
+  for (row, seen) in visibleRows(layout).enumerated() {
+    for head in 0..<shape.heads {
+      let (weights, total) = attentionWeights(row, head, seen, q: q, k: k, shape)
+      logSumExp[row * shape.heads + head] = Float(total)
+      for d in 0..<shape.headSize {
+        var sum = 0.0
+        for (weight, key) in zip(weights, seen) {
+          sum += weight * Double(v[keyOffset(key, head, shape) + d])
+        }
+        out[row * shape.columns + head * shape.headSize + d] = Float(sum)
+      }
+    }
+  }
+}
+
+/// The naive twin of `attentionBackward`, in f64.
+public func attentionBackwardReference(
+  dq: Floats, dk: Floats, dv: Floats, dOut: Floats, out: Floats, logSumExp: Floats,
+  q: Floats, k: Floats, v: Floats, _ layout: AttentionLayout, _ shape: AttentionShape
+) {
+  checkAttention([dq, dOut, out, q], [dk, dv, k, v], logSumExp, layout, shape)
+  for target in [dq, dk, dv] { target.fill(0) }
+  let size = shape.headSize
+  for (row, seen) in visibleRows(layout).enumerated() {
+    for head in 0..<shape.heads {
+      let (weights, _) = attentionWeights(row, head, seen, q: q, k: k, shape)
+      let query = row * shape.columns + head * size
+      let dWeights = seen.map { key in
+        let start = keyOffset(key, head, shape)
+        return (0..<size).reduce(0.0) { $0 + Double(dOut[query + $1]) * Double(v[start + $1]) }
+      }
+      let mean = zip(weights, dWeights).reduce(0.0) { $0 + $1.0 * $1.1 }
+      for (index, key) in seen.enumerated() {
+        let start = keyOffset(key, head, shape)
+        let dScore = Float(weights[index] * (dWeights[index] - mean) * Double(shape.scale))
+        for d in 0..<size {
+          dq[query + d] += dScore * k[start + d]
+          dk[start + d] += dScore * q[query + d]
+          dv[start + d] += Float(weights[index]) * dOut[query + d]
+        }
+      }
+    }
+  }
+}
+
+/// The naive twin of `attentionOverCache`, in f64.
+public func attentionOverCacheReference(
+  into out: Floats, q: Floats, _ sequences: [CachedSequence], _ shape: AttentionShape
+) {
+  var row = 0
+  for sequence in sequences {
+    let first = sequence.length - sequence.newRows
+    for position in first..<sequence.length {
+      for head in 0..<shape.heads {
+        let seen = Array(0...position)
+        let (weights, _) = attentionWeights(row, head, seen, q: q, k: sequence.keys, shape)
+        for d in 0..<shape.headSize {
+          var sum = 0.0
+          for (weight, key) in zip(weights, seen) {
+            sum += weight * Double(sequence.values[keyOffset(key, head, shape) + d])
+          }
+          out[row * shape.columns + head * shape.headSize + d] = Float(sum)
+        }
+      }
+      row += 1
+    }
+  }
+}
+
+/// The rows that each row sees.
+private func visibleRows(_ layout: AttentionLayout) -> [[Int]] {
+  layout.pieces.flatMap { piece in
+    piece.own.map { row in
+      Array(piece.prefix) + Array(layout.causal ? piece.own.lowerBound..<row + 1 : piece.own)
+    }
+  }
+}
+
+/// Where a query head's key (or value) begins in row `key`.
+private func keyOffset(_ key: Int, _ head: Int, _ shape: AttentionShape) -> Int {
+  let group = head / (shape.heads / shape.keyValueHeads)
+  return key * shape.keyValueColumns + group * shape.headSize
+}
+
+/// The softmax of one head's scores in one row, and their log-sum-exp.
+private func attentionWeights(
+  _ row: Int, _ head: Int, _ seen: [Int], q: Floats, k: Floats, _ shape: AttentionShape
+) -> (weights: [Double], logSumExp: Double) {
+  let query = row * shape.columns + head * shape.headSize
+  let scores = seen.map { key in
+    let start = keyOffset(key, head, shape)
+    let dot = (0..<shape.headSize).reduce(0.0) {
+      $0 + Double(q[query + $1]) * Double(k[start + $1])
+    }
+    return dot * Double(shape.scale)
+  }
+  let top = scores.max() ?? 0
+  let sum = scores.reduce(0) { $0 + exp($1 - top) }
+  return (scores.map { exp($0 - top) / sum }, top + log(sum))
+}
+
+func checkAttention(
+  _ queries: [Floats], _ keys: [Floats], _ logSumExp: Floats,
+  _ layout: AttentionLayout, _ shape: AttentionShape
+) {
+  let rows = layout.rows
+  for x in queries { precondition(x.count == rows * shape.columns, "(\(rows), heads·size)") }
+  for x in keys { precondition(x.count == rows * shape.keyValueColumns, "(\(rows), kv·size)") }
+  precondition(logSumExp.count == rows * shape.heads, "(\(rows), heads) expected")
+}

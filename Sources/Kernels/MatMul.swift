@@ -1,0 +1,100 @@
+/// The shape of one product `C = op(A) · op(B)`, all row-major without gaps.
+public struct Product: Equatable, Sendable {
+  /// Rows of C.
+  public var m: Int
+  /// Columns of C.
+  public var n: Int
+  /// Length of the sums.
+  public var k: Int
+  /// A is stored as (k, m) rather than (m, k).
+  public var transposeA: Bool
+  /// B is stored as (n, k) rather than (k, n): Hugging Face's (out, in) weights.
+  public var transposeB: Bool
+  /// Adds to C instead of overwriting it.
+  public var accumulate: Bool
+
+  public init(
+    m: Int, n: Int, k: Int,
+    transposeA: Bool = false, transposeB: Bool = false, accumulate: Bool = false
+  ) {
+    (self.m, self.n, self.k) = (m, n, k)
+    (self.transposeA, self.transposeB) = (transposeA, transposeB)
+    self.accumulate = accumulate
+  }
+
+  /// Floating-point operations: two for each of the m·n·k terms.
+  public var operations: Double { 2 * Double(m) * Double(n) * Double(k) }
+}
+
+/// Who multiplies matrices.
+public enum MatMulBackend: String, CaseIterable, Sendable {
+  /// Three loops; for tests.
+  case reference
+  /// This project's own; see `NativeMatMul`.
+  case native
+  case openBLAS = "openblas"
+  case oneDNN = "onednn"
+
+  func make() throws(KernelError) -> any MatMul {
+    switch self {
+    case .reference: ReferenceMatMul()
+    case .native: NativeMatMul()
+    case .openBLAS: try OpenBLASMatMul()
+    case .oneDNN: try OneDNNMatMul()
+    }
+  }
+}
+
+/// Multiplies matrices.
+public protocol MatMul: Sendable {
+  /// Names what decides the bits: backend, version, and kernels where they matter.
+  func kernelSet(on compute: Compute) -> String
+
+  /// `c = op(a) · op(b)`, or `c += …`; shapes are checked by the caller, `matmul`.
+  func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute)
+}
+
+/// `C = op(A) · op(B)`, or `C += …`, by the backend of `compute`.
+///
+/// - Parameters:
+///   - c: (m, n), must not overlap `a` or `b`.
+///   - a: (m, k), or (k, m) with `transposeA`.
+///   - b: (k, n), or (n, k) with `transposeB`.
+/// - Precondition: the counts match the shape.
+public func matmul(
+  into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute
+) {
+  precondition(product.m >= 0 && product.n >= 0 && product.k >= 0, "negative \(product)")
+  precondition(
+    c.count == product.m * product.n && a.count == product.m * product.k
+      && b.count == product.k * product.n,
+    "c \(c.count), a \(a.count), b \(b.count) do not fit \(product)")
+  precondition(!c.overlaps(a) && !c.overlaps(b), "the result overlaps an input")
+  guard product.m > 0, product.n > 0 else { return }
+  compute.matMul.multiply(into: c, a, b, product, on: compute)
+}
+
+/// The naive twin: each element is one chain of fused multiply-adds over k in order, which begins
+/// at the old value (`accumulate`) or 0. `NativeMatMul` gives exactly these bits.
+public func matmulReference(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product) {
+  let (m, n, k) = (product.m, product.n, product.k)
+  for i in 0..<m {
+    for j in 0..<n {
+      var sum: Float = product.accumulate ? c[i * n + j] : 0
+      for p in 0..<k {
+        let x = product.transposeA ? a[p * m + i] : a[i * k + p]
+        let y = product.transposeB ? b[j * k + p] : b[p * n + j]
+        sum.addProduct(x, y)
+      }
+      c[i * n + j] = sum
+    }
+  }
+}
+
+struct ReferenceMatMul: MatMul {
+  func kernelSet(on compute: Compute) -> String { "native-fma-chain-1" }
+
+  func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute) {
+    matmulReference(into: c, a, b, product)
+  }
+}
