@@ -17,7 +17,7 @@ public enum Assessment: Hashable, Sendable {
 }
 
 /// Why a proposed instruction was not admitted to the pools.
-public enum ProposalRejection: Hashable, Sendable {
+public enum ProposalRejection: Error, Hashable, Sendable {
   case empty
   /// Not of the asked form: more than one line, no question, too long.
   case form(String)
