@@ -1,0 +1,34 @@
+#ifndef C_IMAGES_H
+#define C_IMAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// JPEG and PNG into 8-bit RGB with the pixels that Pillow's Image.open(…).convert("RGB") gives.
+// libjpeg-turbo and libpng report errors by longjmp; nothing jumps past these functions.
+
+typedef enum {
+  COMD_IMAGE_OK = 0,
+  COMD_IMAGE_UNKNOWN,    // neither JPEG nor PNG
+  COMD_IMAGE_TRUNCATED,  // the bytes end before the picture does
+  COMD_IMAGE_DAMAGED,    // the library's own words are in `message`
+  COMD_IMAGE_OVER_LIMIT, // more pixels than allowed
+  COMD_IMAGE_NO_MEMORY,
+} comd_image_status;
+
+typedef struct {
+  uint32_t width;
+  uint32_t height;
+  char message[200];
+} comd_image_info;
+
+// Reads the size of a picture. `info` is filled on success; `info->message` on failure.
+comd_image_status comd_image_size(
+    const uint8_t *bytes, size_t count, uint64_t pixels_max, comd_image_info *info);
+
+// Decodes into `rgb`, (height, width, 3), which must hold `rgb_count` = 3 · width · height bytes
+// for the size that comd_image_size gave; anything else is COMD_IMAGE_DAMAGED.
+comd_image_status comd_image_decode(
+    const uint8_t *bytes, size_t count, uint8_t *rgb, size_t rgb_count, comd_image_info *info);
+
+#endif

@@ -1,0 +1,121 @@
+extension ModelConfig {
+  /// Writes `config.json` so that `transformers` opens the folder.
+  public func save(folder: String) throws(FormatError) {
+    try writeFile(folder + "/config.json", encoded())
+  }
+
+  /// The bytes of `config.json`.
+  public func encoded() -> [UInt8] {
+    let object: JSONValue
+    switch self {
+    case .decoder(let decoder):
+      let name = decoder.architecture == .llama ? "LlamaForCausalLM" : "Qwen2ForCausalLM"
+      object = .members([architectures(name)] + decoderMembers(decoder))
+    case .vision(let vision):
+      let name = vision.family == .clip ? "CLIPVisionModel" : "Dinov2Model"
+      object = .members([architectures(name)] + visionMembers(vision))
+    case .llava(let llava):
+      object = .members([architectures("LlavaForConditionalGeneration")] + llavaMembers(llava))
+    }
+    return object.encoded(indented: true)
+  }
+}
+
+private func architectures(_ name: String) -> (String, JSONValue) {
+  ("architectures", .array([.string(name)]))
+}
+
+private func integer(_ value: Int) -> JSONValue { .integer(Int64(value)) }
+private func token(_ value: Int32?) -> JSONValue { value.map { .integer(Int64($0)) } ?? .null }
+
+private func decoderMembers(_ decoder: DecoderConfig) -> [(String, JSONValue)] {
+  var members: [(String, JSONValue)] = [
+    ("model_type", .string(decoder.architecture.rawValue)),
+    ("vocab_size", integer(decoder.vocabularySize)),
+    ("hidden_size", integer(decoder.hiddenSize)),
+    ("intermediate_size", integer(decoder.intermediateSize)),
+    ("num_hidden_layers", integer(decoder.layerCount)),
+    ("num_attention_heads", integer(decoder.headCount)),
+    ("num_key_value_heads", integer(decoder.keyValueHeadCount)),
+    ("max_position_embeddings", integer(decoder.contextLength)),
+    ("rms_norm_eps", .number(decoder.normEpsilon)),
+    ("rope_theta", .number(decoder.ropeBase)),
+    ("rope_scaling", ropeScaling(decoder.ropeScaling)),
+    ("hidden_act", .string("silu")),
+    ("tie_word_embeddings", .bool(decoder.tiedEmbedding)),
+    ("bos_token_id", token(decoder.beginToken)),
+    (
+      "eos_token_id",
+      decoder.endTokens.count > 1
+        ? .array(decoder.endTokens.map { .integer(Int64($0)) }) : token(decoder.endTokens.first)
+    ),
+    ("pad_token_id", token(decoder.padToken)),
+  ]
+  if decoder.architecture == .llama {
+    members.append(("head_dim", integer(decoder.headSize)))
+    members.append(("attention_bias", .bool(decoder.queryKeyValueBias)))
+    members.append(("mlp_bias", .bool(decoder.feedForwardBias)))
+  }
+  return members
+}
+
+private func ropeScaling(_ scaling: RopeScaling) -> JSONValue {
+  switch scaling {
+  case .none: .null
+  case .linear(let factor):
+    .members([("rope_type", .string("linear")), ("factor", .number(factor))])
+  case .llama3(let factor, let low, let high, let original):
+    .members([
+      ("rope_type", .string("llama3")), ("factor", .number(factor)),
+      ("low_freq_factor", .number(low)), ("high_freq_factor", .number(high)),
+      ("original_max_position_embeddings", integer(original)),
+    ])
+  }
+}
+
+private func visionMembers(_ vision: VisionConfig) -> [(String, JSONValue)] {
+  let common: [(String, JSONValue)] = [
+    ("hidden_size", integer(vision.hiddenSize)),
+    ("num_hidden_layers", integer(vision.layerCount)),
+    ("num_attention_heads", integer(vision.headCount)),
+    ("num_channels", integer(vision.channelCount)),
+    ("image_size", integer(vision.imageSize)),
+    ("patch_size", integer(vision.patchSize)),
+    ("layer_norm_eps", .number(vision.normEpsilon)),
+    ("hidden_act", .string(vision.activation.rawValue)),
+  ]
+  switch vision.family {
+  case .clip:
+    return [("model_type", .string("clip_vision_model"))] + common + [
+      ("intermediate_size", integer(vision.intermediateSize)),
+      ("projection_dim", integer(vision.projectionSize)),
+    ]
+  case .dinov2:
+    return [("model_type", .string("dinov2"))] + common + [
+      ("mlp_ratio", integer(vision.intermediateSize / vision.hiddenSize)),
+      ("qkv_bias", .bool(vision.queryKeyValueBias)),
+      ("layerscale_value", .number(vision.layerScaleInitial)),
+      ("use_swiglu_ffn", .bool(false)),
+    ]
+  }
+}
+
+private func llavaMembers(_ llava: LlavaConfig) -> [(String, JSONValue)] {
+  var members: [(String, JSONValue)] = [
+    ("model_type", .string("llava")),
+    ("image_token_index", .integer(Int64(llava.imageToken))),
+    ("image_seq_length", integer(llava.imageTokenCount)),
+    ("vision_feature_layer", integer(llava.featureLayer)),
+    ("vision_feature_select_strategy", .string(llava.featureSelection.rawValue)),
+    ("multimodal_projector_bias", .bool(llava.projectorBias)),
+    ("tie_word_embeddings", .bool(llava.text.tiedEmbedding)),
+  ]
+  switch llava.projector {
+  case .linear: members.append(("mm_projector_type", .string("linear")))
+  case .mlp(let activation):
+    members.append(("projector_hidden_act", .string(activation.rawValue)))
+  }
+  members.append(("text_config", .members(decoderMembers(llava.text))))
+  members.append(("vision_config", .members(visionMembers(llava.vision))))
+  return members
+}

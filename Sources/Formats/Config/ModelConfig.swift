@@ -1,0 +1,188 @@
+/// What a `config.json` describes.
+public enum ModelConfig: Hashable, Sendable {
+  /// `llama` or `qwen2`: text only.
+  case decoder(DecoderConfig)
+  /// `clip_vision_model`, the vision half of `clip`, or `dinov2`.
+  case vision(VisionConfig)
+  /// `llava`: a vision tower, a projector and a decoder.
+  case llava(LlavaConfig)
+}
+
+/// The families of decoders; they differ in names and biases only.
+public enum DecoderArchitecture: String, Hashable, Sendable { case llama, qwen2 }
+
+/// Which two elements of a head rotary embedding turns together.
+public enum RopeStyle: Hashable, Sendable {
+  /// i with i + headSize / 2, as in Hugging Face's weights.
+  case halfSplit
+  /// 2i with 2i + 1, as in the GGUF weights of Llama.
+  case interleaved
+}
+
+/// How the angles of rotary embeddings are stretched for long contexts.
+public enum RopeScaling: Hashable, Sendable {
+  case none
+  /// Positions are divided by `factor`.
+  case linear(factor: Double)
+  /// Llama 3.1: long wavelengths are stretched, short ones kept, those between are blended.
+  case llama3(factor: Double, lowFactor: Double, highFactor: Double, originalContext: Int)
+}
+
+/// The shape of a Llama or Qwen2 decoder.
+public struct DecoderConfig: Hashable, Sendable {
+  public var architecture: DecoderArchitecture
+  public var vocabularySize: Int
+  public var hiddenSize: Int
+  public var intermediateSize: Int
+  public var layerCount: Int
+  public var headCount: Int
+  public var keyValueHeadCount: Int
+  public var headSize: Int
+  /// Positions that the model was made for.
+  public var contextLength: Int
+  public var normEpsilon: Double
+  public var ropeBase: Double
+  public var ropeStyle: RopeStyle
+  public var ropeScaling: RopeScaling
+  public var queryKeyValueBias: Bool
+  public var attentionOutputBias: Bool
+  public var feedForwardBias: Bool
+  /// The output matrix is the embedding; there is no `lm_head.weight`.
+  public var tiedEmbedding: Bool
+  public var beginToken: Int32?
+  /// Any of these ends an answer.
+  public var endTokens: [Int32]
+  public var padToken: Int32?
+
+  public init(
+    architecture: DecoderArchitecture, vocabularySize: Int, hiddenSize: Int,
+    intermediateSize: Int, layerCount: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int,
+    contextLength: Int, normEpsilon: Double, ropeBase: Double, ropeStyle: RopeStyle = .halfSplit,
+    ropeScaling: RopeScaling = .none, queryKeyValueBias: Bool, attentionOutputBias: Bool = false,
+    feedForwardBias: Bool = false, tiedEmbedding: Bool, beginToken: Int32? = nil,
+    endTokens: [Int32] = [], padToken: Int32? = nil
+  ) {
+    self.architecture = architecture
+    self.vocabularySize = vocabularySize
+    self.hiddenSize = hiddenSize
+    self.intermediateSize = intermediateSize
+    self.layerCount = layerCount
+    self.headCount = headCount
+    self.keyValueHeadCount = keyValueHeadCount
+    self.headSize = headSize
+    self.contextLength = contextLength
+    self.normEpsilon = normEpsilon
+    self.ropeBase = ropeBase
+    self.ropeStyle = ropeStyle
+    self.ropeScaling = ropeScaling
+    self.queryKeyValueBias = queryKeyValueBias
+    self.attentionOutputBias = attentionOutputBias
+    self.feedForwardBias = feedForwardBias
+    self.tiedEmbedding = tiedEmbedding
+    self.beginToken = beginToken
+    self.endTokens = endTokens
+    self.padToken = padToken
+  }
+}
+
+/// The two kinds of vision tower: CLIP's has a class embedding, a LayerNorm before the first layer
+/// and biases everywhere; DINOv2's scales what each sublayer adds (LayerScale).
+public enum VisionFamily: Hashable, Sendable { case clip, dinov2 }
+
+public enum Activation: String, Hashable, Sendable {
+  /// x · sigmoid(1.702 x).
+  case quickGELU = "quick_gelu"
+  /// x · Φ(x), with the error function.
+  case gelu
+  /// The same with the tanh approximation.
+  case geluTanh = "gelu_pytorch_tanh"
+}
+
+/// The shape of a CLIP or DINOv2 vision transformer.
+public struct VisionConfig: Hashable, Sendable {
+  public var family: VisionFamily
+  public var hiddenSize: Int
+  public var intermediateSize: Int
+  public var layerCount: Int
+  public var headCount: Int
+  public var channelCount: Int
+  /// Edge in pixels of the square for which the position table was made.
+  public var imageSize: Int
+  /// Edge of a patch in pixels.
+  public var patchSize: Int
+  public var normEpsilon: Double
+  public var activation: Activation
+  public var queryKeyValueBias: Bool
+  /// DINOv2: what LayerScale starts from.
+  public var layerScaleInitial: Double
+  /// CLIP: width of the space shared with text; not used by LLaVA.
+  public var projectionSize: Int
+
+  public init(
+    family: VisionFamily, hiddenSize: Int, intermediateSize: Int, layerCount: Int, headCount: Int,
+    channelCount: Int = 3, imageSize: Int, patchSize: Int, normEpsilon: Double,
+    activation: Activation, queryKeyValueBias: Bool = true, layerScaleInitial: Double = 1,
+    projectionSize: Int = 512
+  ) {
+    self.family = family
+    self.hiddenSize = hiddenSize
+    self.intermediateSize = intermediateSize
+    self.layerCount = layerCount
+    self.headCount = headCount
+    self.channelCount = channelCount
+    self.imageSize = imageSize
+    self.patchSize = patchSize
+    self.normEpsilon = normEpsilon
+    self.activation = activation
+    self.queryKeyValueBias = queryKeyValueBias
+    self.layerScaleInitial = layerScaleInitial
+    self.projectionSize = projectionSize
+  }
+}
+
+/// Which of a vision layer's outputs become image tokens.
+public enum FeatureSelection: String, Hashable, Sendable {
+  /// All but the class token.
+  case patches = "default"
+  case all = "full"
+}
+
+/// What stands between the vision tower and the decoder.
+public enum ProjectorKind: Hashable, Sendable {
+  /// One linear layer, as in the first LLaVA. Hugging Face's `llava` has no form for it; it is
+  /// written as `"mm_projector_type": "linear"`.
+  case linear
+  /// Linear, activation, linear: LLaVA-1.5.
+  case mlp(Activation)
+}
+
+/// A LLaVA model: picture in, text out.
+public struct LlavaConfig: Hashable, Sendable {
+  public var text: DecoderConfig
+  public var vision: VisionConfig
+  /// The token that stands for the picture, once or once per patch.
+  public var imageToken: Int32
+  /// Which hidden state of the tower is taken: 0 the embeddings, n after layer n; negative from the
+  /// end, −1 the last.
+  public var featureLayer: Int
+  public var featureSelection: FeatureSelection
+  public var projector: ProjectorKind
+  public var projectorBias: Bool
+  /// Image tokens of one picture.
+  public var imageTokenCount: Int
+
+  public init(
+    text: DecoderConfig, vision: VisionConfig, imageToken: Int32, featureLayer: Int = -2,
+    featureSelection: FeatureSelection = .patches, projector: ProjectorKind = .mlp(.gelu),
+    projectorBias: Bool = true, imageTokenCount: Int
+  ) {
+    self.text = text
+    self.vision = vision
+    self.imageToken = imageToken
+    self.featureLayer = featureLayer
+    self.featureSelection = featureSelection
+    self.projector = projector
+    self.projectorBias = projectorBias
+    self.imageTokenCount = imageTokenCount
+  }
+}
