@@ -56,7 +56,7 @@ extension ConversationTemplate {
   ///   - placement: where the picture stands, before or after the first question.
   ///   - history: turns before this question, answers included.
   ///   - question: `Q_t`, the question to answer.
-  /// - Returns: parts that are exactly the first parts of the `trainingSample` of the same dialogue.
+  /// - Returns: parts that are exactly the first parts of the same dialogue's `trainingSample`.
   public func prompt(
     system: String, image: Digest?, placement: ImagePlacement = .beforeQuestion,
     history: [Turn] = [], question: String

@@ -16,8 +16,8 @@ public struct AnsweredInstruction: Hashable, Sendable {
 /// Turns stand in the order of their instructions' ids, which for imported dialogues is the order
 /// in which they were held; more than `turnsMax` are cut into several conversations. A question
 /// without a picture stays alone. Answers that are blank are left out: a student is not to learn
-/// silence. Conversations come in the order of their first instructions, whatever the order of
-/// `answered`.
+/// silence; white space at an answer's ends is the tokenizer's, not the answer's. Conversations
+/// come in the order of their first instructions, whatever the order of `answered`.
 ///
 /// - Parameter seeds: the place of each picture follows from them (eq. 2).
 /// - Source: Li et al. 2024, section 3.3.1.
@@ -43,7 +43,7 @@ public func groupIntoConversations(
     return Conversation(
       image: first.image,
       placement: drawnPlacement(seed: seeds.placement(first.id, iteration: iteration)),
-      turns: group.map { Turn(question: $0.instruction.text, answer: $0.answer) })
+      turns: group.map { Turn(question: $0.instruction.text, answer: trimmed($0.answer)) })
   }
 }
 

@@ -2,10 +2,11 @@
 ///
 /// A phrase is a longest run of words that are neither in the closed classes (determiners,
 /// pronouns, prepositions, conjunctions, auxiliaries, common adverbs) nor taken for verbs; a
-/// determiner begins a new one. Verbs are common ones of captions, and words in -ing or -ed unless
-/// they stand between a determiner and another word, where they are adjectives (`a smiling girl`).
-/// Punctuation ends a phrase. Phrases come lower-cased and without determiner, in the order in
-/// which they stand, so that `A dog` and `the dog` are one.
+/// determiner begins a new one. Verbs are common ones of captions and words in -ing or -ed, but
+/// right after a determiner a common verb is a noun (`the slide`), and a word in -ing or -ed with
+/// another word to come is an adjective (`a smiling girl`). Punctuation ends a phrase. Phrases come
+/// lower-cased and without determiner, in the order in which they stand, so that `A dog` and
+/// `the dog` are one.
 public func nounPhrases(in caption: String) -> [String] {
   var phrases: [String] = []
   var current: [String] = []
@@ -28,11 +29,9 @@ public func nounPhrases(in caption: String) -> [String] {
       finish()
       afterDeterminer = false
     } else if isVerbLike(word) {
-      let next = index + 1 < words.count ? words[index + 1] : nil
-      let isAdjective =
-        afterDeterminer && current.isEmpty && isParticiple(word)
-        && next.map { !determiners.contains($0) && !closedClass.contains($0) } ?? false
-      if isAdjective {
+      let next: String? = index + 1 < words.count ? words[index + 1] : nil
+      let opensPhrase = afterDeterminer && current.isEmpty
+      if opensPhrase, verbs.contains(word) || isContent(next) {
         current.append(word)
       } else {
         finish()
@@ -73,6 +72,10 @@ private func withoutPossessive(_ word: String) -> String {
   if word.hasSuffix("'s") { word.removeLast(2) }
   while let last = word.last, last == "-" || last == "'" { word.removeLast() }
   return word
+}
+
+private func isContent(_ word: String?) -> Bool {
+  word.map { !determiners.contains($0) && !closedClass.contains($0) } ?? false
 }
 
 private func isParticiple(_ word: String) -> Bool {
