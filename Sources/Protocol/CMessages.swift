@@ -12,7 +12,7 @@ import CProtocol
   private static let blockBytes = 16_384
 
   deinit {
-    for unsafeblock in unsafe blocks { unsafe block.deallocate() }
+    unsafe blocks.forEach { unsafe $0.deallocate() }
   }
 
   private func take(_ bytes: Int) -> UnsafeMutableRawPointer {

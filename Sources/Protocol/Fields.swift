@@ -99,8 +99,9 @@ enum Checked {
     try bounded(count, field, max: max)
     var values: [Value] = []
     values.reserveCapacity(count)
-    for unsafeelement in unsafe UnsafeBufferPointer(start: start, count: count) {
-      values.append(try read(element, field))
+    for index in 0..<count {
+      guard let start = unsafe start else { break }
+      values.append(try unsafe read(start[index], field))
     }
     return values
   }
