@@ -125,14 +125,14 @@ private func ggmlEncoding(_ type: UInt32) -> TensorEncoding? {
   switch type {
   case 0: .f32
   case 1: .f16
-  case 2: .q4_0
-  case 3: .q4_1
-  case 6: .q5_0
-  case 7: .q5_1
-  case 8: .q8_0
-  case 12: .q4_K
-  case 13: .q5_K
-  case 14: .q6_K
+  case 2: .q40
+  case 3: .q41
+  case 6: .q50
+  case 7: .q51
+  case 8: .q80
+  case 12: .q4K
+  case 13: .q5K
+  case 14: .q6K
   case 30: .bf16
   default:
     otherTypes[type].map { .other($0.name, bytesPerBlock: $0.bytes, elementsPerBlock: $0.elements) }

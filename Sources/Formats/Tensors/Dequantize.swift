@@ -21,26 +21,26 @@ func dequantize(
     case .f32: target[first] = Float(bitPattern: word32(bytes, source))
     case .f16: target[first] = half(bytes, source)
     case .bf16: target[first] = Float(bitPattern: UInt32(word16(bytes, source)) << 16)
-    case .q4_0: nibbles(bytes, source + 2, half(bytes, source), nil, high: nil, &target, first)
-    case .q4_1:
+    case .q40: nibbles(bytes, source + 2, half(bytes, source), nil, high: nil, &target, first)
+    case .q41:
       nibbles(
         bytes, source + 4, half(bytes, source), half(bytes, source + 2), high: nil, &target, first)
-    case .q5_0:
+    case .q50:
       nibbles(
         bytes, source + 6, half(bytes, source), nil, high: word32(bytes, source + 2), &target,
         first)
-    case .q5_1:
+    case .q51:
       nibbles(
         bytes, source + 8, half(bytes, source), half(bytes, source + 2),
         high: word32(bytes, source + 4), &target, first)
-    case .q8_0:
+    case .q80:
       let scale = half(bytes, source)
       for index in 0..<32 {
         target[first + index] = Float(Int8(bitPattern: bytes[source + 2 + index])) * scale
       }
-    case .q4_K: superBlock(bytes, source, highBits: nil, low: source + 16, &target, first)
-    case .q5_K: superBlock(bytes, source, highBits: source + 16, low: source + 48, &target, first)
-    case .q6_K: sixBits(bytes, source, &target, first)
+    case .q4K: superBlock(bytes, source, highBits: nil, low: source + 16, &target, first)
+    case .q5K: superBlock(bytes, source, highBits: source + 16, low: source + 48, &target, first)
+    case .q6K: sixBits(bytes, source, &target, first)
     case .other: preconditionFailure("an encoding that cannot be decoded")
     }
   }

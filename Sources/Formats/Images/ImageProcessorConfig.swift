@@ -1,0 +1,145 @@
+extension ImageProcessor {
+  /// Reads `preprocessor_config.json`, or the `image_processor` of `processor_config.json`.
+  ///
+  /// Absent keys have the defaults of `transformers`.
+  public init(folder: String) throws(FormatError) {
+    let path = folder + "/preprocessor_config.json"
+    let combined = folder + "/processor_config.json"
+    if !fileExists(path) && fileExists(combined) {
+      let config = try ConfigObject(path: combined)
+      guard let inner = try config.object("image_processor") else {
+        throw config.failure("image_processor", .missing, expected: "an object")
+      }
+      try self.init(inner)
+    } else {
+      try self.init(ConfigObject(path: path))
+    }
+  }
+
+  /// Reads the bytes of a preprocessor_config.json; `name` stands for the file in errors.
+  public init(json bytes: [UInt8], name: String) throws(FormatError) {
+    try self.init(ConfigObject(file: name, json: parseJSON(bytes, file: name)))
+  }
+
+  private init(_ config: ConfigObject) throws(FormatError) {
+    let typeKey =
+      config.value("image_processor_type") == nil
+      ? "feature_extractor_type" : "image_processor_type"
+    switch try config.string(typeKey) {
+    case nil, "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPFeatureExtractor": kind = .clip
+    case "BitImageProcessor", "BitImageProcessorFast": kind = .bit
+    case .some(let other):
+      throw config.failure(
+        typeKey, .unsupported(found: "\"\(other)\""),
+        expected: "CLIPImageProcessor or BitImageProcessor")
+    }
+    if try config.bool("do_pad", default: false) {
+      throw config.failure("do_pad", .unsupported(found: "true"), expected: "no padding")
+    }
+    resize = try config.bool("do_resize", default: true) ? try resizeRule(config) : .none
+    let number = try config.integer("resample", default: 3, in: 0...5)
+    guard let filter = ResampleFilter(rawValue: number) else {
+      throw config.failure(
+        "resample", .unsupported(found: "\(number)"), expected: "2 (bilinear) or 3 (bicubic)")
+    }
+    self.filter = filter
+    crop = try config.bool("do_center_crop", default: true) ? try cropSize(config) : nil
+    rescaleFactor =
+      try config.bool("do_rescale", default: true)
+      ? try config.number("rescale_factor", default: 1.0 / 255, in: 1e-9...1e9) : nil
+    let normalizes = try config.bool("do_normalize", default: true)
+    let clip = Normalization.clip
+    normalization =
+      normalizes
+      ? Normalization(
+        mean: try channelValues(config, "image_mean", default: clip.mean, in: -1e6...1e6),
+        deviation: try channelValues(
+          config, "image_std", default: clip.deviation, in: 1e-9...1e6))
+      : nil
+  }
+
+  /// Writes `preprocessor_config.json` so that `transformers` opens it.
+  public func save(folder: String) throws(FormatError) {
+    try writeFile(folder + "/preprocessor_config.json", encoded())
+  }
+
+  /// The bytes of preprocessor_config.json.
+  func encoded() -> [UInt8] {
+    func json(_ size: Size) -> JSONValue {
+      .members([
+        ("height", .integer(Int64(size.height))), ("width", .integer(Int64(size.width))),
+      ])
+    }
+    var members: [(String, JSONValue)] = [
+      ("image_processor_type", .string(kind.rawValue)), ("do_convert_rgb", .bool(true)),
+      ("do_resize", .bool(resize != .none)), ("resample", .integer(Int64(filter.rawValue))),
+    ]
+    switch resize {
+    case .none: break
+    case .shortestEdge(let edge):
+      members.append(("size", .members([("shortest_edge", .integer(Int64(edge)))])))
+    case .exact(let size): members.append(("size", json(size)))
+    }
+    members.append(("do_center_crop", .bool(crop != nil)))
+    if let crop { members.append(("crop_size", json(crop))) }
+    members.append(("do_rescale", .bool(rescaleFactor != nil)))
+    if let rescaleFactor { members.append(("rescale_factor", .number(rescaleFactor))) }
+    members.append(("do_normalize", .bool(normalization != nil)))
+    if let normalization {
+      members.append(("image_mean", .array(normalization.mean.map { .number($0) })))
+      members.append(("image_std", .array(normalization.deviation.map { .number($0) })))
+    }
+    return JSONValue.members(members).encoded(indented: true)
+  }
+}
+
+/// Edges of pictures that are allowed in settings, in pixels.
+private let edges = 1...16_384
+
+/// `size`: a number or `shortest_edge` for the shorter edge, or height and width.
+private func resizeRule(_ config: ConfigObject) throws(FormatError) -> ImageProcessor.Resize {
+  guard case .object = config.value("size") else {
+    return .shortestEdge(try config.integer("size", default: 224, in: edges))
+  }
+  let size = try config.objectOrEmpty("size")
+  if size.value("longest_edge") != nil {
+    throw size.failure(
+      "longest_edge", .unsupported(found: "a limit"), expected: "shortest_edge, or height and width"
+    )
+  }
+  if size.value("shortest_edge") != nil {
+    return .shortestEdge(try size.integer("shortest_edge", default: nil, in: edges))
+  }
+  return .exact(try heightAndWidth(size))
+}
+
+/// `crop_size`: a number for a square, or height and width.
+private func cropSize(_ config: ConfigObject) throws(FormatError) -> ImageProcessor.Size {
+  guard case .object = config.value("crop_size") else {
+    let edge = try config.integer("crop_size", default: 224, in: edges)
+    return ImageProcessor.Size(height: edge, width: edge)
+  }
+  return try heightAndWidth(config.objectOrEmpty("crop_size"))
+}
+
+private func heightAndWidth(_ size: ConfigObject) throws(FormatError) -> ImageProcessor.Size {
+  ImageProcessor.Size(
+    height: try size.integer("height", default: nil, in: edges),
+    width: try size.integer("width", default: nil, in: edges))
+}
+
+/// One number for all three channels, or a list of three.
+private func channelValues(
+  _ config: ConfigObject, _ key: String, default fallback: [Double], in allowed: ClosedRange<Double>
+) throws(FormatError) -> [Double] {
+  guard let value = config.value(key) else { return fallback }
+  var numbers: [Double?] = [value.real, value.real, value.real]
+  if case .array(let elements) = value { numbers = elements.map(\.real) }
+  let channels = numbers.compactMap { $0 }.filter { allowed.contains($0) }
+  guard channels.count == 3, numbers.count == 3 else {
+    throw config.failure(
+      key, .malformed(found: value.kind),
+      expected: "three numbers from \(allowed.lowerBound) to \(allowed.upperBound)")
+  }
+  return channels
+}
