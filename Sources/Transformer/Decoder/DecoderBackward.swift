@@ -1,0 +1,149 @@
+import Formats
+import Kernels
+
+extension Decoder {
+  /// The derivatives of all layers.
+  ///
+  /// - Parameters:
+  ///   - d: (T, columns), the derivative of what left the last layer; afterwards that of what
+  ///     entered the first.
+  ///   - gradient: added to; nil: the decoder is frozen, and only `d` is carried through.
+  func backward(
+    _ d: Floats, states: [DecoderLayerState], logSumExps: [Floats], _ layout: AttentionLayout,
+    positions: [Int32], gradient: DecoderTensors<Floats>?
+  ) {
+    for index in states.indices.reversed() {
+      arena.scope {
+        let target = gradient?.layers[index]
+        feedForwardBackward(d, weights.layers[index], states[index], target)
+        attentionBackward(
+          d, weights.layers[index], states[index], logSumExps[index], layout,
+          positions: positions, target)
+      }
+    }
+  }
+
+  /// `d` of what left the layer becomes `d` of its middle.
+  private func feedForwardBackward(
+    _ d: Floats, _ layer: DecoderLayerTensors<Floats>, _ state: DecoderLayerState,
+    _ gradient: DecoderLayerTensors<Floats>?
+  ) {
+    let rows = d.count / columns
+    let dHidden = arena.floats(rows * config.intermediateSize)
+    let hidden = arena.floats(rows * config.intermediateSize)
+    let normed = arena.floats(d.count)
+    let dNormed = arena.floats(d.count)
+    if gradient != nil {
+      gatedSiLU(into: hidden, gate: state.gate, up: state.up, on: compute)
+      rmsNorm(into: normed, state.middle, weight: layer.middleNorm, eps: epsilon, on: compute)
+    }
+    back(layer.down, hidden, dy: d, dx: dHidden, gradient?.down, rows: rows)
+    let dGate = dHidden
+    let dUp = hidden
+    gatedSiLUBackward(
+      dGate: dGate, dUp: dUp, dh: dHidden, gate: state.gate, up: state.up, on: compute)
+    back(layer.gate, normed, dy: dGate, dx: dNormed, gradient?.gate, rows: rows)
+    back(layer.up, normed, dy: dUp, dx: dNormed, gradient?.up, rows: rows, accumulate: true)
+    rmsNormBackward(
+      dx: d, dWeight: gradient?.middleNorm, dy: dNormed, state.middle, weight: layer.middleNorm,
+      eps: epsilon, accumulateInput: true, on: compute)
+  }
+
+  /// `d` of the layer's middle becomes `d` of what entered it.
+  private func attentionBackward(
+    _ d: Floats, _ layer: DecoderLayerTensors<Floats>, _ state: DecoderLayerState,
+    _ logSumExp: Floats, _ layout: AttentionLayout, positions: [Int32],
+    _ gradient: DecoderLayerTensors<Floats>?
+  ) {
+    let rows = positions.count
+    let dAttended = arena.floats(rows * shape.columns)
+    let dQuery = arena.floats(rows * shape.columns)
+    let dKey = arena.floats(rows * shape.keyValueColumns)
+    let dValue = arena.floats(rows * shape.keyValueColumns)
+    let normed = arena.floats(d.count)
+    let dNormed = arena.floats(d.count)
+    back(layer.output, state.attended, dy: d, dx: dAttended, gradient?.output, rows: rows)
+    Kernels.attentionBackward(
+      dq: dQuery, dk: dKey, dv: dValue, dOut: dAttended, out: state.attended,
+      logSumExp: logSumExp, q: state.query, k: state.key, v: state.value, layout, shape,
+      on: compute)
+    rotate(dQuery, positions: positions, rotary, pairing, inverse: true, on: compute)
+    rotate(dKey, positions: positions, rotary, pairing, inverse: true, on: compute)
+    if gradient != nil {
+      rmsNorm(into: normed, state.input, weight: layer.inputNorm, eps: epsilon, on: compute)
+    }
+    back(layer.query, normed, dy: dQuery, dx: dNormed, gradient?.query, rows: rows)
+    back(layer.key, normed, dy: dKey, dx: dNormed, gradient?.key, rows: rows, accumulate: true)
+    back(
+      layer.value, normed, dy: dValue, dx: dNormed, gradient?.value, rows: rows, accumulate: true)
+    rmsNormBackward(
+      dx: d, dWeight: gradient?.inputNorm, dy: dNormed, state.input, weight: layer.inputNorm,
+      eps: epsilon, accumulateInput: true, on: compute)
+  }
+
+  private func back(
+    _ layer: LinearTensors<Floats>, _ x: Floats, dy: Floats, dx: Floats,
+    _ gradient: LinearTensors<Floats>?, rows: Int, accumulate: Bool = false
+  ) {
+    linearBackward(
+      dx: dx, dWeight: gradient?.weight, dBias: gradient?.bias, dy: dy, x, weight: layer.weight,
+      rows: rows, accumulateInput: accumulate, on: compute)
+  }
+}
+
+/// One counted token: the row that foresees it, and what it should foresee.
+struct LossTarget {
+  let row: Int32
+  let token: Int32
+}
+
+extension Decoder {
+  /// Rows whose logits exist at one time: bounds memory, and fixes how sums are cut.
+  private static let headRowsMax = 256
+
+  /// The summed cross-entropy of the counted tokens, and its derivative.
+  ///
+  /// A row may be counted more than once (the last of a prefix foresees the first of each branch).
+  /// - Parameters:
+  ///   - x: (T, columns), what left the last layer.
+  ///   - dx: (T, columns), overwritten; nil: only the loss is wanted.
+  ///   - gradient: added to; nil: the decoder is frozen.
+  func loss(
+    _ x: Floats, _ targets: [LossTarget], dx: Floats?, gradient: DecoderTensors<Floats>?
+  ) -> Double {
+    dx?.fill(0)
+    var loss = 0.0
+    for start in stride(from: 0, to: targets.count, by: Self.headRowsMax) {
+      let part = targets[start..<min(start + Self.headRowsMax, targets.count)]
+      arena.scope { loss += lossOfPart(x, Array(part), dx: dx, gradient: gradient) }
+    }
+    return loss
+  }
+
+  private func lossOfPart(
+    _ x: Floats, _ targets: [LossTarget], dx: Floats?, gradient: DecoderTensors<Floats>?
+  ) -> Double {
+    let rows = targets.count
+    let ids = targets.map(\.row)
+    let gathered = arena.floats(rows * columns)
+    gatherRows(into: gathered, x, ids: ids, columns: columns)
+    let normed = arena.floats(rows * columns)
+    rmsNorm(into: normed, gathered, weight: weights.norm, eps: epsilon, on: compute)
+    let logits = arena.floats(rows * config.vocabularySize)
+    linear(into: logits, normed, weight: weights.head, bias: nil, rows: rows, on: compute)
+    let loss = softmaxCrossEntropy(
+      dLogits: dx == nil ? nil : logits, logits, targets: targets.map(\.token),
+      counted: Array(repeating: true, count: rows), on: compute)
+    guard let dx else { return loss }
+    let dNormed = arena.floats(rows * columns)
+    linearBackward(
+      dx: dNormed, dWeight: gradient?.head, dBias: nil, dy: logits, normed, weight: weights.head,
+      rows: rows, on: compute)
+    let dGathered = arena.floats(rows * columns)
+    rmsNormBackward(
+      dx: dGathered, dWeight: gradient?.norm, dy: dNormed, gathered, weight: weights.norm,
+      eps: epsilon, on: compute)
+    scatterAddRows(into: dx, dGathered, ids: ids, columns: columns, on: compute)
+    return loss
+  }
+}

@@ -1,0 +1,123 @@
+public import Formats
+public import Kernels
+
+/// A model in memory: what it is, and one vector with all its parameters in f32.
+///
+/// Copies share the vector, so that a trainer's steps show in every copy; `copy()` gives one of its
+/// own. Rotary embeddings always turn halves, as in Hugging Face's files.
+public struct Model: Sendable {
+  public let config: ModelConfig
+  public let layout: ParameterLayout
+  /// All parameters, in the order of `layout`.
+  public let parameters: Floats
+  public let tokenizer: Tokenizer?
+  public let imageProcessor: ImageProcessor?
+
+  /// - Precondition: the config is of a model that writes text (`decoder` or `llava`), and
+  ///   `parameters` has the layout's count.
+  public init(
+    config: ModelConfig, parameters: Floats, tokenizer: Tokenizer? = nil,
+    imageProcessor: ImageProcessor? = nil
+  ) {
+    if case .vision = config { preconditionFailure("a vision tower alone writes no text") }
+    self.config = config
+    layout = ParameterLayout(config)
+    precondition(parameters.count == layout.count, "\(layout.count) parameters expected")
+    self.parameters = parameters
+    self.tokenizer = tokenizer
+    self.imageProcessor = imageProcessor
+  }
+
+  public var text: DecoderConfig {
+    switch config {
+    case .decoder(let text): text
+    case .llava(let llava): llava.text
+    case .vision: preconditionFailure("a vision tower alone writes no text")
+    }
+  }
+
+  /// What makes the model see; nil for one that only reads.
+  public var llava: LlavaConfig? {
+    switch config {
+    case .llava(let llava): llava
+    case .decoder, .vision: nil
+    }
+  }
+
+  public var imageToken: Int32? { llava?.imageToken }
+  public var endTokens: [Int32] { text.endTokens }
+  public var contextLength: Int { text.contextLength }
+
+  /// The same model on a parameter vector of its own.
+  public func copy() -> Model {
+    let own = Floats(zeros: parameters.count)
+    own.copy(from: parameters)
+    return Model(
+      config: config, parameters: own, tokenizer: tokenizer, imageProcessor: imageProcessor)
+  }
+
+  /// The values of one tensor; nil when the model has none of that name.
+  public func tensor(_ name: String) -> Floats? { layout[name].map { parameters[$0.range] } }
+}
+
+extension Model {
+  func decoderTensors() -> DecoderTensors<Floats> {
+    DecoderTensors(layout.decoderPrefix(config), text, layout.taker(of: parameters))
+  }
+
+  func visionTensors() -> VisionTensors<Floats>? {
+    llava.map { VisionTensors("vision_tower.", $0.vision, layout.taker(of: parameters)) }
+  }
+
+  func projectorTensors() -> ProjectorTensors<Floats>? {
+    llava.map { ProjectorTensors($0, layout.taker(of: parameters)) }
+  }
+}
+
+extension ParameterLayout {
+  func decoderPrefix(_ config: ModelConfig) -> String {
+    switch config {
+    case .llava: "language_model."
+    case .decoder, .vision: ""
+    }
+  }
+}
+
+/// The sizes of a model.
+public struct ModelInfo: Hashable, Sendable {
+  public struct Part: Hashable, Sendable {
+    public var part: ParameterLayout.Part
+    public var tensors: Int
+    public var parameters: Int
+  }
+
+  /// Parts that the model has, in the order of its vector.
+  public var parts: [Part]
+  public var parameters: Int
+  /// Of the vector in memory: four a parameter.
+  public var parameterBytes: Int
+  /// Of keys and values in generation, for each token of context.
+  public var keyValueBytesPerToken: Int
+  /// Embeddings that one picture of the model's own size takes in the context; 0 without a tower.
+  public var imageTokens: Int
+
+  /// Bytes of a training beside the parameters themselves: gradient and two moments.
+  public var trainingBytes: [TrainedParts: Int]
+}
+
+extension Model {
+  public var info: ModelInfo {
+    let parts = ParameterLayout.Part.allCases.compactMap { part -> ModelInfo.Part? in
+      let members = layout.parameters.filter { $0.part == part }
+      guard !members.isEmpty else { return nil }
+      return ModelInfo.Part(
+        part: part, tensors: members.count, parameters: layout.range(of: part).count)
+    }
+    let training = TrainedParts.allCases.map { ($0, 3 * 4 * layout.range(of: $0).count) }
+    return ModelInfo(
+      parts: parts, parameters: layout.count, parameterBytes: 4 * layout.count,
+      keyValueBytesPerToken: 4 * 2 * text.layerCount * text.keyValueHeadCount * text.headSize,
+      imageTokens: llava?.imageTokenCount ?? 0,
+      trainingBytes: Dictionary(uniqueKeysWithValues: training))
+  }
+}

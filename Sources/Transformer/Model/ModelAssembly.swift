@@ -1,0 +1,118 @@
+public import Formats
+import Kernels
+
+/// Parts that do not make a model.
+public enum AssemblyError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The language model has no tokenizer, so the image token cannot be found.
+  case noTokenizer
+  case unknownImageToken(String)
+  /// The tower comes without an image processor, and none was given.
+  case noImageProcessor(folder: String)
+  case notATower(folder: String)
+
+  public var description: String {
+    switch self {
+    case .noTokenizer: "the language model has no tokenizer; use a folder with tokenizer.json"
+    case .unknownImageToken(let name):
+      "\(name) is no control token of the language model; name one that it has and does not use"
+    case .noImageProcessor(let folder):
+      "\(folder) has no preprocessor_config.json; give an image processor"
+    case .notATower(let folder): "\(folder)/config.json describes no CLIP or DINOv2 vision tower"
+    }
+  }
+}
+
+extension Model {
+  /// A LLaVA model from a language model, a vision tower and a new projector.
+  ///
+  /// The projector's weights are uniform in ±1/√inputs, its biases 0.
+  /// - Parameters:
+  ///   - language: any text model; of a LLaVA model, its language part.
+  ///   - tower: Hugging Face folder of a CLIP or DINOv2 model.
+  ///   - imageToken: a control token of the vocabulary that stands for the picture.
+  ///   - imageProcessor: nil: the one in the tower's folder.
+  ///   - imageTokenCount: features of a picture as `imageProcessor` makes them; nil: those of the
+  ///     size that the tower was made for.
+  ///   - featureLayer: as `LlavaConfig.featureLayer`.
+  /// - Throws: `AssemblyError`, `FormatError`.
+  public static func assemble(
+    language: Model, tower folder: String, projector: ProjectorKind = .mlp(.gelu),
+    imageToken: String, imageProcessor: ImageProcessor? = nil, imageTokenCount: Int? = nil,
+    featureLayer: Int = -2, seed: UInt64
+  ) throws -> Model {
+    guard let tokenizer = language.tokenizer else { throw AssemblyError.noTokenizer }
+    guard let token = tokenizer.controlToken(imageToken),
+      Int(token) < language.text.vocabularySize
+    else { throw AssemblyError.unknownImageToken(imageToken) }
+    let towerConfig = try ModelConfig(folder: folder)
+    guard case .vision(let vision) = towerConfig else {
+      throw AssemblyError.notATower(folder: folder)
+    }
+    guard let processor = try imageProcessor ?? loadImageProcessor(folder) else {
+      throw AssemblyError.noImageProcessor(folder: folder)
+    }
+    let side = vision.imageSize / vision.patchSize
+    let llava = LlavaConfig(
+      text: language.text, vision: vision, imageToken: token, featureLayer: featureLayer,
+      projector: projector, imageTokenCount: imageTokenCount ?? side * side)
+    let config = ModelConfig.llava(llava)
+    let model = Model(
+      config: config, parameters: Floats(zeros: ParameterLayout(config).count),
+      tokenizer: tokenizer, imageProcessor: processor)
+    model.copyLanguage(of: language)
+    model.copyTower(towerConfig, try readParameters(towerConfig, try TensorStore(folder: folder)))
+    model.drawProjector(seed: seed)
+    return model
+  }
+
+  /// The same model with only the first layers of its language model.
+  /// - Precondition: `layers` is from 1 to the number that it has.
+  public func cut(layers: Int) -> Model {
+    precondition((1...text.layerCount).contains(layers), "\(layers) of \(text.layerCount) layers")
+    let config: ModelConfig
+    switch self.config {
+    case .decoder(var text):
+      text.layerCount = layers
+      config = .decoder(text)
+    case .llava(var llava):
+      llava.text.layerCount = layers
+      config = .llava(llava)
+    case .vision: preconditionFailure("a vision tower alone writes no text")
+    }
+    let result = Model(
+      config: config, parameters: Floats(zeros: ParameterLayout(config).count),
+      tokenizer: tokenizer, imageProcessor: imageProcessor)
+    for parameter in result.layout.parameters {
+      guard let source = tensor(parameter.name) else {
+        preconditionFailure("\(parameter.name) is in no model of this shape")
+      }
+      result.parameters[parameter.range].copy(from: source)
+    }
+    return result
+  }
+
+  private func copyLanguage(of other: Model) {
+    let prefix = other.layout.decoderPrefix(other.config)
+    let ownPrefix = layout.decoderPrefix(config)
+    for parameter in other.layout.parameters where parameter.part == .language {
+      let name = ownPrefix + parameter.name.dropFirst(prefix.count)
+      tensor(name)?.copy(from: other.parameters[parameter.range])
+    }
+  }
+
+  private func copyTower(_ towerConfig: ModelConfig, _ values: Floats) {
+    for parameter in ParameterLayout(towerConfig).parameters {
+      tensor("vision_tower." + parameter.name)?.copy(from: values[parameter.range])
+    }
+  }
+
+  private func drawProjector(seed: UInt64) {
+    for parameter in layout.parameters
+    where parameter.part == .projector && parameter.name.hasSuffix(".weight") {
+      var stream = SeededStream(seed: seed ^ nameHash(parameter.name))
+      let bound = 1 / Double(parameter.shape[1]).squareRoot()
+      let values = parameters[parameter.range]
+      for index in 0..<values.count { values[index] = Float(bound * (2 * stream.unit() - 1)) }
+    }
+  }
+}

@@ -1,0 +1,119 @@
+public import Formats
+import Foundation
+import Kernels
+
+extension Model {
+  /// Loads a model from a Hugging Face folder (`llama`, `qwen2`, `llava`) or a GGUF file.
+  ///
+  /// A folder without `tokenizer.json` or image processor gives a model without; one whose files
+  /// are wrong does not load.
+  /// - Throws: `FormatError` naming file, tensor or key, and what was expected.
+  public static func load(_ path: String) throws(FormatError) -> Model {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw FormatError(
+        file: path, subject: "model", problem: .missing,
+        expected: "a Hugging Face folder or a GGUF file", remedy: "check the path")
+    }
+    return isDirectory.boolValue ? try load(folder: path) : try load(gguf: path)
+  }
+
+  private static func load(folder: String) throws(FormatError) -> Model {
+    let config = try ModelConfig(folder: folder)
+    if case .vision = config {
+      throw FormatError(
+        file: folder + "/config.json", subject: "key model_type",
+        problem: .unsupported(found: "a vision tower alone"),
+        expected: "a model that writes text: llama, qwen2 or llava",
+        remedy: "assemble a LLaVA model from the tower and a language model")
+    }
+    let store = try TensorStore(folder: folder)
+    return Model(
+      config: try supported(config, file: folder + "/config.json"),
+      parameters: try readParameters(config, store),
+      tokenizer: has(folder, "tokenizer.json") ? try Tokenizer(folder: folder) : nil,
+      imageProcessor: try loadImageProcessor(folder))
+  }
+
+  private static func load(gguf path: String) throws(FormatError) -> Model {
+    let file = try GGUFFile(path: path)
+    var text = try file.decoderConfig()
+    // `huggingFaceTensors` puts the rows of queries and keys into Hugging Face's order.
+    text.ropeStyle = .halfSplit
+    let config = ModelConfig.decoder(text)
+    return Model(
+      config: try supported(config, file: path),
+      parameters: try readParameters(config, try file.huggingFaceTensors()),
+      tokenizer: try file.tokenizer())
+  }
+
+  static func loadImageProcessor(_ folder: String) throws(FormatError) -> ImageProcessor? {
+    let isThere = has(folder, "preprocessor_config.json") || has(folder, "processor_config.json")
+    return isThere ? try ImageProcessor(folder: folder) : nil
+  }
+
+  private static func has(_ folder: String, _ name: String) -> Bool {
+    FileManager.default.fileExists(atPath: folder + "/" + name)
+  }
+
+  /// Refuses what the decoder cannot compute.
+  private static func supported(
+    _ config: ModelConfig, file: String
+  ) throws(FormatError) -> ModelConfig {
+    let text =
+      switch config {
+      case .decoder(let text): text
+      case .llava(let llava): llava.text
+      case .vision: preconditionFailure("a vision tower alone writes no text")
+      }
+    guard text.ropeScaling == .none else {
+      throw FormatError(
+        file: file, subject: "key rope_scaling",
+        problem: .unsupported(found: "\(text.ropeScaling)"), expected: "no scaling of positions",
+        remedy: "use a model whose context is not stretched")
+    }
+    return config
+  }
+}
+
+/// Reads all parameters of a model into one vector.
+/// - Throws: `FormatError` for the first tensor that is missing or has another shape.
+func readParameters(_ config: ModelConfig, _ store: TensorStore) throws(FormatError) -> Floats {
+  let layout = ParameterLayout(config)
+  let source = try store.renamed { canonicalName($0, config) }
+  let parameters = Floats(zeros: layout.count)
+  for parameter in layout.parameters {
+    try parameters[parameter.range].withUnsafeMutableBufferPointer { buffer throws(FormatError) in
+      try source.read(parameter.name, shape: parameter.shape, into: buffer)
+    }
+  }
+  return parameters
+}
+
+/// The name of a tensor as this project and `transformers` 5 write it, from the names of older and
+/// of other writers; nil for tensors that no model here has.
+private func canonicalName(_ name: String, _ config: ModelConfig) -> String? {
+  if name.hasSuffix("position_ids") || name.hasSuffix("rotary_emb.inv_freq") { return nil }
+  switch config {
+  case .decoder: return name
+  case .vision: return towerName(Substring(name))
+  case .llava:
+    let inner = name.hasPrefix("model.") ? name.dropFirst("model.".count) : Substring(name)
+    if inner.hasPrefix("vision_tower.") {
+      return towerName(inner.dropFirst("vision_tower.".count)).map { "vision_tower." + $0 }
+    }
+    if inner == "lm_head.weight" { return "language_model.lm_head.weight" }
+    if inner.hasPrefix("language_model.") && inner.startIndex != name.startIndex {
+      return "language_model.model." + inner.dropFirst("language_model.".count)
+    }
+    return String(inner)
+  }
+}
+
+/// The part of a vision tower's name that all writers agree on.
+private func towerName(_ name: Substring) -> String? {
+  for prefix in ["vision_model.", "dinov2."] where name.hasPrefix(prefix) {
+    return String(name.dropFirst(prefix.count))
+  }
+  return String(name)
+}

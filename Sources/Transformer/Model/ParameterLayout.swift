@@ -1,0 +1,127 @@
+public import Formats
+import Kernels
+
+/// Where every tensor of a model lies in its one vector of parameters.
+///
+/// The order is: what no output depends on (`unused`), vision tower, projector, language model; in
+/// each, the order of the forward pass. So whatever is trained is one contiguous range. Tensors
+/// follow each other without gaps.
+public struct ParameterLayout: Sendable {
+  /// `unused`: the vision tower behind the feature layer. It is kept only to be saved again.
+  public enum Part: Int, Hashable, Sendable, CaseIterable {
+    case unused, vision, projector, language
+  }
+
+  public struct Parameter: Hashable, Sendable {
+    /// As in the files of Hugging Face.
+    public var name: String
+    public var shape: [Int]
+    public var part: Part
+    /// Where the values lie, row-major, in the vector of all parameters.
+    public var range: Range<Int>
+  }
+
+  /// In the order of the vector.
+  public let parameters: [Parameter]
+  /// Values in the vector.
+  public let count: Int
+  private let indices: [String: Int]
+
+  public init(_ config: ModelConfig) {
+    var found: [Parameter] = []
+    func visit(_ part: Part) -> TakeTensor<Void> {
+      { name, shape in
+        found.append(Parameter(name: name, shape: shape, part: part, range: 0..<0))
+      }
+    }
+    switch config {
+    case .decoder(let text): _ = DecoderTensors("", text, visit(.language))
+    case .vision(let vision): _ = VisionTensors("", vision, visit(.vision))
+    case .llava(let llava):
+      _ = VisionTensors("vision_tower.", llava.vision) { name, shape in
+        visit(llava.isUsed(name) ? .vision : .unused)(name, shape)
+      }
+      _ = ProjectorTensors(llava, visit(.projector))
+      _ = DecoderTensors("language_model.", llava.text, visit(.language))
+    }
+    var ordered: [Parameter] = []
+    var offset = 0
+    for part in Part.allCases {
+      for var parameter in found where parameter.part == part {
+        let end = offset + parameter.shape.reduce(1, *)
+        parameter.range = offset..<end
+        offset = end
+        ordered.append(parameter)
+      }
+    }
+    parameters = ordered
+    count = offset
+    indices = Dictionary(
+      uniqueKeysWithValues: ordered.enumerated().map { ($0.element.name, $0.offset) })
+  }
+
+  public subscript(name: String) -> Parameter? { indices[name].map { parameters[$0] } }
+
+  /// The range of a part; empty when the model has none.
+  public func range(of part: Part) -> Range<Int> {
+    let members = parameters.filter { $0.part == part }
+    guard let first = members.first, let last = members.last else { return 0..<0 }
+    return first.range.lowerBound..<last.range.upperBound
+  }
+
+  /// The contiguous range that a training changes; empty when the model has no such part.
+  public func range(of trained: TrainedParts) -> Range<Int> {
+    let members = parameters.filter { trained.contains($0.part) }
+    guard let first = members.first, let last = members.last else { return 0..<0 }
+    return first.range.lowerBound..<last.range.upperBound
+  }
+
+  /// Hands out windows on `vector`, which begins at `start` of the vector of all parameters.
+  func taker(of vector: Floats, from start: Int = 0) -> TakeTensor<Floats> {
+    { name, shape in
+      guard let parameter = self[name], parameter.shape == shape else {
+        preconditionFailure("\(name) \(shape) is not in this layout")
+      }
+      let range = parameter.range
+      return vector[range.lowerBound - start..<range.upperBound - start]
+    }
+  }
+}
+
+/// Which parts of a model a training changes; the others are frozen.
+public enum TrainedParts: Int, Hashable, Sendable, CaseIterable {
+  case projector, projectorAndLanguage, all
+
+  public func contains(_ part: ParameterLayout.Part) -> Bool {
+    switch (self, part) {
+    case (_, .unused): false
+    case (_, .projector): true
+    case (.projector, .language), (.projector, .vision), (.projectorAndLanguage, .vision): false
+    case (.projectorAndLanguage, .language), (.all, .language), (.all, .vision): true
+    }
+  }
+}
+
+extension LlavaConfig {
+  /// Vision layers that run: the feature is what leaves the last of them.
+  ///
+  /// `featureLayer` counts as `hidden_states` of transformers does: 0 is what enters the first
+  /// layer, negative numbers count from the end, −1 being the last layer's output.
+  var visionLayersUsed: Int {
+    featureLayer >= 0 ? featureLayer : vision.layerCount + 1 + featureLayer
+  }
+
+  func isUsed(_ visionName: String) -> Bool {
+    let prefix =
+      switch vision.family {
+      case .clip: "vision_tower.encoder.layers."
+      case .dinov2: "vision_tower.encoder.layer."
+      }
+    if visionName.hasPrefix(prefix) {
+      let digits = visionName.dropFirst(prefix.count).prefix { $0 != "." }
+      return Int(digits).map { $0 < visionLayersUsed } ?? true
+    }
+    return !visionName.hasPrefix("vision_tower.post_layernorm")
+      && !visionName.hasPrefix("vision_tower.layernorm")
+  }
+}

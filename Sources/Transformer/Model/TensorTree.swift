@@ -1,0 +1,195 @@
+import Formats
+
+/// The tensors of a model by their places, for any kind of handle: ranges of the flat vector when
+/// the layout is made, windows on weights or on gradients when it is used.
+///
+/// One walk (`init`) names every tensor, so that names, shapes and order stand in one place only.
+/// `take` is called once per tensor, in layout order, with the name that Hugging Face's files use.
+typealias TakeTensor<Tensor> = (_ name: String, _ shape: [Int]) -> Tensor
+
+/// A linear layer. weight: (out, in); bias: (out).
+struct LinearTensors<Tensor> {
+  let weight: Tensor
+  let bias: Tensor?
+
+  init(_ name: String, out: Int, in inputs: Int, bias: Bool, _ take: TakeTensor<Tensor>) {
+    weight = take("\(name).weight", [out, inputs])
+    self.bias = bias ? take("\(name).bias", [out]) : nil
+  }
+}
+
+/// A LayerNorm. Both: (columns).
+struct NormTensors<Tensor> {
+  let weight: Tensor
+  let bias: Tensor
+
+  init(_ name: String, columns: Int, _ take: TakeTensor<Tensor>) {
+    weight = take("\(name).weight", [columns])
+    bias = take("\(name).bias", [columns])
+  }
+}
+
+/// One block of Llama or Qwen2.
+struct DecoderLayerTensors<Tensor> {
+  let inputNorm: Tensor
+  let query, key, value, output: LinearTensors<Tensor>
+  let middleNorm: Tensor
+  let gate, up, down: LinearTensors<Tensor>
+
+  init(_ name: String, _ config: DecoderConfig, _ take: TakeTensor<Tensor>) {
+    let (columns, hidden) = (config.hiddenSize, config.intermediateSize)
+    let queries = config.headCount * config.headSize
+    let keys = config.keyValueHeadCount * config.headSize
+    let attention = "\(name).self_attn"
+    inputNorm = take("\(name).input_layernorm.weight", [columns])
+    query = LinearTensors(
+      "\(attention).q_proj", out: queries, in: columns, bias: config.queryKeyValueBias, take)
+    key = LinearTensors(
+      "\(attention).k_proj", out: keys, in: columns, bias: config.queryKeyValueBias, take)
+    value = LinearTensors(
+      "\(attention).v_proj", out: keys, in: columns, bias: config.queryKeyValueBias, take)
+    output = LinearTensors(
+      "\(attention).o_proj", out: columns, in: queries, bias: config.attentionOutputBias, take)
+    middleNorm = take("\(name).post_attention_layernorm.weight", [columns])
+    let bias = config.feedForwardBias
+    gate = LinearTensors("\(name).mlp.gate_proj", out: hidden, in: columns, bias: bias, take)
+    up = LinearTensors("\(name).mlp.up_proj", out: hidden, in: columns, bias: bias, take)
+    down = LinearTensors("\(name).mlp.down_proj", out: columns, in: hidden, bias: bias, take)
+  }
+}
+
+/// A decoder of Llama's or Qwen2's form.
+struct DecoderTensors<Tensor> {
+  /// (vocabulary, columns)
+  let embedding: Tensor
+  let layers: [DecoderLayerTensors<Tensor>]
+  let norm: Tensor
+  /// (vocabulary, columns); the embedding itself when tied.
+  let head: Tensor
+
+  /// - Parameter prefix: what stands before `model.` in the file, like `language_model.`.
+  init(_ prefix: String, _ config: DecoderConfig, _ take: TakeTensor<Tensor>) {
+    let table = [config.vocabularySize, config.hiddenSize]
+    embedding = take("\(prefix)model.embed_tokens.weight", table)
+    layers = (0..<config.layerCount).map {
+      DecoderLayerTensors("\(prefix)model.layers.\($0)", config, take)
+    }
+    norm = take("\(prefix)model.norm.weight", [config.hiddenSize])
+    head = config.tiedEmbedding ? embedding : take("\(prefix)lm_head.weight", table)
+  }
+}
+
+/// One block of a vision tower.
+struct VisionLayerTensors<Tensor> {
+  let attentionNorm: NormTensors<Tensor>
+  let query, key, value, output: LinearTensors<Tensor>
+  /// DINOv2's LayerScale, (columns); nil for CLIP.
+  let attentionScale: Tensor?
+  let feedForwardNorm: NormTensors<Tensor>
+  let first, second: LinearTensors<Tensor>
+  /// As `attentionScale`.
+  let feedForwardScale: Tensor?
+
+  init(_ name: String, _ config: VisionConfig, _ take: TakeTensor<Tensor>) {
+    let (columns, hidden) = (config.hiddenSize, config.intermediateSize)
+    let bias = config.queryKeyValueBias
+    func square(_ part: String, bias: Bool) -> LinearTensors<Tensor> {
+      LinearTensors("\(name).\(part)", out: columns, in: columns, bias: bias, take)
+    }
+    switch config.family {
+    case .clip:
+      attentionNorm = NormTensors("\(name).layer_norm1", columns: columns, take)
+      query = square("self_attn.q_proj", bias: bias)
+      key = square("self_attn.k_proj", bias: bias)
+      value = square("self_attn.v_proj", bias: bias)
+      output = square("self_attn.out_proj", bias: true)
+      attentionScale = nil
+      feedForwardNorm = NormTensors("\(name).layer_norm2", columns: columns, take)
+    case .dinov2:
+      attentionNorm = NormTensors("\(name).norm1", columns: columns, take)
+      query = square("attention.attention.query", bias: bias)
+      key = square("attention.attention.key", bias: bias)
+      value = square("attention.attention.value", bias: bias)
+      output = square("attention.output.dense", bias: true)
+      attentionScale = take("\(name).layer_scale1.lambda1", [columns])
+      feedForwardNorm = NormTensors("\(name).norm2", columns: columns, take)
+    }
+    first = LinearTensors("\(name).mlp.fc1", out: hidden, in: columns, bias: true, take)
+    second = LinearTensors("\(name).mlp.fc2", out: columns, in: hidden, bias: true, take)
+    switch config.family {
+    case .clip: feedForwardScale = nil
+    case .dinov2: feedForwardScale = take("\(name).layer_scale2.lambda1", [columns])
+    }
+  }
+}
+
+/// A vision tower of CLIP's or DINOv2's form.
+struct VisionTensors<Tensor> {
+  /// (columns)
+  let classEmbedding: Tensor
+  /// weight: (columns, channels · patch · patch)
+  let patches: LinearTensors<Tensor>
+  /// (1 + side², columns), the class token first.
+  let positions: Tensor
+  /// CLIP's norm before the first layer.
+  let inputNorm: NormTensors<Tensor>?
+  let layers: [VisionLayerTensors<Tensor>]
+  /// Behind the layers; no feature that a language model reads passes it.
+  let outputNorm: NormTensors<Tensor>
+
+  /// - Parameter prefix: what stands before the tower's own names, like `vision_tower.`.
+  init(_ prefix: String, _ config: VisionConfig, _ take: TakeTensor<Tensor>) {
+    let columns = config.hiddenSize
+    let side = config.imageSize / config.patchSize
+    let positionCount = 1 + side * side
+    let pixels = [columns, config.channelCount, config.patchSize, config.patchSize]
+    switch config.family {
+    case .clip:
+      classEmbedding = take("\(prefix)embeddings.class_embedding", [columns])
+      patches = LinearTensors(
+        "\(prefix)embeddings.patch_embedding", shape: pixels, bias: false, take)
+      positions = take("\(prefix)embeddings.position_embedding.weight", [positionCount, columns])
+      inputNorm = NormTensors("\(prefix)pre_layrnorm", columns: columns, take)
+      layers = (0..<config.layerCount).map {
+        VisionLayerTensors("\(prefix)encoder.layers.\($0)", config, take)
+      }
+      outputNorm = NormTensors("\(prefix)post_layernorm", columns: columns, take)
+    case .dinov2:
+      classEmbedding = take("\(prefix)embeddings.cls_token", [1, 1, columns])
+      patches = LinearTensors(
+        "\(prefix)embeddings.patch_embeddings.projection", shape: pixels, bias: true, take)
+      positions = take("\(prefix)embeddings.position_embeddings", [1, positionCount, columns])
+      inputNorm = nil
+      layers = (0..<config.layerCount).map {
+        VisionLayerTensors("\(prefix)encoder.layer.\($0)", config, take)
+      }
+      outputNorm = NormTensors("\(prefix)layernorm", columns: columns, take)
+    }
+  }
+}
+
+extension LinearTensors {
+  /// A convolution whose stride is its size: weight (out, channels, patch, patch).
+  init(_ name: String, shape: [Int], bias: Bool, _ take: TakeTensor<Tensor>) {
+    weight = take("\(name).weight", shape)
+    self.bias = bias ? take("\(name).bias", [shape[0]]) : nil
+  }
+}
+
+/// What turns picture features into embeddings: one linear layer, or two with GELU between.
+struct ProjectorTensors<Tensor> {
+  let first: LinearTensors<Tensor>
+  let second: LinearTensors<Tensor>?
+
+  init(_ config: LlavaConfig, _ take: TakeTensor<Tensor>) {
+    let (inputs, outputs) = (config.vision.hiddenSize, config.text.hiddenSize)
+    let bias = config.projectorBias
+    let name = "multi_modal_projector"
+    first = LinearTensors("\(name).linear_1", out: outputs, in: inputs, bias: bias, take)
+    switch config.projector {
+    case .linear: second = nil
+    case .mlp:
+      second = LinearTensors("\(name).linear_2", out: outputs, in: outputs, bias: bias, take)
+    }
+  }
+}

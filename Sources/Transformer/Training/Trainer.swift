@@ -1,0 +1,363 @@
+import Formats
+public import Kernels
+
+/// Loss of some samples: a sum over their counted tokens, in nats.
+public struct LossSum: Hashable, Sendable {
+  public var loss: Double
+  public var tokens: Int
+  public init(loss: Double, tokens: Int) {
+    self.loss = loss
+    self.tokens = tokens
+  }
+
+  /// Mean loss of a token; 0 when none is counted.
+  public var mean: Double { tokens == 0 ? 0 : loss / Double(tokens) }
+}
+
+/// What the pictures of a pass became, for losses of one's own on them.
+public struct ImageStates {
+  /// For each sample of the pass, for each of its pictures: its rows in what follows.
+  public var imageRows: [[Range<Int>]]
+  /// Index of the pass's first sample in the call.
+  public var firstSample: Int
+  /// (P, vision columns), from the feature layer.
+  public var features: Floats
+  /// (P, columns), as the language model reads them.
+  public var projected: Floats
+  /// (P, vision columns), to add to; nil: the tower is frozen.
+  public var dFeatures: Floats?
+  /// (P, columns), to add to: the derivative of the samples' loss is there already.
+  public var dProjected: Floats
+}
+
+/// Gradients of a model for samples, on the parts that are trained.
+///
+/// A call's result depends on its samples, in their order, and on the parameters; not on threads,
+/// nor on calls before it. Samples are computed in passes of whole samples of at most
+/// `rowsPerPass` rows (a longer sample has one for itself), which fixes how sums are cut. Scratch
+/// memory is made in the first passes and used again. One trainer belongs to one thread.
+public final class Trainer {
+  public let model: Model
+  public let trained: TrainedParts
+  /// The part of `model.parameters` that gradients are for.
+  public let trainedRange: Range<Int>
+  public let rowsPerPass: Int
+  private let compute: Compute
+  private let arena = Arena()
+  private let tower: VisionTower?
+  private let projector: Projector?
+  private var decoder: Decoder
+  private var cache: FeatureCache
+
+  /// - Parameter featureBytesMax: for features of a frozen tower, kept by the pictures' keys.
+  public init(
+    model: Model, trained: TrainedParts, compute: Compute, rowsPerPass: Int = 1024,
+    featureBytesMax: Int = 1 << 28
+  ) {
+    precondition(rowsPerPass > 0, "a pass has at least one row, not \(rowsPerPass)")
+    self.model = model
+    self.trained = trained
+    self.compute = compute
+    self.rowsPerPass = rowsPerPass
+    trainedRange = model.layout.range(of: trained)
+    tower = VisionTower(model, compute: compute, arena: arena)
+    projector = Projector(model, compute: compute, arena: arena)
+    decoder = Decoder(
+      model, positions: min(model.contextLength, 1024), compute: compute, arena: arena)
+    cache = FeatureCache(bytesMax: featureBytesMax)
+  }
+
+  /// The gradient of the summed loss of all counted tokens, not divided by their number.
+  ///
+  /// - Parameters:
+  ///   - gradient: (trainedRange.count), overwritten.
+  ///   - imageLoss: adds derivatives of further losses on the pictures of each pass.
+  /// - Throws: `InputError`, and what loading a picture throws.
+  public func gradient(
+    of samples: [TrainingInput], into gradient: Floats,
+    imageLoss: ((ImageStates) -> Void)? = nil
+  ) throws -> LossSum {
+    precondition(gradient.count == trainedRange.count, "a gradient of \(trainedRange.count)")
+    gradient.fill(0)
+    let targets = GradientTargets(model, trained, gradient, from: trainedRange.lowerBound)
+    return try forEachPass(samples) { pass in
+      backward(pass, targets, imageLoss: imageLoss)
+    }
+  }
+
+  /// The summed loss alone.
+  public func loss(of samples: [TrainingInput]) throws -> LossSum {
+    try forEachPass(samples) { pass in
+      let x = embed(pass.packed, projected: pass.projected)
+      decoder.forward(x, pass.packed.layout, positions: pass.packed.layout.positions)
+      return decoder.loss(x, pass.packed.targets, dx: nil, gradient: nil)
+    }
+  }
+
+  /// Logits of every row of a sample, branches after the prefix.
+  /// - Returns: (rows, vocabulary) in memory of its own.
+  public func logits(of sample: TrainingInput) throws -> Floats {
+    var result = Floats(zeros: 0)
+    _ = try forEachPass([sample]) { pass in
+      let x = embed(pass.packed, projected: pass.projected)
+      decoder.forward(x, pass.packed.layout, positions: pass.packed.layout.positions)
+      result = Floats(zeros: pass.packed.tokens.count * model.text.vocabularySize)
+      decoder.head(x, into: result, rows: pass.packed.tokens.count)
+      return 0
+    }
+    return result
+  }
+}
+
+/// Windows on the gradient for what is trained; nil for what is frozen.
+private struct GradientTargets {
+  let vision: VisionTensors<Floats>?
+  let projector: ProjectorTensors<Floats>?
+  let decoder: DecoderTensors<Floats>?
+
+  init(_ model: Model, _ trained: TrainedParts, _ gradient: Floats, from start: Int) {
+    let layout = model.layout
+    let unused = Floats(zeros: layout.range(of: .unused).count)
+    let take: TakeTensor<Floats> = { name, shape in
+      // Nothing depends on these tensors, so nothing is added to them.
+      if let parameter = layout[name], parameter.part == .unused { return unused[parameter.range] }
+      return layout.taker(of: gradient, from: start)(name, shape)
+    }
+    projector = model.llava.map { ProjectorTensors($0, take) }
+    vision =
+      trained.contains(.vision)
+      ? model.llava.map { VisionTensors("vision_tower.", $0.vision, take) } : nil
+    decoder =
+      trained.contains(.language)
+      ? DecoderTensors(layout.decoderPrefix(model.config), model.text, take) : nil
+  }
+}
+
+// MARK: - Passes
+
+extension Trainer {
+  /// Some samples, packed, with their pictures seen.
+  private struct Pass {
+    var firstSample: Int
+    var imageRows: [[Range<Int>]] = []
+    var packed = PackedSamples()
+    /// (P, vision columns) and (P, columns).
+    var features = Floats(zeros: 0)
+    var projected = Floats(zeros: 0)
+    /// What `Projector.forward` returned.
+    var hidden = Floats(zeros: 0)
+    /// What the tower left behind, when it is trained.
+    var vision: VisionState?
+  }
+
+  private func forEachPass(
+    _ samples: [TrainingInput], _ body: (Pass) -> Double
+  ) throws -> LossSum {
+    var sum = LossSum(loss: 0, tokens: 0)
+    for range in passes(samples) {
+      arena.reset()
+      let seen = try samples[range].map { sample in
+        let pictures = try sample.images.map(see)
+        try check(sample, imageRows: pictures.map(\.rows))
+        return pictures
+      }
+      let pass = pack(samples[range], seen)
+      sum.loss += body(pass)
+      sum.tokens += pass.packed.targets.count
+    }
+    return sum
+  }
+
+  /// Cuts a call into passes. A picture counts with the rows of the model's own picture size, so
+  /// that nothing has to be loaded to know the cuts.
+  private func passes(_ samples: [TrainingInput]) -> [Range<Int>] {
+    let imageTokens = model.llava?.imageTokenCount ?? 0
+    var ranges: [Range<Int>] = []
+    var (start, total) = (0, 0)
+    for (index, sample) in samples.enumerated() {
+      let rows = sample.rows(imageRows: sample.images.map { _ in imageTokens })
+      if index > start && total + rows > rowsPerPass {
+        ranges.append(start..<index)
+        (start, total) = (index, 0)
+      }
+      total += rows
+    }
+    if start < samples.count { ranges.append(start..<samples.count) }
+    return ranges
+  }
+
+  /// A picture with its pixels, or with its features from the cache.
+  private struct SeenPicture {
+    enum Source {
+      case pixels(PixelValues, PatchGrid, key: String?)
+      case kept(Floats)
+    }
+    var rows: Int
+    var source: Source
+  }
+
+  private func see(_ image: ModelImage) throws -> SeenPicture {
+    guard let tower else { throw InputError.cannotSee }
+    if !trained.contains(.vision), let key = image.key, let kept = cache.features(of: key) {
+      return SeenPicture(rows: kept.count / tower.columns, source: .kept(kept))
+    }
+    let pixels = try image.load()
+    let grid = try tower.grid(of: pixels)
+    return SeenPicture(
+      rows: tower.featureRows(grid), source: .pixels(pixels, grid, key: image.key))
+  }
+
+  private func check(_ sample: TrainingInput, imageRows: [Int]) throws(InputError) {
+    for piece in ([sample.prefix] + sample.branches).joined() {
+      try piece.piece.check(
+        pictures: imageRows.count, canSee: tower != nil, vocabulary: model.text.vocabularySize)
+    }
+    let positions = sample.positions(imageRows: imageRows)
+    guard positions > 0 else { throw .empty }
+    guard positions <= model.contextLength else {
+      throw .tooLong(positions: positions, limit: model.contextLength)
+    }
+    if positions > decoder.rotary.positions {
+      decoder = Decoder(
+        model, positions: min(model.contextLength, 2 * positions), compute: compute, arena: arena)
+    }
+  }
+
+  private func pack(_ samples: ArraySlice<TrainingInput>, _ seen: [[SeenPicture]]) -> Pass {
+    var pass = Pass(firstSample: samples.startIndex)
+    var feature = 0
+    for (sample, pictures) in zip(samples, seen) {
+      let ranges = pictures.map { picture in
+        defer { feature += picture.rows }
+        return feature..<feature + picture.rows
+      }
+      pass.packed.append(sample, features: ranges)
+      pass.imageRows.append(ranges)
+    }
+    guard let tower, let projector, feature > 0 else { return pass }
+    pass.features = arena.floats(feature * tower.columns)
+    pass.projected = arena.floats(feature * projector.outputs)
+    let pictures = Array(seen.joined())
+    if trained.contains(.vision) {
+      pass.vision = fillFeatures(pass.features, pictures, tower)
+    } else {
+      arena.scope { _ = fillFeatures(pass.features, pictures, tower) }
+    }
+    pass.hidden = projector.forward(pass.features, into: pass.projected)
+    return pass
+  }
+
+  /// Computes what the cache did not have, all pictures together; keeps it when the tower is frozen.
+  /// - Returns: what a trained tower needs for its backward pass.
+  private func fillFeatures(
+    _ features: Floats, _ pictures: [SeenPicture], _ tower: VisionTower
+  ) -> VisionState {
+    var (pixels, grids): ([PixelValues], [PatchGrid]) = ([], [])
+    for case .pixels(let values, let grid, _) in pictures.map(\.source) {
+      pixels.append(values)
+      grids.append(grid)
+    }
+    let state = tower.forward(pixels, grids: grids)
+    let computed = arena.floats(
+      grids.reduce(0) { $0 + tower.featureRows($1) } * tower.columns)
+    tower.selectFeatures(into: computed, state.output, grids)
+    var (next, row) = (0, 0)
+    for picture in pictures {
+      let count = picture.rows * tower.columns
+      let target = features[row..<row + count]
+      row += count
+      switch picture.source {
+      case .kept(let kept): target.copy(from: kept)
+      case .pixels(_, _, let key):
+        target.copy(from: computed[next..<next + count])
+        next += count
+        if !trained.contains(.vision), let key { cache.keep(target, of: key) }
+      }
+    }
+    return state
+  }
+}
+
+// MARK: - Forward and backward of a pass
+
+extension Trainer {
+  /// (T, columns): embeddings of the tokens, projected features where pictures stand.
+  private func embed(_ packed: PackedSamples, projected: Floats) -> Floats {
+    let columns = decoder.columns
+    let x = arena.floats(packed.tokens.count * columns)
+    gatherRows(into: x, decoder.weights.embedding, ids: packed.tokens, columns: columns)
+    for run in packed.featureRuns {
+      x[run.row * columns..<(run.row + run.count) * columns]
+        .copy(from: projected[run.feature * columns..<(run.feature + run.count) * columns])
+    }
+    return x
+  }
+
+  private func backward(
+    _ pass: Pass, _ targets: GradientTargets, imageLoss: ((ImageStates) -> Void)?
+  ) -> Double {
+    let packed = pass.packed
+    let (layout, positions) = (packed.layout, packed.layout.positions)
+    let x = embed(packed, projected: pass.projected)
+    if targets.decoder == nil && pass.features.isEmpty {
+      decoder.forward(x, layout, positions: positions)
+      return decoder.loss(x, packed.targets, dx: nil, gradient: nil)
+    }
+    let (states, logSumExps, output) = decoder.forwardKeeping(x, layout, positions: positions)
+    let d = arena.floats(x.count)
+    let loss = decoder.loss(output, packed.targets, dx: d, gradient: targets.decoder)
+    decoder.backward(
+      d, states: states, logSumExps: logSumExps, layout, positions: positions,
+      gradient: targets.decoder)
+    if let decoder = targets.decoder { embeddingBackward(d, packed, decoder.embedding) }
+    picturesBackward(d, pass, targets, imageLoss: imageLoss)
+    return loss
+  }
+
+  /// Adds the rows of tokens, not of pictures, to the embedding's gradient.
+  private func embeddingBackward(_ d: Floats, _ packed: PackedSamples, _ dEmbedding: Floats) {
+    let columns = decoder.columns
+    var row = 0
+    func scatter(upTo end: Int) {
+      guard end > row else { return }
+      scatterAddRows(
+        into: dEmbedding, d[row * columns..<end * columns], ids: Array(packed.tokens[row..<end]),
+        columns: columns, on: compute)
+    }
+    for run in packed.featureRuns {
+      scatter(upTo: run.row)
+      row = run.row + run.count
+    }
+    scatter(upTo: packed.tokens.count)
+  }
+
+  private func picturesBackward(
+    _ d: Floats, _ pass: Pass, _ targets: GradientTargets, imageLoss: ((ImageStates) -> Void)?
+  ) {
+    guard let tower, let projector, let target = targets.projector, !pass.features.isEmpty else {
+      return
+    }
+    let columns = projector.outputs
+    let dProjected = arena.floats(pass.projected.count)
+    dProjected.fill(0)
+    for run in pass.packed.featureRuns {
+      add(
+        into: dProjected[run.feature * columns..<(run.feature + run.count) * columns],
+        d[run.row * columns..<(run.row + run.count) * columns], on: compute)
+    }
+    let dFeatures = pass.vision.map { _ in arena.floats(pass.features.count) }
+    dFeatures?.fill(0)
+    imageLoss?(
+      ImageStates(
+        imageRows: pass.imageRows, firstSample: pass.firstSample, features: pass.features,
+        projected: pass.projected, dFeatures: dFeatures, dProjected: dProjected))
+    projector.backward(
+      dProjected, features: pass.features, hidden: pass.hidden, dFeatures: dFeatures,
+      gradient: target)
+    if let vision = pass.vision, let dFeatures, let gradient = targets.vision {
+      let dOutput = arena.floats(vision.output.count)
+      tower.selectFeaturesBackward(dOutput: dOutput, dFeatures, vision.grids)
+      tower.backward(dOutput, vision, gradient: gradient)
+    }
+  }
+}

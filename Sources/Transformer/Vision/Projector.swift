@@ -1,0 +1,79 @@
+import Formats
+import Kernels
+
+/// Turns picture features into embeddings: `W x + b`, or `W₂ f(W₁ x + b₁) + b₂`.
+struct Projector {
+  let weights: ProjectorTensors<Floats>
+  let inputs: Int
+  let outputs: Int
+  /// Between the two layers; nil when there is only one.
+  let activation: Kernels.Activation?
+  let compute: Compute
+  let arena: Arena
+
+  init?(_ model: Model, compute: Compute, arena: Arena) {
+    guard let llava = model.llava, let weights = model.projectorTensors() else { return nil }
+    self.weights = weights
+    inputs = llava.vision.hiddenSize
+    outputs = llava.text.hiddenSize
+    switch llava.projector {
+    case .linear: activation = nil
+    case .mlp(let chosen): activation = chosen.kernel
+    }
+    self.compute = compute
+    self.arena = arena
+  }
+
+  /// - Parameters:
+  ///   - features: (P, inputs).
+  ///   - projected: (P, outputs), overwritten.
+  /// - Returns: (P, outputs) in the arena, before the activation, for the backward pass.
+  func forward(_ features: Floats, into projected: Floats) -> Floats {
+    let rows = features.count / inputs
+    guard let second = weights.second, let activation else {
+      linear(
+        into: projected, features, weight: weights.first.weight, bias: weights.first.bias,
+        rows: rows, on: compute)
+      return projected
+    }
+    let hidden = arena.floats(rows * outputs)
+    linear(
+      into: hidden, features, weight: weights.first.weight, bias: weights.first.bias, rows: rows,
+      on: compute)
+    arena.scope {
+      let activated = arena.floats(hidden.count)
+      activate(into: activated, hidden, activation, on: compute)
+      linear(
+        into: projected, activated, weight: second.weight, bias: second.bias, rows: rows,
+        on: compute)
+    }
+    return hidden
+  }
+
+  /// - Parameters:
+  ///   - dProjected: (P, outputs).
+  ///   - hidden: what `forward` returned.
+  ///   - dFeatures: (P, inputs), added to; nil: the tower is frozen.
+  ///   - gradient: added to.
+  func backward(
+    _ dProjected: Floats, features: Floats, hidden: Floats, dFeatures: Floats?,
+    gradient: ProjectorTensors<Floats>
+  ) {
+    let rows = features.count / inputs
+    arena.scope {
+      var dFirst = dProjected
+      if let second = weights.second, let target = gradient.second, let activation {
+        let activated = arena.floats(hidden.count)
+        activate(into: activated, hidden, activation, on: compute)
+        dFirst = arena.floats(hidden.count)
+        linearBackward(
+          dx: dFirst, dWeight: target.weight, dBias: target.bias, dy: dProjected, activated,
+          weight: second.weight, rows: rows, on: compute)
+        activateBackward(dx: dFirst, dy: dFirst, hidden, activation, on: compute)
+      }
+      linearBackward(
+        dx: dFeatures, dWeight: gradient.first.weight, dBias: gradient.first.bias, dy: dFirst,
+        features, weight: weights.first.weight, rows: rows, accumulateInput: true, on: compute)
+    }
+  }
+}

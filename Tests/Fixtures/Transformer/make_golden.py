@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Golden values of small random models, computed by transformers in f32 on one thread.
+
+usage: python make_golden.py        (writes beside itself; needs torch, transformers, safetensors)
+
+For each case a Hugging Face folder CASE/ (config.json, model.safetensors) and CASE/golden.safetensors:
+  input_ids (T)      the image token repeated once per patch
+  mask (T)           1 where the token counts in the loss
+  pixel_values       (images, 3, H, W), for models that see
+  logits (T, V)      loss ()
+  gradient/NAME      of the mean loss, for every parameter that has one, named as in the file
+  curve (steps)      mean loss before each of 20 AdamW steps with warm-up and cosine, clipped
+  after/NAME         parameters after those steps, of the tensors listed in AFTER
+The versions that made them are in each file's metadata.
+"""
+import json, os, shutil
+import torch
+import transformers
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import (
+    CLIPVisionConfig, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, LlavaConfig,
+    LlavaForConditionalGeneration, Qwen2Config, Qwen2ForCausalLM, get_cosine_schedule_with_warmup)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+VERSIONS = {"torch": torch.__version__, "transformers": transformers.__version__,
+            "generator": "make_golden.py"}
+STEPS, WARMUP_RATIO, RATE, CLIP, DECAY = 20, 0.15, 5e-3, 1.0, 0.01
+IMAGE_TOKEN = 5
+AFTER = ["norm.weight", "layers.1.self_attn.q_proj.weight", "linear_1.weight", "embed_tokens.weight"]
+
+torch.set_num_threads(1)
+torch.use_deterministic_algorithms(True)
+
+
+def randomise(model, seed, frozen_position=False):
+    """Every parameter random and far from its initial zeros and ones, so that each one matters."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in sorted(model.named_parameters()):
+        noise = torch.randn(p.shape, generator=generator)
+        scale_like = p.ndim == 1 and ("norm" in name or "lambda" in name) and "bias" not in name
+        with torch.no_grad():
+            if scale_like:
+                p.copy_(1 + 0.2 * noise)
+            elif p.ndim == 1:
+                p.copy_(0.1 * noise)
+            elif p.ndim == 2 and "embed" not in name:
+                p.copy_(noise * (1.2 / p.shape[1] ** 0.5))
+            else:
+                p.copy_(0.3 * noise)
+    return model
+
+
+def file_names(folder, model):
+    """Name in the model -> name in the file, found by equal values (tied ones map to one)."""
+    names = {}
+    with safe_open(os.path.join(folder, "model.safetensors"), "pt") as f:
+        stored = {k: f.get_tensor(k) for k in f.keys()}
+    for name, p in model.named_parameters():
+        hits = [k for k, v in stored.items() if v.shape == p.shape and torch.equal(v, p.detach())]
+        assert len(hits) == 1, (name, hits)
+        names[name] = hits[0]
+    return names
+
+
+def loss_of(model, inputs, mask):
+    logits = model(**inputs).logits[0].float()
+    ids = inputs["input_ids"][0]
+    keep = mask[1:].bool()
+    return logits, torch.nn.functional.cross_entropy(logits[:-1][keep], ids[1:][keep])
+
+
+def golden(case, model, inputs, mask, curve_parts):
+    folder = os.path.join(HERE, case)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.eval().save_pretrained(folder)
+    for extra in ("generation_config.json",):
+        path = os.path.join(folder, extra)
+        if os.path.exists(path):
+            os.remove(path)
+    names = file_names(folder, model)
+    tensors = {"input_ids": inputs["input_ids"][0].int(), "mask": mask.int()}
+    if "pixel_values" in inputs:
+        tensors["pixel_values"] = inputs["pixel_values"]
+    logits, loss = loss_of(model, inputs, mask)
+    loss.backward()
+    tensors["logits"], tensors["loss"] = logits.detach().clone(), loss.detach().clone()
+    for name, p in model.named_parameters():
+        if p.grad is not None:
+            tensors["gradient/" + names[name]] = p.grad.clone()
+    model.zero_grad()
+    trained = [p for n, p in model.named_parameters() if any(part in n for part in curve_parts)]
+    for p in model.parameters():
+        p.requires_grad_(any(p is t for t in trained))
+    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
+    import math
+    schedule = get_cosine_schedule_with_warmup(optimizer, math.ceil(WARMUP_RATIO * STEPS), STEPS)
+    curve, rates = [], []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        _, loss = loss_of(model, inputs, mask)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, CLIP)
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+        curve.append(loss.item())
+    tensors["curve"] = torch.tensor(curve)
+    tensors["rates"] = torch.tensor(rates, dtype=torch.float32)
+    for name, p in model.named_parameters():
+        if any(name.endswith(a) for a in AFTER) and p.requires_grad:
+            tensors["after/" + names[name]] = p.detach().clone()
+    save_file({k: v.contiguous() for k, v in tensors.items()},
+              os.path.join(folder, "golden.safetensors"), metadata=VERSIONS)
+    print(case, f"loss {tensors['loss'].item():.5f}", "curve", curve[0], "->", curve[-1],
+          {n: os.path.getsize(os.path.join(folder, n)) for n in sorted(os.listdir(folder))})
+
+
+def text_inputs(seed, vocabulary, length, images=0, patches=0):
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(6, vocabulary, (length,), generator=generator).tolist()
+    for image in range(images):
+        at = 2 + image * (patches + 3)
+        ids[at:at] = [IMAGE_TOKEN] * patches
+    ids = torch.tensor(ids)
+    mask = (torch.rand(len(ids), generator=generator) < 0.6).int()
+    mask[ids == IMAGE_TOKEN] = 0
+    mask[0] = 0
+    return {"input_ids": ids[None]}, mask
+
+
+llama = dict(
+    vocab_size=67, hidden_size=36, intermediate_size=44, num_hidden_layers=2, num_attention_heads=6,
+    num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-5, rope_theta=1000.0,
+    max_position_embeddings=128, tie_word_embeddings=True)
+qwen2 = dict(
+    vocab_size=59, hidden_size=40, intermediate_size=36, num_hidden_layers=2, num_attention_heads=5,
+    num_key_value_heads=1, rms_norm_eps=1e-6, rope_theta=1e6, max_position_embeddings=128,
+    tie_word_embeddings=False)
+clip = CLIPVisionConfig(
+    hidden_size=21, intermediate_size=33, num_hidden_layers=3, num_attention_heads=3, image_size=15,
+    patch_size=5)
+dino = Dinov2Config(
+    hidden_size=24, mlp_ratio=2, num_hidden_layers=2, num_attention_heads=3, image_size=30,
+    patch_size=6)
+
+inputs, mask = text_inputs(1, 67, 23)
+golden("llama", randomise(LlamaForCausalLM(LlamaConfig(**llama)), 1), inputs, mask, [""])
+inputs, mask = text_inputs(2, 59, 19)
+golden("qwen2", randomise(Qwen2ForCausalLM(Qwen2Config(**qwen2)), 2), inputs, mask, [""])
+
+model = LlavaForConditionalGeneration(LlavaConfig(
+    vision_config=clip, text_config=LlamaConfig(**llama), image_token_index=IMAGE_TOKEN,
+    image_seq_length=9))
+inputs, mask = text_inputs(3, 67, 14, images=1, patches=9)
+inputs["pixel_values"] = torch.randn((1, 3, 15, 15), generator=torch.Generator().manual_seed(3))
+golden("llava-clip", randomise(model, 3), inputs, mask, ["multi_modal_projector", "language_model"])
+
+model = LlavaForConditionalGeneration(LlavaConfig(
+    vision_config=dino, text_config=Qwen2Config(**qwen2), image_token_index=IMAGE_TOKEN,
+    image_seq_length=16, vision_feature_layer=-1))
+inputs, mask = text_inputs(4, 59, 12, images=2, patches=16)
+inputs["pixel_values"] = torch.randn((2, 3, 24, 24), generator=torch.Generator().manual_seed(4))
+golden("llava-dinov2", randomise(model, 4), inputs, mask, [""])
+
+# The position table of DINOv2 at other sizes: bicubic as torch does it, and its gradient.
+generator = torch.Generator().manual_seed(5)
+table = torch.randn((1, 1 + 25, 3), generator=generator, requires_grad=True)
+tensors = {"table": table.detach()[0].clone()}
+embeddings = Dinov2Model(Dinov2Config(hidden_size=3, num_attention_heads=1, num_hidden_layers=1,
+                                      image_size=10, patch_size=2)).embeddings
+embeddings.position_embeddings = torch.nn.Parameter(table.detach().clone())
+for rows, columns in ((4, 4), (7, 7), (3, 6), (1, 2)):
+    embeddings.zero_grad()
+    out = embeddings.interpolate_pos_encoding(
+        torch.zeros(1, 1 + rows * columns, 3), rows * 2, columns * 2)
+    weights = torch.randn(out.shape, generator=generator)
+    (out * weights).sum().backward()
+    tensors[f"{rows}x{columns}"] = out.detach()[0].clone()
+    tensors[f"{rows}x{columns}/weights"] = weights[0].clone()
+    tensors[f"{rows}x{columns}/gradient"] = embeddings.position_embeddings.grad[0].clone()
+save_file({k: v.contiguous() for k, v in tensors.items()},
+          os.path.join(HERE, "positions.safetensors"), metadata=VERSIONS)
