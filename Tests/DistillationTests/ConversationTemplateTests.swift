@@ -104,7 +104,9 @@ struct ConversationTemplateTests {
               history: Array(turns[..<turn]), question: turns[turn].question)
             #expect(asked.parts == Array(whole.prefix(asked.parts.count)))
             #expect(asked.image == shown)
-            guard case .text(let answer) = whole[asked.parts.count] else {
+            guard asked.parts.count < whole.count,
+              case .text(let answer) = whole[asked.parts.count]
+            else {
               Issue.record("an answer is expected after the prompt")
               continue
             }
@@ -116,11 +118,11 @@ struct ConversationTemplateTests {
   }
 
   @Test("learns the answers and their <STOP> and nothing else (eq. 3)", arguments: 0..<5)
-  func mask(index: Int) {
+  func mask(index: Int) throws {
     let template = ConversationTemplate.all[index]
     let parts = sample(template)
     let learned = parts.filter(\.trained).map(\.part)
-    #expect(learned.count == 2 * turns.count)
+    try #require(learned.count == 2 * turns.count)
     for (turn, start) in zip(turns, [0, 2]) {
       #expect(
         [" \(turn.answer) ", " \(turn.answer)", turn.answer].map(PromptPart.text)
