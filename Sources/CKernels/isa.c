@@ -1,4 +1,4 @@
-#include "CKernels.h"
+#include "internal.h"
 
 ck_isa ck_isa_best(void) {
 #if defined(__x86_64__)
@@ -9,3 +9,14 @@ ck_isa ck_isa_best(void) {
 #endif
   return CK_ISA_PORTABLE;
 }
+
+const ck_kernels *ck_kernels_for(ck_isa isa) {
+#if defined(__x86_64__)
+  if (isa == CK_ISA_AVX512) return &ck_kernels_avx512;
+  if (isa == CK_ISA_AVX2) return &ck_kernels_avx2;
+#endif
+  (void)isa;
+  return &ck_kernels_portable;
+}
+
+double ck_fma_rate(ck_isa isa) { return ck_kernels_for(isa)->fma_rate(); }

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#endif
+internal import CKernels
 
 /// The non-linear functions of the models.
 public enum Activation: CaseIterable, Sendable {
@@ -19,7 +15,15 @@ public enum Activation: CaseIterable, Sendable {
 /// `y = f(x)`, element by element; `y` may be `x` itself.
 /// - Precondition: equal counts.
 public func activate(into y: Floats, _ x: Floats, _ activation: Activation, on compute: Compute) {
-  activateReference(into: y, x, activation)
+  precondition(x.count == y.count, "\(y.count) values expected, \(x.count) given")
+  let operation: ck_element_operation =
+    switch activation {
+    case .silu: CK_SILU
+    case .gelu: CK_GELU
+    case .geluTanh: CK_GELU_TANH
+    case .quickGELU: CK_QUICK_GELU
+    }
+  runElements(operation, into: y, x, on: compute)
 }
 
 /// `dx = dy · f′(x)`; `dx` may be `dy` itself.
@@ -27,14 +31,23 @@ public func activate(into y: Floats, _ x: Floats, _ activation: Activation, on c
 public func activateBackward(
   dx: Floats, dy: Floats, _ x: Floats, _ activation: Activation, on compute: Compute
 ) {
-  activateBackwardReference(dx: dx, dy: dy, x, activation)
+  precondition(x.count == dy.count && x.count == dx.count, "equal counts expected")
+  let operation: ck_element_operation =
+    switch activation {
+    case .silu: CK_SILU_BACK
+    case .gelu: CK_GELU_BACK
+    case .geluTanh: CK_GELU_TANH_BACK
+    case .quickGELU: CK_QUICK_GELU_BACK
+    }
+  runElements(operation, into: dx, x, dy, on: compute)
 }
 
 /// The gate of SwiGLU: `h = silu(gate) · up`; `h` may be `gate` or `up`.
 /// - Precondition: equal counts.
 /// - Source: Shazeer 2020, eq. 6.
 public func gatedSiLU(into h: Floats, gate: Floats, up: Floats, on compute: Compute) {
-  gatedSiLUReference(into: h, gate: gate, up: up)
+  precondition(gate.count == h.count && up.count == h.count, "equal counts expected")
+  runElements(CK_GATED, into: h, gate, up, on: compute)
 }
 
 /// The derivatives of `gatedSiLU`: `dGate = dh · up · silu′(gate)`, `dUp = dh · silu(gate)`.
@@ -44,74 +57,15 @@ public func gatedSiLU(into h: Floats, gate: Floats, up: Floats, on compute: Comp
 public func gatedSiLUBackward(
   dGate: Floats, dUp: Floats, dh: Floats, gate: Floats, up: Floats, on compute: Compute
 ) {
-  gatedSiLUBackwardReference(dGate: dGate, dUp: dUp, dh: dh, gate: gate, up: up)
-}
-
-/// The naive twin of `activate`, in f64.
-public func activateReference(into y: Floats, _ x: Floats, _ activation: Activation) {
-  precondition(x.count == y.count, "\(y.count) values expected, \(x.count) given")
-  for i in 0..<x.count { y[i] = Float(value(of: activation, at: Double(x[i]))) }
-}
-
-/// The naive twin of `activateBackward`, in f64.
-public func activateBackwardReference(
-  dx: Floats, dy: Floats, _ x: Floats, _ activation: Activation
-) {
-  precondition(x.count == dy.count && x.count == dx.count, "equal counts expected")
-  for i in 0..<x.count {
-    dx[i] = Float(Double(dy[i]) * slope(of: activation, at: Double(x[i])))
-  }
-}
-
-/// The naive twin of `gatedSiLU`, in f64.
-public func gatedSiLUReference(into h: Floats, gate: Floats, up: Floats) {
-  precondition(gate.count == h.count && up.count == h.count, "equal counts expected")
-  for i in 0..<h.count { h[i] = Float(value(of: .silu, at: Double(gate[i])) * Double(up[i])) }
-}
-
-/// The naive twin of `gatedSiLUBackward`, in f64.
-public func gatedSiLUBackwardReference(
-  dGate: Floats, dUp: Floats, dh: Floats, gate: Floats, up: Floats
-) {
   precondition(
     gate.count == dh.count && up.count == dh.count && dGate.count == dh.count
       && dUp.count == dh.count, "equal counts expected")
-  for i in 0..<dh.count {
-    let (d, g, u) = (Double(dh[i]), Double(gate[i]), Double(up[i]))
-    dGate[i] = Float(d * u * slope(of: .silu, at: g))
-    dUp[i] = Float(d * value(of: .silu, at: g))
-  }
+  runElements(CK_GATED_BACK, into: dGate, and: dUp, gate, up, dh, on: compute)
 }
 
-private func value(of activation: Activation, at x: Double) -> Double {
-  switch activation {
-  case .silu: x / (1 + exp(-x))
-  case .gelu: x * 0.5 * erfc(-x * 0.5.squareRoot())
-  case .geluTanh: x * 0.5 * (1 + tanh(tanhArgument(x)))
-  case .quickGELU: x / (1 + exp(-1.702 * x))
-  }
-}
-
-private func slope(of activation: Activation, at x: Double) -> Double {
-  switch activation {
-  case .silu: return sigmoidSlope(x, 1)
-  case .gelu:
-    let density = exp(-x * x / 2) / (2 * Double.pi).squareRoot()
-    return 0.5 * erfc(-x * 0.5.squareRoot()) + x * density
-  case .geluTanh:
-    let t = tanh(tanhArgument(x))
-    let inner = (2 / Double.pi).squareRoot() * (1 + 3 * 0.044715 * x * x)
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner
-  case .quickGELU: return sigmoidSlope(x, 1.702)
-  }
-}
-
-private func tanhArgument(_ x: Double) -> Double {
-  (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)
-}
-
-/// The derivative of `x · σ(a x)`.
-private func sigmoidSlope(_ x: Double, _ a: Double) -> Double {
-  let s = 1 / (1 + exp(-a * x))
-  return s + a * x * s * (1 - s)
+/// `y = eˣ`, element by element; `y` may be `x` itself.
+/// - Precondition: equal counts.
+public func exponential(into y: Floats, _ x: Floats, on compute: Compute) {
+  precondition(x.count == y.count, "\(y.count) values expected, \(x.count) given")
+  runElements(CK_EXP, into: y, x, on: compute)
 }

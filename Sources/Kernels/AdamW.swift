@@ -1,3 +1,5 @@
+internal import CKernels
+
 #if canImport(Glibc)
   internal import Glibc
 #elseif canImport(Musl)
@@ -50,9 +52,25 @@ public func adamW(
   _ parameters: Floats, firstMoments: Floats, secondMoments: Floats, gradients: Floats,
   _ step: AdamWStep, on compute: Compute
 ) {
-  adamWReference(
-    parameters, firstMoments: firstMoments, secondMoments: secondMoments, gradients: gradients,
-    step)
+  precondition(
+    parameters.count == firstMoments.count && parameters.count == secondMoments.count
+      && parameters.count == gradients.count, "equal counts expected")
+  let (first, second) = step.corrections
+  var call = unsafe ck_adamw()
+  unsafe call.count = parameters.count
+  unsafe call.parameters = parameters.base
+  unsafe call.first = firstMoments.base
+  unsafe call.second = secondMoments.base
+  unsafe call.gradients = UnsafePointer(gradients.base)
+  unsafe call.gradient_scale = step.gradientScale
+  unsafe call.keep1 = 1 - step.beta1
+  unsafe call.keep2 = 1 - step.beta2
+  unsafe call.beta2 = step.beta2
+  unsafe call.rate = step.learningRate / first
+  unsafe call.root = second.squareRoot()
+  unsafe call.eps = step.eps
+  unsafe call.kept = 1 - step.learningRate * step.weightDecay
+  unsafe ck_adamw_run(compute.pool, &call)
 }
 
 /// The naive twin of `adamW`; the same bits.
@@ -80,7 +98,7 @@ public func adamWReference(
 
 /// `Σ x²` in f64, in an order fixed by the count alone.
 public func sumOfSquares(_ x: Floats, on compute: Compute) -> Double {
-  sumOfSquaresReference(x)
+  unsafe ck_sum_of_squares(compute.pool, x.base, x.count)
 }
 
 /// The naive twin of `sumOfSquares`.

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Softmax attention over packed sequences: per head, `out = softmax(scale · q · Kᵀ) · V`.
 ///
 /// No more than a few query rows' scores exist at any time. A row's result depends on its own
@@ -14,7 +16,16 @@ public func attention(
   into out: Floats, logSumExp: Floats, q: Floats, k: Floats, v: Floats,
   _ layout: AttentionLayout, _ shape: AttentionShape, on compute: Compute
 ) {
-  attentionReference(into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape)
+  checkAttention([out, q], [k, v], logSumExp, layout, shape)
+  let pieces = unsafe layout.pieces.map { piece in
+    var call = unsafe ck_attention_piece(piece, q: q, k: k, v: v, shape)
+    unsafe call.out = out.base + piece.own.lowerBound * shape.columns
+    unsafe call.log_sum_exp = logSumExp.base + piece.own.lowerBound * shape.heads
+    return unsafe call
+  }
+  unsafe run(pieces, [], shape, causal: layout.causal) { call in
+    unsafe ck_attention_forward(compute.pool, &call)
+  }
 }
 
 /// The derivatives of `attention`; the scores are computed again, not kept.
@@ -32,9 +43,32 @@ public func attentionBackward(
   q: Floats, k: Floats, v: Floats,
   _ layout: AttentionLayout, _ shape: AttentionShape, on compute: Compute
 ) {
-  attentionBackwardReference(
-    dq: dq, dk: dk, dv: dv, dOut: dOut, out: out, logSumExp: logSumExp, q: q, k: k, v: v,
-    layout, shape)
+  checkAttention([dq, dOut, out, q], [dk, dv, k, v], logSumExp, layout, shape)
+  dk.fill(0)
+  dv.fill(0)
+  var groupEnds: [Int] = []
+  let layoutPieces = layout.pieces
+  let pieces = unsafe layoutPieces.enumerated().map { index, piece in
+    let first = piece.own.lowerBound
+    var call = unsafe ck_attention_piece(piece, q: q, k: k, v: v, shape)
+    unsafe call.out = out.base + first * shape.columns
+    unsafe call.log_sum_exp = logSumExp.base + first * shape.heads
+    unsafe call.d_out = UnsafePointer(dOut.base + first * shape.columns)
+    unsafe call.dq = dq.base + first * shape.columns
+    unsafe call.own_dk = dk.base + first * shape.keyValueColumns
+    unsafe call.own_dv = dv.base + first * shape.keyValueColumns
+    unsafe call.prefix_dk = dk.base + piece.prefix.lowerBound * shape.keyValueColumns
+    unsafe call.prefix_dv = dv.base + piece.prefix.lowerBound * shape.keyValueColumns
+    // Branches behind a prefix add to the same keys; whatever else follows begins a new group.
+    let next = index + 1 < layoutPieces.count ? layoutPieces[index + 1] : nil
+    if next.map({ $0.prefix.isEmpty || $0.prefix.lowerBound >= piece.own.upperBound }) ?? true {
+      groupEnds.append(index + 1)
+    }
+    return unsafe call
+  }
+  unsafe run(pieces, groupEnds, shape, causal: layout.causal) { call in
+    unsafe ck_attention_backward(compute.pool, &call)
+  }
 }
 
 /// The keys and values of one sequence in generation, and how many of its rows are new.
@@ -68,5 +102,66 @@ public func attentionOverCache(
   into out: Floats, q: Floats, _ sequences: [CachedSequence], _ shape: AttentionShape,
   on compute: Compute
 ) {
-  attentionOverCacheReference(into: out, q: q, sequences, shape)
+  let rows = sequences.reduce(0) { $0 + $1.newRows }
+  precondition(q.count == rows * shape.columns && out.count == q.count, "(\(rows), heads·size)")
+  var row = 0
+  let pieces = unsafe sequences.map { sequence in
+    let filled = sequence.length * shape.keyValueColumns
+    precondition(
+      sequence.keys.count >= filled && sequence.values.count >= filled,
+      "a cache of \(sequence.length) rows expected")
+    var call = unsafe ck_attention_piece()
+    unsafe call.q = UnsafePointer(q.base + row * shape.columns)
+    unsafe call.out = out.base + row * shape.columns
+    unsafe call.own_k = UnsafePointer(sequence.keys.base)
+    unsafe call.own_v = UnsafePointer(sequence.values.base)
+    unsafe call.queries = sequence.newRows
+    unsafe call.first = sequence.length - sequence.newRows
+    unsafe call.own = sequence.length
+    row += sequence.newRows
+    return unsafe call
+  }
+  unsafe run(pieces, [], shape, causal: true) { call in
+    unsafe ck_attention_forward(compute.pool, &call)
+  }
+}
+
+extension ck_attention_piece {
+  /// The queries and what they see; where results go is left open.
+  fileprivate init(
+    _ piece: AttentionLayout.Piece, q: Floats, k: Floats, v: Floats, _ shape: AttentionShape
+  ) {
+    unsafe self.init()
+    let (prefix, own) = (piece.prefix.lowerBound, piece.own.lowerBound)
+    unsafe self.q = UnsafePointer(q.base + own * shape.columns)
+    unsafe own_k = UnsafePointer(k.base + own * shape.keyValueColumns)
+    unsafe own_v = UnsafePointer(v.base + own * shape.keyValueColumns)
+    unsafe prefix_k = UnsafePointer(k.base + prefix * shape.keyValueColumns)
+    unsafe prefix_v = UnsafePointer(v.base + prefix * shape.keyValueColumns)
+    unsafe queries = piece.own.count
+    unsafe self.own = piece.own.count
+    unsafe self.prefix = piece.prefix.count
+  }
+}
+
+/// Lends the pieces to C for one call.
+private func run(
+  _ pieces: [ck_attention_piece], _ groupEnds: [Int], _ shape: AttentionShape, causal: Bool,
+  _ body: (inout ck_attention) -> Void
+) {
+  unsafe pieces.withUnsafeBufferPointer { pieces in
+    unsafe groupEnds.withUnsafeBufferPointer { ends in
+      var call = unsafe ck_attention()
+      unsafe (call.heads, call.kv_heads, call.size) = (
+        shape.heads, shape.keyValueHeads, shape.headSize
+      )
+      unsafe call.scale = shape.scale
+      unsafe call.causal = causal
+      unsafe call.piece_count = pieces.count
+      unsafe call.pieces = pieces.baseAddress
+      unsafe call.group_count = ends.count
+      unsafe call.group_ends = ends.baseAddress
+      unsafe body(&call)
+    }
+  }
 }

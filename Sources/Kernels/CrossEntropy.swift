@@ -1,3 +1,5 @@
+internal import CKernels
+
 #if canImport(Glibc)
   internal import Glibc
 #elseif canImport(Musl)
@@ -17,7 +19,24 @@
 public func softmaxCrossEntropy(
   dLogits: Floats?, _ logits: Floats, targets: [Int32], counted: [Bool], on compute: Compute
 ) -> Double {
-  softmaxCrossEntropyReference(dLogits: dLogits, logits, targets: targets, counted: counted)
+  guard !targets.isEmpty else { return 0 }
+  let columns = logits.count / targets.count
+  precondition(logits.count == targets.count * columns, "(T, V) logits expected")
+  precondition(counted.count == targets.count, "a mask of \(targets.count) expected")
+  precondition(dLogits.map { $0.count == logits.count } ?? true, "(T, V) expected")
+  for (target, isCounted) in zip(targets, counted) where isCounted {
+    precondition(target >= 0 && Int(target) < columns, "target \(target) outside 0..<\(columns)")
+  }
+  var call = unsafe ck_cross_entropy()
+  unsafe (call.rows, call.columns) = (targets.count, columns)
+  unsafe call.logits = UnsafePointer(logits.base)
+  unsafe call.gradient = dLogits?.base
+  return unsafe targets.withUnsafeBufferPointer { targets in
+    unsafe counted.withUnsafeBufferPointer { counted in
+      unsafe (call.targets, call.counted) = (targets.baseAddress, counted.baseAddress)
+      return unsafe ck_cross_entropy_run(compute.pool, &call)
+    }
+  }
 }
 
 /// The naive twin of `softmaxCrossEntropy`, in f64.
@@ -55,7 +74,7 @@ public func softmaxCrossEntropyReference(
 ///   - y: (T, C), overwritten.
 ///   - x: (T, C).
 public func softmax(into y: Floats, _ x: Floats, columns: Int, on compute: Compute) {
-  softmaxReference(into: y, x, columns: columns)
+  runRows(CK_SOFTMAX, into: y, x, columns: columns, on: compute)
 }
 
 /// The naive twin of `softmax`, in f64.

@@ -1,20 +1,22 @@
+internal import CKernels
+
 /// `y += x`.
 /// - Precondition: equal counts.
 public func add(into y: Floats, _ x: Floats, on compute: Compute) {
   precondition(x.count == y.count, "\(y.count) values expected, \(x.count) given")
-  for i in 0..<y.count { y[i] += x[i] }
+  runElements(CK_ADD, into: y, x, on: compute)
 }
 
 /// `y += a · x`, fused.
 /// - Precondition: equal counts.
 public func addScaled(into y: Floats, _ x: Floats, by a: Float, on compute: Compute) {
   precondition(x.count == y.count, "\(y.count) values expected, \(x.count) given")
-  for i in 0..<y.count { y[i].addProduct(a, x[i]) }
+  runElements(CK_ADD_SCALED, into: y, x, factor: a, on: compute)
 }
 
 /// `x *= a`.
 public func scale(_ x: Floats, by a: Float, on compute: Compute) {
-  for i in 0..<x.count { x[i] *= a }
+  runElements(CK_SCALE, into: x, factor: a, on: compute)
 }
 
 /// Adds to each row the same values (position embeddings): `y[t] += x`.
@@ -24,10 +26,7 @@ public func scale(_ x: Floats, by a: Float, on compute: Compute) {
 ///   - x: (C).
 /// - Precondition: `y.count` is a multiple of `x.count`.
 public func addToRows(_ y: Floats, _ x: Floats, on compute: Compute) {
-  precondition(y.count % x.count == 0, "rows of \(x.count) expected")
-  for start in stride(from: 0, to: y.count, by: x.count) {
-    add(into: y[start..<start + x.count], x, on: compute)
-  }
+  runRows(CK_ADD_TO_ROWS, into: y, y, columns: x.count, weight: x, on: compute)
 }
 
 /// `sums += Σ rows of x`, each column one sum in row order (the derivative of a bias).
@@ -38,9 +37,7 @@ public func addToRows(_ y: Floats, _ x: Floats, on compute: Compute) {
 /// - Precondition: `x.count` is a multiple of `sums.count`.
 public func addColumnSums(into sums: Floats, _ x: Floats, on compute: Compute) {
   precondition(x.count % sums.count == 0, "rows of \(sums.count) expected")
-  for start in stride(from: 0, to: x.count, by: sums.count) {
-    for c in 0..<sums.count { sums[c] += x[start + c] }
-  }
+  runColumns(sums: sums, products: nil, x, nil, columns: sums.count, on: compute)
 }
 
 /// DINOv2's LayerScale: `y = x · s`, column by column; `y` may be `x` itself.
@@ -51,8 +48,7 @@ public func addColumnSums(into sums: Floats, _ x: Floats, on compute: Compute) {
 ///   - scales: (C).
 /// - Source: Touvron et al. 2021 (CaiT), eq. 4.
 public func layerScale(into y: Floats, _ x: Floats, scales: Floats, on compute: Compute) {
-  precondition(x.count == y.count && x.count % scales.count == 0, "rows expected")
-  for i in 0..<x.count { y[i] = x[i] * scales[i % scales.count] }
+  runRows(CK_SCALE_COLUMNS, into: y, x, columns: scales.count, weight: scales, on: compute)
 }
 
 /// The derivatives of `layerScale`: `dx = dy · s`, `dScales += Σ rows of dy · x`.
@@ -65,9 +61,9 @@ public func layerScaleBackward(
 ) {
   precondition(x.count == dy.count && x.count == dx.count, "equal counts expected")
   precondition(x.count % scales.count == 0, "rows of \(scales.count) expected")
-  for i in 0..<x.count {
-    let c = i % scales.count
-    if let dScales { dScales[c].addProduct(dy[i], x[i]) }
-    dx[i] = dy[i] * scales[c]
+  if let dScales {
+    precondition(dScales.count == scales.count, "\(scales.count) scales expected")
+    runColumns(sums: nil, products: dScales, dy, x, columns: scales.count, on: compute)
   }
+  runRows(CK_SCALE_COLUMNS, into: dx, dy, columns: scales.count, weight: scales, on: compute)
 }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Normalisation of each row to mean 0 and variance 1:
 /// `y = (x − mean) / sqrt(variance + eps) · w + b`, with the variance over C (not C − 1).
 ///
@@ -11,7 +13,10 @@
 public func layerNorm(
   into y: Floats, _ x: Floats, weight: Floats, bias: Floats, eps: Float, on compute: Compute
 ) {
-  layerNormReference(into: y, x, weight: weight, bias: bias, eps: eps)
+  precondition(bias.count == weight.count, "a bias of \(weight.count) expected")
+  runRows(
+    CK_LAYER_NORM, into: y, x, columns: weight.count, weight: weight, bias: bias, eps: eps,
+    on: compute)
 }
 
 /// The derivatives of `layerNorm`: with `n = (x − mean) · r`, `r = 1 / sqrt(variance + eps)` and
@@ -27,9 +32,9 @@ public func layerNormBackward(
   dx: Floats, dWeight: Floats?, dBias: Floats?, dy: Floats, _ x: Floats, weight: Floats,
   eps: Float, accumulateInput: Bool = false, on compute: Compute
 ) {
-  layerNormBackwardReference(
-    dx: dx, dWeight: dWeight, dBias: dBias, dy: dy, x, weight: weight, eps: eps,
-    accumulateInput: accumulateInput)
+  runNormBackward(
+    CK_LAYER_NORM_BACK, dx: dx, dWeight: dWeight, dBias: dBias, dy: dy, x, weight: weight,
+    eps: eps, accumulate: accumulateInput, on: compute)
 }
 
 /// The naive twin of `layerNorm`.

@@ -9,6 +9,15 @@ struct NativeMatMul: MatMul {
   func kernelSet(on compute: Compute) -> String { "native-fma-chain-1" }
 
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute) {
-    matmulReference(into: c, a, b, product)
+    var call = unsafe ck_product()
+    unsafe (call.m, call.n, call.k) = (product.m, product.n, product.k)
+    unsafe (call.a, call.b, call.c) = (UnsafePointer(a.base), UnsafePointer(b.base), c.base)
+    unsafe call.lda = product.transposeA ? product.m : product.k
+    unsafe call.ldb = product.transposeB ? product.k : product.n
+    unsafe call.ldc = product.n
+    unsafe call.transpose_a = product.transposeA
+    unsafe call.transpose_b = product.transposeB
+    unsafe call.accumulate = product.accumulate
+    unsafe ck_matmul(compute.pool, &call)
   }
 }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Root-mean-square normalisation of each row: `y = x / sqrt(mean(x²) + eps) · w`.
 ///
 /// - Parameters:
@@ -7,7 +9,8 @@
 /// - Precondition: `x.count == y.count` and a multiple of `weight.count`.
 /// - Source: Zhang & Sennrich 2019, eq. 4.
 public func rmsNorm(into y: Floats, _ x: Floats, weight: Floats, eps: Float, on compute: Compute) {
-  rmsNormReference(into: y, x, weight: weight, eps: eps)
+  runRows(
+    CK_RMS_NORM, into: y, x, columns: weight.count, weight: weight, eps: eps, on: compute)
 }
 
 /// The derivatives of `rmsNorm`: with `r = 1 / sqrt(mean(x²) + eps)` and `g = dy · w`,
@@ -22,9 +25,9 @@ public func rmsNormBackward(
   dx: Floats, dWeight: Floats?, dy: Floats, _ x: Floats, weight: Floats, eps: Float,
   accumulateInput: Bool = false, on compute: Compute
 ) {
-  rmsNormBackwardReference(
-    dx: dx, dWeight: dWeight, dy: dy, x, weight: weight, eps: eps,
-    accumulateInput: accumulateInput)
+  runNormBackward(
+    CK_RMS_NORM_BACK, dx: dx, dWeight: dWeight, dBias: nil, dy: dy, x, weight: weight, eps: eps,
+    accumulate: accumulateInput, on: compute)
 }
 
 /// The naive twin of `rmsNorm`.

@@ -1,3 +1,5 @@
+internal import CKernels
+
 #if canImport(Glibc)
   internal import Glibc
 #elseif canImport(Musl)
@@ -57,7 +59,27 @@ public func rotate(
   _ x: Floats, positions: [Int32], _ table: RotaryTable, _ pairing: RotaryPairing,
   inverse: Bool = false, on compute: Compute
 ) {
-  rotateReference(x, positions: positions, table, pairing, inverse: inverse)
+  guard !positions.isEmpty else { return }
+  precondition(
+    x.count % (positions.count * table.headSize) == 0, "(T, heads, \(table.headSize)) expected")
+  for position in positions {
+    precondition(
+      position >= 0 && position < table.positions, "\(position) not in 0..<\(table.positions)")
+  }
+  var call = unsafe ck_rotation()
+  unsafe call.rows = positions.count
+  unsafe call.heads = x.count / positions.count / table.headSize
+  unsafe call.size = table.headSize
+  unsafe call.interleaved = pairing == .interleaved
+  unsafe call.inverse = inverse
+  unsafe call.x = x.base
+  unsafe (call.cosines, call.sines) = (
+    UnsafePointer(table.cosines.base), UnsafePointer(table.sines.base)
+  )
+  unsafe positions.withUnsafeBufferPointer { places in
+    unsafe call.positions = places.baseAddress
+    unsafe ck_rotate(compute.pool, &call)
+  }
 }
 
 /// The naive twin of `rotate`.

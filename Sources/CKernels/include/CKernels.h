@@ -5,13 +5,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// The C side of the room `Kernels`, which documents and checks what is asked for here; nothing
+// else calls these. All matrices are row-major f32; "ld" is the distance between rows in floats.
+
 /// Vector instructions, slowest first.
 typedef enum { CK_ISA_PORTABLE = 0, CK_ISA_AVX2 = 1, CK_ISA_AVX512 = 2 } ck_isa;
 
 /// The best that this processor and its operating system support.
 ck_isa ck_isa_best(void);
 
-/// Threads that share tasks: the caller and `threads - 1` of the pool's own.
+/// Threads that share the tasks of one call: the caller and `threads - 1` of the pool's own.
+/// Calls from several threads on one pool take turns.
 typedef struct ck_pool ck_pool;
 
 /// NULL when the operating system gives no more threads or memory.
@@ -20,5 +24,145 @@ void ck_pool_destroy(ck_pool *pool);
 
 /// Fused multiply-adds of registers on this thread for a few milliseconds, in FLOP/s.
 double ck_fma_rate(ck_isa isa);
+
+/// C (m, n) = op(A) · op(B), or += with `accumulate`.
+typedef struct {
+  size_t m, n, k;
+  const float *a;
+  const float *b;
+  float *c;
+  size_t lda, ldb, ldc;
+  bool transpose_a, transpose_b, accumulate;
+} ck_product;
+
+void ck_matmul(ck_pool *pool, const ck_product *product);
+
+typedef enum {
+  CK_ADD,          // out0 += in0
+  CK_ADD_SCALED,   // out0 += factor · in0
+  CK_SCALE,        // out0 *= factor
+  CK_SILU,         // out0 = f(in0), also the three below
+  CK_GELU,
+  CK_GELU_TANH,
+  CK_QUICK_GELU,
+  CK_SILU_BACK,    // out0 = in1 · f'(in0), also the three below
+  CK_GELU_BACK,
+  CK_GELU_TANH_BACK,
+  CK_QUICK_GELU_BACK,
+  CK_GATED,        // out0 = silu(in0) · in1
+  CK_GATED_BACK,   // out0 = in2 · in1 · silu'(in0), out1 = in2 · silu(in0)
+  CK_EXP,          // out0 = exp(in0)
+} ck_element_operation;
+
+/// One operation on `count` elements of each array.
+typedef struct {
+  ck_element_operation operation;
+  size_t count;
+  float *out0, *out1;
+  const float *in0, *in1, *in2;
+  float factor;
+} ck_elements;
+
+void ck_elements_run(ck_pool *pool, const ck_elements *work);
+
+/// One AdamW step; the factors are those of `adamWReference`.
+typedef struct {
+  size_t count;
+  float *parameters, *first, *second;
+  const float *gradients;
+  float gradient_scale, keep1, keep2, beta2, rate, root, eps, kept;
+} ck_adamw;
+
+void ck_adamw_run(ck_pool *pool, const ck_adamw *step);
+
+/// Σ x² in f64: blocks of 4096 elements, the blocks in order.
+double ck_sum_of_squares(ck_pool *pool, const float *x, size_t count);
+
+typedef enum {
+  CK_RMS_NORM,         // out = in0 · r · weight
+  CK_LAYER_NORM,       // out = (in0 − mean) · r · weight + bias
+  CK_RMS_NORM_BACK,    // out (+)= derivative; in0 = x, in1 = dy; r into `moments`
+  CK_LAYER_NORM_BACK,  // the same; mean and r into `moments`
+  CK_SOFTMAX,          // out = softmax(in0)
+  CK_ADD_TO_ROWS,      // out += weight
+  CK_SCALE_COLUMNS,    // out = in0 · weight
+} ck_row_operation;
+
+/// One operation on each of `rows` rows of `columns`.
+typedef struct {
+  ck_row_operation operation;
+  size_t rows, columns;
+  float *out;
+  const float *in0, *in1;
+  const float *weight, *bias;
+  float eps;
+  bool accumulate;
+  float *moments;  // set by ck_norm_backward: (rows, 2), mean and r of each row
+} ck_rows;
+
+void ck_rows_run(ck_pool *pool, const ck_rows *work);
+
+/// A BACK operation, and the sums over its rows: d_weight += dy · (x − mean) · r, d_bias += dy;
+/// both may be NULL.
+void ck_norm_backward(ck_pool *pool, const ck_rows *work, float *d_weight, float *d_bias);
+
+/// Σ over rows, in row order, into each column:
+/// sums += dy, and products += dy · (x − mean) · r; both may be NULL, `moments` too (0 and 1).
+typedef struct {
+  size_t rows, columns;
+  float *sums, *products;
+  const float *dy, *x;
+  const float *moments;
+} ck_columns;
+
+void ck_columns_run(ck_pool *pool, const ck_columns *work);
+
+/// Turns pairs of each head: halves (i, i + size/2) or neighbours (2i, 2i + 1).
+typedef struct {
+  size_t rows, heads, size;
+  float *x;
+  const int32_t *positions;
+  const float *cosines, *sines;  // (positions, size / 2)
+  bool interleaved, inverse;
+} ck_rotation;
+
+void ck_rotate(ck_pool *pool, const ck_rotation *work);
+
+/// Softmax cross-entropy by rows; gradient may be NULL or `logits`.
+typedef struct {
+  size_t rows, columns;
+  const float *logits;
+  float *gradient;
+  const int32_t *targets;
+  const bool *counted;
+} ck_cross_entropy;
+
+/// The losses of the counted rows, added in row order.
+double ck_cross_entropy_run(ck_pool *pool, const ck_cross_entropy *work);
+
+/// A run of query rows and the keys and values that they see: `prefix` rows, then of the `own`
+/// rows either all or (causal) those up to the query's own place, `first` + its index.
+typedef struct {
+  const float *q, *prefix_k, *prefix_v, *own_k, *own_v;
+  float *out, *log_sum_exp;                     // log_sum_exp may be NULL
+  const float *d_out;                           // the rest for the backward pass only
+  float *dq, *prefix_dk, *prefix_dv, *own_dk, *own_dv;
+  size_t queries, first, prefix, own;
+} ck_attention_piece;
+
+typedef struct {
+  size_t heads, kv_heads, size;
+  float scale;
+  bool causal;
+  size_t piece_count;
+  const ck_attention_piece *pieces;
+  // Backward: pieces that share keys follow each other; group g is group_ends[g-1]..<group_ends[g].
+  size_t group_count;
+  const size_t *group_ends;
+} ck_attention;
+
+void ck_attention_forward(ck_pool *pool, const ck_attention *work);
+/// Adds to dk and dv, overwrites dq.
+void ck_attention_backward(ck_pool *pool, const ck_attention *work);
 
 #endif

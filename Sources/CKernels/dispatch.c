@@ -1,0 +1,233 @@
+// Cuts each call into tasks for the pool. How it is cut decides no bits.
+#include "internal.h"
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/// [begin, end) in about equal parts, each a multiple of `unit` but the last.
+typedef struct {
+  size_t count, part, tasks;
+} ck_cut;
+
+/// Parts of at least `least` (a multiple of `unit`), four for each thread at most.
+static ck_cut cut(const ck_pool *pool, size_t count, size_t least, size_t unit) {
+  const size_t most = 4 * (size_t)ck_pool_threads(pool);
+  size_t part = larger((count + most - 1) / most, larger(least, 1));
+  if (ck_pool_threads(pool) == 1) part = larger(count, 1);
+  part = (part + unit - 1) / unit * unit;
+  return (ck_cut){count, part, (count + part - 1) / part};
+}
+
+// ---- products
+
+typedef struct {
+  const ck_kernels *kernels;
+  const ck_product *product;
+  ck_cut rows, columns;
+} product_tasks;
+
+static void product_task(void *context, size_t index, ck_workspace *space) {
+  const product_tasks *tasks = context;
+  const size_t row = index / tasks->columns.tasks * tasks->rows.part;
+  const size_t column = index % tasks->columns.tasks * tasks->columns.part;
+  ck_product part = *tasks->product;
+  part.m = smaller(tasks->rows.part, part.m - row);
+  part.n = smaller(tasks->columns.part, part.n - column);
+  part.a += part.transpose_a ? row : row * part.lda;
+  part.b += part.transpose_b ? column * part.ldb : column;
+  part.c += row * part.ldc + column;
+  tasks->kernels->matmul(space, &part);
+}
+
+void ck_matmul(ck_pool *pool, const ck_product *product) {
+  product_tasks tasks = {.kernels = ck_pool_kernels(pool), .product = product};
+  // Below this it takes longer to wake a thread than to multiply.
+  const bool small = product->m * product->n * product->k < 100000;
+  tasks.columns = cut(pool, product->n, small ? product->n : 64, 64);
+  const size_t wanted = 4 * (size_t)ck_pool_threads(pool) / tasks.columns.tasks;
+  const size_t least = wanted > 1 && !small ? larger(product->m / wanted, 56) : product->m;
+  tasks.rows = cut(pool, product->m, least, 1);
+  ck_pool_run(pool, tasks.rows.tasks * tasks.columns.tasks, product_task, &tasks);
+}
+
+// ---- elements and rows
+
+/// Any kernel that works on [begin, end) of its work.
+typedef struct {
+  void (*run)(const void *work, size_t begin, size_t end);
+  const ck_kernels *kernels;
+  const void *work;
+  ck_cut cut;
+} range_tasks;
+
+#define RANGE_TASK(name, type)                                                 \
+  static void name##_task(void *context, size_t index, ck_workspace *space) {  \
+    (void)space;                                                               \
+    const range_tasks *tasks = context;                                        \
+    const size_t begin = index * tasks->cut.part;                              \
+    const size_t end = smaller(begin + tasks->cut.part, tasks->cut.count);     \
+    tasks->kernels->name((const type *)tasks->work, begin, end);               \
+  }                                                                            \
+  static void name##_run(ck_pool *pool, const type *work, ck_cut parts) {      \
+    range_tasks tasks = {.kernels = ck_pool_kernels(pool), .work = work, .cut = parts}; \
+    ck_pool_run(pool, parts.tasks, name##_task, &tasks);                       \
+  }
+
+RANGE_TASK(elements, ck_elements)
+RANGE_TASK(adamw, ck_adamw)
+RANGE_TASK(rows, ck_rows)
+RANGE_TASK(columns, ck_columns)
+RANGE_TASK(rotate, ck_rotation)
+
+// So many elements at least are worth a task of their own.
+enum { LEAST = 8192 };
+
+static size_t least_rows(size_t columns) { return LEAST / larger(columns, 1) + 1; }
+
+void ck_elements_run(ck_pool *pool, const ck_elements *work) {
+  elements_run(pool, work, cut(pool, work->count, LEAST, 16));
+}
+
+void ck_adamw_run(ck_pool *pool, const ck_adamw *step) {
+  adamw_run(pool, step, cut(pool, step->count, LEAST, 16));
+}
+
+void ck_rows_run(ck_pool *pool, const ck_rows *work) {
+  rows_run(pool, work, cut(pool, work->rows, least_rows(work->columns), 1));
+}
+
+void ck_columns_run(ck_pool *pool, const ck_columns *work) {
+  columns_run(pool, work, cut(pool, work->columns, larger(least_rows(work->rows), 64), 16));
+}
+
+void ck_rotate(ck_pool *pool, const ck_rotation *work) {
+  rotate_run(pool, work, cut(pool, work->rows, least_rows(work->heads * work->size), 1));
+}
+
+void ck_norm_backward(ck_pool *pool, const ck_rows *work, float *d_weight, float *d_bias) {
+  // So many rows at a time that what is kept of them fits the stack.
+  enum { CHUNK = 512 };
+  float moments[2 * CHUNK];
+  for (size_t row = 0; row < work->rows; row += CHUNK) {
+    const size_t start = row * work->columns;
+    ck_rows part = *work;
+    part.rows = smaller(CHUNK, work->rows - row);
+    part.in0 += start;
+    part.in1 += start;
+    part.out += start;
+    part.moments = moments;
+    ck_rows_run(pool, &part);
+    if (!d_weight && !d_bias) continue;
+    const ck_columns sums = {
+        .rows = part.rows, .columns = work->columns, .sums = d_bias, .products = d_weight,
+        .dy = part.in1, .x = part.in0, .moments = moments};
+    ck_columns_run(pool, &sums);
+  }
+}
+
+// ---- sums in f64
+
+enum { BLOCK = 4096, BLOCKS = 512 };
+
+typedef struct {
+  const ck_kernels *kernels;
+  const float *x;
+  size_t count;
+  double sums[BLOCKS];
+} square_tasks;
+
+static void square_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
+  square_tasks *tasks = context;
+  const size_t begin = index * BLOCK;
+  tasks->sums[index] =
+      tasks->kernels->squares(tasks->x + begin, smaller(BLOCK, tasks->count - begin));
+}
+
+double ck_sum_of_squares(ck_pool *pool, const float *x, size_t count) {
+  double total = 0;
+  square_tasks tasks = {.kernels = ck_pool_kernels(pool)};
+  for (size_t start = 0; start < count; start += (size_t)BLOCK * BLOCKS) {
+    tasks.x = x + start;
+    tasks.count = smaller((size_t)BLOCK * BLOCKS, count - start);
+    const size_t blocks = (tasks.count + BLOCK - 1) / BLOCK;
+    ck_pool_run(pool, blocks, square_task, &tasks);
+    for (size_t i = 0; i < blocks; i++) total += tasks.sums[i];
+  }
+  return total;
+}
+
+typedef struct {
+  const ck_kernels *kernels;
+  const ck_cross_entropy *work;
+  size_t first;
+  double losses[BLOCKS];
+} entropy_tasks;
+
+static void entropy_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
+  entropy_tasks *tasks = context;
+  tasks->losses[index] = tasks->kernels->cross_entropy(tasks->work, tasks->first + index);
+}
+
+double ck_cross_entropy_run(ck_pool *pool, const ck_cross_entropy *work) {
+  double total = 0;
+  entropy_tasks tasks = {.kernels = ck_pool_kernels(pool), .work = work};
+  for (tasks.first = 0; tasks.first < work->rows; tasks.first += BLOCKS) {
+    const size_t rows = smaller(BLOCKS, work->rows - tasks.first);
+    ck_pool_run(pool, rows, entropy_task, &tasks);
+    for (size_t i = 0; i < rows; i++) total += tasks.losses[i];
+  }
+  return total;
+}
+
+// ---- attention
+
+typedef struct {
+  const ck_kernels *kernels;
+  const ck_attention *work;
+} attention_tasks;
+
+static size_t tiles_of(const ck_attention *work, const ck_attention_piece *piece) {
+  const size_t tile = ck_attention_tile(work);
+  return (piece->queries + tile - 1) / tile;
+}
+
+/// Task: one tile of queries of one piece, one key head.
+static void attention_task(void *context, size_t index, ck_workspace *space) {
+  const attention_tasks *tasks = context;
+  const ck_attention *work = tasks->work;
+  const ck_attention_piece *piece = work->pieces;
+  for (size_t own; index >= (own = tiles_of(work, piece) * work->kv_heads); piece++) index -= own;
+  const size_t tile = ck_attention_tile(work);
+  const size_t begin = index / work->kv_heads * tile;
+  tasks->kernels->attention(
+      space, work, piece, index % work->kv_heads, begin, smaller(begin + tile, piece->queries));
+}
+
+void ck_attention_forward(ck_pool *pool, const ck_attention *work) {
+  attention_tasks tasks = {ck_pool_kernels(pool), work};
+  size_t count = 0;
+  for (size_t i = 0; i < work->piece_count; i++)
+    count += tiles_of(work, &work->pieces[i]) * work->kv_heads;
+  ck_pool_run(pool, count, attention_task, &tasks);
+}
+
+/// Task: one key head of one group; its sums are added in the order of the rows.
+static void attention_back_task(void *context, size_t index, ck_workspace *space) {
+  const attention_tasks *tasks = context;
+  const ck_attention *work = tasks->work;
+  const size_t group = index / work->kv_heads, kv_head = index % work->kv_heads;
+  const size_t tile = ck_attention_tile(work);
+  for (size_t i = group ? work->group_ends[group - 1] : 0; i < work->group_ends[group]; i++) {
+    const ck_attention_piece *piece = &work->pieces[i];
+    for (size_t begin = 0; begin < piece->queries; begin += tile)
+      tasks->kernels->attention_back(
+          space, work, piece, kv_head, begin, smaller(begin + tile, piece->queries));
+  }
+}
+
+void ck_attention_backward(ck_pool *pool, const ck_attention *work) {
+  attention_tasks tasks = {ck_pool_kernels(pool), work};
+  ck_pool_run(pool, work->group_count * work->kv_heads, attention_back_task, &tasks);
+}

@@ -1,0 +1,67 @@
+#ifndef COMD_CKERNELS_INTERNAL_H
+#define COMD_CKERNELS_INTERNAL_H
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "CKernels.h"
+
+/// Memory of one thread, grown on demand and kept.
+typedef struct {
+  float *data;
+  size_t count;
+} ck_buffer;
+
+/// At least `count` floats, aligned to 64 bytes, holding anything. Stops the process when memory
+/// is out, as Swift's own allocations do.
+float *ck_buffer_reserve(ck_buffer *buffer, size_t count);
+
+typedef struct {
+  ck_buffer packed_a, packed_b, scores, tiles;
+} ck_workspace;
+
+/// The kernels of one instruction set. All work on [begin, end) of what the argument describes.
+typedef struct {
+  void (*matmul)(ck_workspace *space, const ck_product *product);
+  void (*elements)(const ck_elements *work, size_t begin, size_t end);
+  void (*adamw)(const ck_adamw *step, size_t begin, size_t end);
+  double (*squares)(const float *x, size_t count);
+  void (*rows)(const ck_rows *work, size_t begin, size_t end);
+  void (*columns)(const ck_columns *work, size_t begin, size_t end);
+  void (*rotate)(const ck_rotation *work, size_t begin, size_t end);
+  double (*cross_entropy)(const ck_cross_entropy *work, size_t row);
+  void (*attention)(
+      ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
+      size_t kv_head, size_t begin, size_t end);
+  void (*attention_back)(
+      ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
+      size_t kv_head, size_t begin, size_t end);
+  double (*fma_rate)(void);
+} ck_kernels;
+
+extern const ck_kernels ck_kernels_portable;
+#if defined(__x86_64__)
+extern const ck_kernels ck_kernels_avx2;
+extern const ck_kernels ck_kernels_avx512;
+#endif
+
+const ck_kernels *ck_kernels_for(ck_isa isa);
+
+/// Query rows of one attention task: their heads that share a key fill about 64 score rows.
+static inline size_t ck_attention_tile(const ck_attention *work) {
+  const size_t group = work->heads / work->kv_heads;
+  return group >= 64 ? 1 : 64 / group;
+}
+
+typedef void ck_task(void *context, size_t index, ck_workspace *space);
+
+/// Runs `task` for 0..<count, each index once, on the threads of the pool; any thread, any order.
+void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context);
+const ck_kernels *ck_pool_kernels(const ck_pool *pool);
+int ck_pool_threads(const ck_pool *pool);
+
+/// Natural logarithm of a positive normal number, the same bits everywhere (libm's are not).
+double ck_log(double x);
+
+#endif

@@ -1,0 +1,30 @@
+// All kernels of one instruction set. The includer has chosen:
+//   SET        how the table of the set is named
+//   WIDTH      floats in a register
+//   TILE_ROWS  rows of the register tile of products, two registers wide
+//   WIDE_ROWS  rows up to which the tile is four registers wide, to have enough chains in flight
+#include "vector.h"
+
+#include "elements.h"
+#include "rows.h"
+#include "tiles.h"
+
+#include "products.h"
+
+#include "scores.h"
+
+#include "rate.h"
+
+const ck_kernels SET(ck_kernels) = {
+    .matmul = matmul,
+    .elements = elements,
+    .adamw = adamw,
+    .squares = squares,
+    .rows = rows,
+    .columns = columns,
+    .rotate = rotate,
+    .cross_entropy = cross_entropy,
+    .attention = attention,
+    .attention_back = attention_back,
+    .fma_rate = fma_rate,
+};

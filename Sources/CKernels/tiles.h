@@ -1,0 +1,85 @@
+// The register tile of products: a few rows of A times two or four registers of columns of B.
+// Included by each set.
+
+typedef float vf __attribute__((ext_vector_type(WIDTH)));
+typedef float vf_unaligned __attribute__((ext_vector_type(WIDTH), aligned(4)));
+
+enum {
+  /// Columns of a panel of B.
+  PANEL = 2 * WIDTH,
+  /// Terms of a sum that are worked on at a time; a panel of B then fits the first cache.
+  DEPTH = 256,
+  /// Between rows of packed A: a multiple of the cache line that is not a power of two, so that
+  /// rows lie in different sets; a constant, so that one register addresses them all.
+  A_STRIDE = DEPTH + 16,
+};
+
+/// c (rows, …) = c + a · b over `depth` terms, or a · b when `fresh`; one chain of multiply-adds
+/// for each element.
+///
+/// - a: rows `A_STRIDE` apart.
+/// - b: terms `b_step` apart, pairs of registers `b_pair` apart.
+typedef void tile_function(
+    size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c,
+    size_t ldc, bool fresh);
+
+INLINE void tile(
+    const int rows, const int registers, size_t depth, const float *a, const float *b,
+    size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh) {
+  vf sum[TILE_ROWS][4];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < registers; v++)
+      sum[r][v] = fresh ? (vf)(0) : *(const vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH);
+  for (size_t p = 0; p < depth; p++) {
+    vf column[4];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < registers; v++)
+      column[v] = *(const vf_unaligned *)(b + (v / 2 ? b_pair : 0) + (v % 2) * WIDTH);
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) {
+      const vf value = (vf)(a[r * A_STRIDE + p]);
+#pragma clang loop unroll(full)
+      for (int v = 0; v < registers; v++)
+        sum[r][v] = __builtin_elementwise_fma(value, column[v], sum[r][v]);
+    }
+    b += b_step;
+  }
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < registers; v++)
+      *(vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH) = sum[r][v];
+}
+
+#define TILE(rows, registers)                                                              \
+  static void tile_##rows##_##registers(                                                   \
+      size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c, \
+      size_t ldc, bool fresh) {                                                            \
+    tile(rows, registers, depth, a, b, b_step, b_pair, c, ldc, fresh);                     \
+  }
+
+TILE(1, 4) TILE(2, 4) TILE(3, 4)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+#if TILE_ROWS == 14
+TILE(4, 4) TILE(5, 4) TILE(6, 4)
+TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
+#endif
+#undef TILE
+
+/// [rows − 1], two registers wide.
+static tile_function *const narrow_tiles[TILE_ROWS] = {
+    tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2,
+#if TILE_ROWS == 14
+    tile_7_2, tile_8_2, tile_9_2, tile_10_2, tile_11_2, tile_12_2, tile_13_2, tile_14_2,
+#endif
+};
+
+/// [rows − 1], four registers wide.
+static tile_function *const wide_tiles[WIDE_ROWS] = {
+    tile_1_4, tile_2_4, tile_3_4,
+#if TILE_ROWS == 14
+    tile_4_4, tile_5_4, tile_6_4,
+#endif
+};

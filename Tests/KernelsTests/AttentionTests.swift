@@ -1,0 +1,152 @@
+import Kernels
+import Testing
+
+@Suite("Attention")
+struct AttentionTests {
+  static let layouts: [AttentionLayout] = [
+    .causal([1]), .causal([5, 1, 70]), .full([9, 33]),
+    AttentionLayout(
+      [
+        .init(prefix: 9, branches: [4, 1, 12]), .init(prefix: 3),
+        .init(prefix: 0, branches: [5, 2]),
+      ],
+      causal: true),
+    AttentionLayout([.init(prefix: 70, branches: [3, 66])], causal: false),
+  ]
+  static let shapes: [AttentionShape] = [
+    .init(heads: 2, keyValueHeads: 2, headSize: 16),
+    .init(heads: 6, keyValueHeads: 2, headSize: 20),
+    .init(heads: 9, keyValueHeads: 3, headSize: 64),
+    .init(heads: 3, keyValueHeads: 1, headSize: 128, scale: 0.3),
+  ]
+
+  struct Inputs {
+    let q, k, v, dOut: Floats
+
+    init(_ rows: Int, _ shape: AttentionShape) {
+      var values = Values(UInt64(rows))
+      q = values.floats(rows * shape.columns, scale: 2)
+      k = values.floats(rows * shape.keyValueColumns, scale: 2)
+      v = values.floats(rows * shape.keyValueColumns)
+      dOut = values.floats(rows * shape.columns)
+    }
+  }
+
+  @Test("forward and backward equal their twins for all layouts, heads and head sizes")
+  func twins() throws {
+    let computes = try everyCompute()
+    for layout in Self.layouts {
+      for shape in Self.shapes {
+        let x = Inputs(layout.rows, shape)
+        let expected = Results(layout.rows, shape)
+        attentionReference(
+          into: expected.out, logSumExp: expected.logSumExp, q: x.q, k: x.k, v: x.v, layout, shape)
+        attentionBackwardReference(
+          dq: expected.dq, dk: expected.dk, dv: expected.dv, dOut: x.dOut, out: expected.out,
+          logSumExp: expected.logSumExp, q: x.q, k: x.k, v: x.v, layout, shape)
+        var first: [[UInt32]]?
+        for compute in computes {
+          let results = Results(layout.rows, shape)
+          results.fill(x, layout, shape, on: compute)
+          for (result, wanted) in zip(results.all, expected.all) {
+            let d = difference(result, wanted, least: 0.1)
+            #expect(d < 1e-5, "\(layout) \(shape): \(d)")
+          }
+          let bits = results.all.map(\.bits)
+          #expect(bits == first ?? bits, "other bits on \(compute.instructionSet)")
+          first = bits
+        }
+      }
+    }
+  }
+
+  struct Results {
+    let out, logSumExp, dq, dk, dv: Floats
+    var all: [Floats] { [out, logSumExp, dq, dk, dv] }
+
+    init(_ rows: Int, _ shape: AttentionShape) {
+      out = Floats(zeros: rows * shape.columns)
+      logSumExp = Floats(zeros: rows * shape.heads)
+      dq = Floats(zeros: rows * shape.columns)
+      dk = Floats([Float](repeating: 5, count: rows * shape.keyValueColumns))
+      dv = dk.copy
+    }
+
+    func fill(
+      _ x: Inputs, _ layout: AttentionLayout, _ shape: AttentionShape, on compute: Compute
+    ) {
+      attention(
+        into: out, logSumExp: logSumExp, q: x.q, k: x.k, v: x.v, layout, shape, on: compute)
+      attentionBackward(
+        dq: dq, dk: dk, dv: dv, dOut: x.dOut, out: out, logSumExp: logSumExp, q: x.q, k: x.k,
+        v: x.v, layout, shape, on: compute)
+    }
+  }
+
+  @Test("of a branch is, bit for bit, that of prefix and branch as one plain sequence")
+  func branches() throws {
+    let compute = try Compute()
+    let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 24)
+    let (prefix, lengths) = (37, [5, 90, 1])
+    let layout = AttentionLayout([.init(prefix: prefix, branches: lengths)], causal: true)
+    let x = Inputs(layout.rows, shape)
+    let out = Floats(zeros: x.q.count)
+    let sums = Floats(zeros: layout.rows * shape.heads)
+    attention(into: out, logSumExp: sums, q: x.q, k: x.k, v: x.v, layout, shape, on: compute)
+    var start = prefix
+    for length in lengths {
+      func plain(_ x: Floats) -> Floats {
+        let columns = x.count / layout.rows
+        return Floats(
+          x[0..<prefix * columns].array + x[start * columns..<(start + length) * columns].array)
+      }
+      let alone = Floats(zeros: (prefix + length) * shape.columns)
+      attention(
+        into: alone, logSumExp: Floats(zeros: (prefix + length) * shape.heads), q: plain(x.q),
+        k: plain(x.k), v: plain(x.v), .causal([prefix + length]), shape, on: compute)
+      #expect(alone.bits == plain(out).bits)
+      start += length
+    }
+  }
+
+  @Test("over a cache is, bit for bit, that of the whole sequence, in any steps and company")
+  func cache() throws {
+    let shape = AttentionShape(heads: 9, keyValueHeads: 3, headSize: 20)
+    let length = 80
+    let x = Inputs(length, shape)
+    let other = Inputs(30, shape)
+    let out = Floats(zeros: x.q.count)
+    attention(
+      into: out, logSumExp: Floats(zeros: length * shape.heads), q: x.q, k: x.k, v: x.v,
+      .causal([length]), shape, on: try Compute())
+    for compute in try everyCompute() {
+      var position = 0
+      for step in [1, 40, 2, 1, 36] {
+        let queries = position * shape.columns..<(position + step) * shape.columns
+        position += step
+        let q = Floats(other.q[0..<shape.columns].array + x.q[queries].array)
+        let result = Floats(zeros: q.count)
+        attentionOverCache(
+          into: result, q: q,
+          [
+            CachedSequence(keys: other.k, values: other.v, length: position % 30 + 1, newRows: 1),
+            CachedSequence(keys: x.k, values: x.v, length: position, newRows: step),
+          ], shape, on: compute)
+        #expect(result[shape.columns..<q.count].bits == out[queries].bits)
+      }
+      let twin = Floats(zeros: x.q.count)
+      attentionOverCacheReference(
+        into: twin, q: x.q,
+        [CachedSequence(keys: x.k, values: x.v, length: length, newRows: length)], shape)
+      #expect(difference(out, twin) < 1e-5)
+    }
+  }
+
+  @Test("positions go on behind the prefix in every branch")
+  func positions() {
+    let layout = AttentionLayout(
+      [.init(prefix: 2, branches: [2, 1]), .init(prefix: 1)], causal: true)
+    #expect(layout.positions == [0, 1, 2, 3, 2, 0])
+    #expect(layout.rows == 6)
+  }
+}
