@@ -1,0 +1,139 @@
+public import Domain
+
+/// Something that an operator may want to know, with its reason.
+public enum Note: Hashable, Sendable, CustomStringConvertible {
+  case joined(WorkerID)
+  case refused(WorkerID, Refusal)
+  /// Nothing was heard for this long; it keeps its work for now.
+  case suspected(WorkerID, silence: Duration)
+  case recovered(WorkerID)
+  case left(WorkerID, Departure)
+  /// The loop itself stood still, so no silence of this time is held against anybody.
+  case observerStalled(Duration)
+  case failed(JobID, on: WorkerID, JobFailure)
+  case quarantined(JobID, QuarantineReason)
+  case twinDiffers(JobID, from: WorkerID)
+  /// A message that no honest worker sends; it was dropped.
+  case nonsense(WorkerID, Nonsense)
+  case stepFenced(TrainingID, step: Int, epoch: UInt64, FenceReason)
+  /// Members computed different sums of one step: hardware or kernels are not what they claim.
+  case gradientsDiffer(TrainingID, step: Int, votes: [GradientVote])
+  case weightsDiffer(TrainingID, exported: Digest, other: Digest, on: WorkerID)
+  /// No worker holds the state of the committed step any more.
+  case steppedBack(TrainingID, from: Int, to: Int)
+  case trainingFailed(TrainingID, on: WorkerID, String)
+  case phase(RunPhase)
+
+  public var description: String {
+    switch self {
+    case .joined(let worker): "\(worker) joined"
+    case .refused(let worker, let refusal): "\(worker) was refused: \(text(of: refusal))"
+    case .suspected(let worker, let silence): "\(worker) has been silent for \(silence)"
+    case .recovered(let worker): "\(worker) is heard again"
+    case .left(let worker, let departure): "\(worker) left: \(departure)"
+    case .observerStalled(let stall): "the coordinator itself stood still for \(stall)"
+    case .failed(let job, let worker, let failure):
+      "\(job) failed on \(worker): \(text(of: failure))"
+    case .quarantined(let job, let reason): "\(job) is set aside: \(reason)"
+    case .twinDiffers(let job, let worker): "\(worker) has another result for \(job)"
+    case .nonsense(let worker, let nonsense): "dropped from \(worker): \(nonsense)"
+    case .stepFenced(let training, let step, let epoch, let reason):
+      "\(training) step \(step), epoch \(epoch) is void: \(reason)"
+    case .gradientsDiffer(let training, let step, let votes):
+      "\(training) step \(step): sums differ: "
+        + votes.map { "\($0.worker) \($0.gradient)" }.joined(separator: ", ")
+    case .weightsDiffer(let training, let exported, let other, let worker):
+      "\(training): weights \(exported) were exported, \(worker) has \(other)"
+    case .steppedBack(let training, let from, let to):
+      "\(training): the state after step \(from) is lost, going on from step \(to)"
+    case .trainingFailed(let training, let worker, let reason):
+      "\(training) is not possible on \(worker): \(reason)"
+    case .phase(let phase): "phase: \(text(of: phase))"
+    }
+  }
+}
+
+public struct GradientVote: Hashable, Sendable {
+  public var worker: WorkerID
+  public var gradient: Digest
+  public init(worker: WorkerID, gradient: Digest) {
+    self.worker = worker
+    self.gradient = gradient
+  }
+}
+
+/// Why a worker is no longer a member.
+public enum Departure: Hashable, Sendable, CustomStringConvertible {
+  case goodbye
+  case silent(Duration)
+  /// Another process started under the same name.
+  case restarted(boot: UInt64)
+  case revoked
+
+  public var description: String {
+    switch self {
+    case .goodbye: "said goodbye"
+    case .silent(let silence): "silent for \(silence)"
+    case .restarted(let boot): "started again as boot \(String(boot, radix: 16))"
+    case .revoked: "revoked"
+    }
+  }
+}
+
+/// Messages that are dropped, and why.
+public enum Nonsense: Hashable, Sendable, CustomStringConvertible {
+  case unknownJob(JobID)
+  /// The report is about another request than the job's.
+  case addressMismatch(JobID)
+  case attemptNeverMade(JobID, attempt: Int)
+  case vote(TrainingID, step: Int, epoch: UInt64)
+  case unaskedCheckpoint(TrainingID, step: Int)
+
+  public var description: String {
+    switch self {
+    case .unknownJob(let job): "a report for \(job), which does not exist"
+    case .addressMismatch(let job): "a report for \(job) with another request's address"
+    case .attemptNeverMade(let job, let attempt): "a report for attempt \(attempt) of \(job)"
+    case .vote(let training, let step, let epoch):
+      "a vote of \(training) step \(step), epoch \(epoch), which is not open to it"
+    case .unaskedCheckpoint(let training, let step):
+      "a checkpoint of \(training) at step \(step), which is not committed"
+    }
+  }
+}
+
+/// Why a job is set aside.
+public enum QuarantineReason: Hashable, Sendable, CustomStringConvertible {
+  case failedOn(workers: [String])
+  case failures(Int)
+  case attempts(Int)
+  /// The job with the same request was set aside.
+  case sameRequest(as: JobID)
+
+  public var description: String {
+    switch self {
+    case .failedOn(let workers): "it failed on \(workers.joined(separator: ", "))"
+    case .failures(let count): "it failed \(count) times"
+    case .attempts(let count): "\(count) attempts brought no result"
+    case .sameRequest(let job): "it asks the same as \(job), which is set aside"
+    }
+  }
+}
+
+/// Why an attempt at a step was given up.
+public enum FenceReason: Hashable, Sendable, CustomStringConvertible {
+  case memberLost(WorkerID)
+  case timedOut(missing: [WorkerID])
+  case sumsDiffer
+  case memberBehind(WorkerID)
+
+  public var description: String {
+    switch self {
+    case .memberLost(let worker): "\(worker) was lost"
+    case .timedOut(let missing):
+      "no vote in time from " + missing.map(\.description).joined(separator: ", ")
+    case .sumsDiffer: "the members' sums differ"
+    case .memberBehind(let worker): "\(worker) does not hold the state of the step"
+    }
+  }
+}

@@ -1,0 +1,284 @@
+import Distillation
+import Domain
+
+// The phases of the method: what each asks for, what it gathers, when it is over.
+
+extension RunMachine {
+  /// Starts a phase: creates its jobs, or asks for its data.
+  mutating func begin(_ phase: RunPhase, at now: Moment, _ turn: inout Turn) {
+    board.retire()
+    rates = RateMeter()
+    state.enter(phase)
+    turn.persist(.phase(phase))
+    turn.note(.phase(phase))
+    open(phase, at: now, &turn)
+    hungry.formUnion(membership.names)
+  }
+
+  /// Asks for what the phase needs and has not asked for yet.
+  private mutating func open(_ phase: RunPhase, at now: Moment, _ turn: inout Turn) {
+    guard let input else { return }
+    switch phase {
+    case .preparing: break
+    case .pretraining:
+      if input.hasCaptions {
+        openTraining(.pretraining, at: now, &turn)
+      } else {
+        state.trainingDone = true
+      }
+    case .tuning(let iteration):
+      openTraining(TrainingID(iteration: iteration), at: now, &turn)
+    case .answering:
+      let unanswered = state.pools.tuning.filter { state.teacherAnswers[$0.id] == nil }
+      ask(
+        unanswered.map { (.teacherAnswer($0.id), teacherAnswerRequest($0, of: input)) }, &turn)
+    case .evaluating(let iteration): openEvaluation(iteration, of: input, &turn)
+    case .assessing(let iteration):
+      let judgeable = state.pools.cache.filter { instruction in
+        if case .text = state.teacherAnswers[instruction.id] { true } else { false }
+      }
+      ask(
+        judgeable.map { instruction in
+          (
+            .studentAnswer(instruction.id, iteration: iteration),
+            studentAnswerRequest(instruction, iteration: iteration, of: input)
+          )
+        }, &turn)
+    case .augmenting(let iteration):
+      let choice = chooseForAugmentation(
+        state.assessments.map { ($0.key, $0.value) },
+        seed: state.seeds.easySample(iteration: iteration))
+      ask(
+        choice.all.compactMap { state.pools[$0] }.map { source in
+          (
+            .newInstruction(from: source.id, iteration: iteration),
+            newInstructionRequest(from: source, iteration: iteration, of: input)
+          )
+        }, &turn)
+    case .finished:
+      let iterations = state.begunIterations
+      turn.effects.append(.request(.finish(state.completion(tuningIterations: iterations))))
+    }
+  }
+
+  /// Creates the jobs that do not exist yet.
+  private mutating func ask(_ wanted: [(Purpose, GenerationRequest)], _ turn: inout Turn) {
+    var jobs: [Job] = []
+    for (purpose, request) in wanted where state.asked.insert(purpose).inserted {
+      jobs.append(
+        Job(id: board.nextID(), purpose: purpose, address: address(request), request: request))
+    }
+    board.add(jobs, lookUp: settings.reuse, &turn)
+  }
+
+  private mutating func openEvaluation(_ iteration: Int, of input: RunInput, _ turn: inout Turn) {
+    for set in input.evaluationSets.indices {
+      let items = input.evaluationSets[set].items.count
+      for subject in EvaluationSubject.allCases {
+        // The teacher does not change, so it is examined once.
+        if subject == .teacher, iteration > 0 { continue }
+        let examination = Examination(subject: subject, set: set)
+        guard items > 0, !state.hasScore(examination, iteration: iteration) else { continue }
+        state.answersMissing[examination] = items
+      }
+    }
+    for examination in state.answersMissing.keys.sorted() {
+      let items = input.evaluationSets[examination.set].items.indices
+      ask(
+        items.map { item in
+          (
+            .evaluation(
+              examination.subject, set: examination.set, item: item, iteration: iteration),
+            evaluationRequest(examination, item: item, iteration: iteration, of: input)
+          )
+        }, &turn)
+    }
+  }
+
+  /// Takes in jobs that ended; what follows from one may end others at once.
+  mutating func takeIn(_ turn: inout Turn) {
+    let settled = turn.settled
+    turn.settled = []
+    for job in settled {
+      switch job.purpose {
+      case .teacherAnswer(let id): state.teacherAnswers[id] = answer(job.result)
+      case .studentAnswer(let id, let iteration):
+        state.studentAnswers[id] = answer(job.result)
+        beginJudging(id, iteration: iteration, &turn)
+      case .judgement(let id, let iteration, let order, let attempt):
+        judged(id, iteration, order, attempt: attempt, reply: job.result?.text, &turn)
+      case .newInstruction(let from, _):
+        state.proposals[from] = Proposal(from: from, reply: job.result?.text)
+      case .evaluation(let subject, let set, _, let iteration):
+        answered(Examination(subject: subject, set: set), iteration: iteration, &turn)
+      }
+    }
+  }
+
+  /// Both answers are there: the judge reads them in both orders, without waiting for the others.
+  private mutating func beginJudging(
+    _ id: InstructionID, iteration: Int, _ turn: inout Turn
+  ) {
+    guard case .text = state.teacherAnswers[id], case .text = state.studentAnswers[id],
+      state.judgements[id] == nil
+    else { return }
+    state.judgements[id] = JudgementProgress(
+      attemptsMax: settings.method.judgeAttempts, threshold: settings.method.threshold)
+    let requests = PresentationOrder.allCases.compactMap { order in
+      judgement(of: id, iteration: iteration, order: order, attempt: 1)
+    }
+    ask(requests, &turn)
+  }
+
+  private func judgement(
+    of id: InstructionID, iteration: Int, order: PresentationOrder, attempt: Int
+  ) -> (Purpose, GenerationRequest)? {
+    guard let input, let instruction = state.pools[id],
+      case .text(let teacher) = state.teacherAnswers[id],
+      case .text(let student) = state.studentAnswers[id]
+    else { return nil }
+    return (
+      .judgement(id, iteration: iteration, order: order, attempt: attempt),
+      judgementRequest(
+        instruction, iteration: iteration, order: order, attempt: attempt, teacher: teacher,
+        student: student, of: input)
+    )
+  }
+
+  private mutating func judged(
+    _ id: InstructionID, _ iteration: Int, _ order: PresentationOrder, attempt: Int,
+    reply: String?, _ turn: inout Turn
+  ) {
+    guard let step = state.judgements[id]?.receive(reply, order: order, attempt: attempt) else {
+      return
+    }
+    switch step {
+    case .wait: break
+    case .ask(let order, let attempt):
+      let next = judgement(of: id, iteration: iteration, order: order, attempt: attempt)
+      ask(next.map { [$0] } ?? [], &turn)
+    case .done(let assessment):
+      guard state.assessments[id] == nil else { return }
+      state.assessments[id] = assessment
+      turn.persist(.assessed(id, iteration: iteration, assessment))
+    }
+  }
+
+  private mutating func answered(
+    _ examination: Examination, iteration: Int, _ turn: inout Turn
+  ) {
+    guard let missing = state.answersMissing[examination] else { return }
+    state.answersMissing[examination] = missing - 1
+    guard missing == 1 else { return }
+    state.answersMissing[examination] = nil
+    state.scoring.insert(examination)
+    turn.effects.append(
+      .request(
+        .scoreEvaluation(examination.subject, set: examination.set, iteration: iteration)))
+  }
+
+  mutating func evaluationScored(_ score: EvaluationScore, _ turn: inout Turn) {
+    guard case .evaluating(score.iteration) = state.phase,
+      let subject = EvaluationSubject(rawValue: score.subject),
+      state.scoring.remove(Examination(subject: subject, set: score.set)) != nil
+    else { return }
+    state.evaluations.append(score)
+    turn.persist(.evaluated(score))
+  }
+
+  /// Ends the phase when nothing of it is left, and begins the next.
+  /// - Returns: whether it did.
+  mutating func endPhase(at now: Moment, _ turn: inout Turn) -> Bool {
+    guard board.isSettled, state.answersMissing.isEmpty, state.scoring.isEmpty else { return false }
+    switch state.phase {
+    case .finished: return false
+    case .pretraining, .tuning:
+      guard state.trainingDone else { return false }
+      training = nil
+    case .augmenting(let iteration): admitProposals(iteration, &turn)
+    case .preparing, .answering, .evaluating, .assessing: break
+    }
+    begin(state.next(), at: now, &turn)
+    return true
+  }
+
+  /// All replies are there: they are admitted in the order of the instructions they came from.
+  private mutating func admitProposals(_ iteration: Int, _ turn: inout Turn) {
+    let decisions = admit(
+      state.proposals.values.sorted { $0.from < $1.from }, to: &state.pools,
+      iteration: iteration, method: settings.method)
+    for decision in decisions {
+      turn.persist(.proposed(from: decision.from, iteration: iteration, decision.outcome))
+    }
+    guard !state.pools.tuning.isEmpty else { return }
+    turn.persist(.instructionsAdded(Array(state.pools.tuning), iteration: iteration + 1))
+  }
+
+  /// Goes on in the phase in which the store says the run was.
+  mutating func resume(_ restored: RestoredRun, at now: Moment, _ turn: inout Turn) {
+    for job in restored.jobs {
+      guard case .teacherAnswer(let id) = job.job.purpose else { continue }
+      switch job.state {
+      case .done(let result): state.teacherAnswers[id] = .text(result.text)
+      case .quarantined: state.teacherAnswers[id] = .unavailable
+      case .open, .leased: break
+      }
+    }
+    let iteration = state.iteration
+    for assessed in restored.assessments where assessed.iteration == iteration {
+      state.assessments[assessed.instruction] = assessed.assessment
+    }
+    let present = restored.jobs.filter { belongs($0.job.purpose, to: state.phase) }
+    for job in present { state.asked.insert(job.job.purpose) }
+    let settled = board.restore(present, lookUp: settings.reuse, at: now, &turn)
+    turn.note(.phase(state.phase))
+    open(state.phase, at: now, &turn)
+    turn.settled = settled + turn.settled
+  }
+}
+
+extension RunState {
+  var iteration: Int {
+    switch phase {
+    case .preparing, .pretraining, .finished: 0
+    case .answering(let iteration), .tuning(let iteration), .evaluating(let iteration),
+      .assessing(let iteration), .augmenting(let iteration):
+      iteration
+    }
+  }
+
+  /// Tuning pools that were ever filled: the newest instruction's lineage tells.
+  var begunIterations: Int {
+    guard let newest = pools.cache.last else { return 1 }
+    switch newest.lineage {
+    case .imported: return 1
+    case .augmented(_, let iteration): return iteration + 1
+    }
+  }
+
+  func hasScore(_ examination: Examination, iteration: Int) -> Bool {
+    evaluations.contains { score in
+      score.subject == examination.subject.rawValue && score.set == examination.set
+        && score.iteration == iteration
+    }
+  }
+}
+
+private func answer(_ result: GenerationResult?) -> Answer {
+  result.map { .text($0.text) } ?? .unavailable
+}
+
+/// Whether a job is one of the phase's own.
+private func belongs(_ purpose: Purpose, to phase: RunPhase) -> Bool {
+  switch (purpose, phase) {
+  case (.teacherAnswer, .answering): true
+  case (.studentAnswer(_, let own), .assessing(let present)),
+    (.judgement(_, let own, _, _), .assessing(let present)),
+    (.newInstruction(_, let own), .augmenting(let present)),
+    (.evaluation(_, _, _, let own), .evaluating(let present)):
+    own == present
+  case (.teacherAnswer, _), (.studentAnswer, _), (.judgement, _), (.newInstruction, _),
+    (.evaluation, _):
+    false
+  }
+}

@@ -1,0 +1,46 @@
+import Domain
+
+// How the vocabulary of Domain reads in notes and explanations.
+
+func text(of refusal: Refusal) -> String {
+  switch refusal {
+  case .protocolVersion(let ours, let yours):
+    "it speaks version \(yours) of the protocol, this coordinator version \(ours): install the same"
+  case .kernelSet(let ours, let yours):
+    "its kernel set is \(yours), the run's is \(ours): its sums would have other bits"
+  case .revoked: "its key is revoked"
+  case .nameInUse: "a newer process runs under its name: give each process its own access file"
+  }
+}
+
+func text(of failure: JobFailure) -> String {
+  switch failure {
+  case .blobUnavailable(let digest, let reason): "blob \(digest) could not be had: \(reason)"
+  case .imageUnreadable(let digest, let reason): "picture \(digest) is unreadable: \(reason)"
+  case .modelUnusable(let digest, let reason): "model \(digest) is unusable: \(reason)"
+  case .promptTooLong(let tokens, let limit): "the prompt has \(tokens) tokens, \(limit) fit"
+  case .outOfMemory(let reason): "out of memory: \(reason)"
+  }
+}
+
+func text(of phase: RunPhase) -> String {
+  switch phase {
+  case .preparing: "preparing"
+  case .pretraining: "pretraining"
+  case .answering(let iteration): "answering \(iteration)"
+  case .tuning(let iteration): "tuning \(iteration)"
+  case .evaluating(let iteration): "evaluating \(iteration)"
+  case .assessing(let iteration): "assessing \(iteration)"
+  case .augmenting(let iteration): "augmenting \(iteration)"
+  case .finished: "finished"
+  }
+}
+
+func text(of standing: TrainingStanding) -> String {
+  switch standing {
+  case .preparing: "preparing"
+  case .ready(let step): "ready for step \(step)"
+  case .prepared(let step, let epoch): "holds the sum of step \(step), epoch \(epoch)"
+  case .failed(let reason): "failed: \(reason)"
+  }
+}
