@@ -51,7 +51,9 @@ struct ConfigObject {
   ) throws(FormatError) -> Int {
     let expected = "a whole number from \(allowed.lowerBound) to \(allowed.upperBound)"
     guard let value = value(key) else {
-      guard let fallback else { throw failure(key, .missing, expected: expected) }
+      guard let fallback, allowed.contains(fallback) else {
+        throw failure(key, .missing, expected: expected)
+      }
       return fallback
     }
     guard let number = value.wholeNumber, allowed.contains(number) else {

@@ -210,18 +210,20 @@ private func llavaConfig(_ config: ConfigObject) throws(FormatError) -> LlavaCon
   var vision = llavaDefaultVision
   if let object = try config.object("vision_config") { vision = try visionConfig(object) }
   let layers = vision.layerCount
-  let patches = (vision.imageSize / vision.patchSize) * (vision.imageSize / vision.patchSize)
+  let edge = vision.imageSize / vision.patchSize
+  let selection: FeatureSelection = try config.word(
+    "vision_feature_select_strategy", default: .patches, "default or full")
   let imageKey = config.value("image_token_index") == nil ? "image_token_id" : "image_token_index"
   return LlavaConfig(
     text: text, vision: vision,
     imageToken: Int32(
       try config.integer(imageKey, default: 32_000, in: 0...text.vocabularySize - 1)),
     featureLayer: try featureLayer(config, layers: layers),
-    featureSelection: try config.word(
-      "vision_feature_select_strategy", default: .patches, "default or full"),
+    featureSelection: selection,
     projector: try projectorKind(config),
     projectorBias: try config.bool("multimodal_projector_bias", default: true),
-    imageTokenCount: try config.integer("image_seq_length", default: patches))
+    imageTokenCount: try config.integer(
+      "image_seq_length", default: edge * edge + (selection == .all ? 1 : 0)))
 }
 
 /// One layer, also as a list of one.

@@ -64,7 +64,7 @@ private func nibbles(
   _ bytes: Span<UInt8>, _ low: Int, _ scale: Float, _ minimum: Float?, high: UInt32?,
   _ target: inout MutableSpan<Float>, _ first: Int
 ) {
-  let middle: Int32 = minimum != nil ? 0 : high == nil ? 8 : 16
+  let middle: Int32 = high == nil ? 8 : 16
   for index in 0..<16 {
     var a = Int32(bytes[low + index] & 0xF)
     var b = Int32(bytes[low + index] >> 4)
@@ -72,8 +72,9 @@ private func nibbles(
       a |= Int32(high >> UInt32(index) & 1) << 4
       b |= Int32(high >> UInt32(index + 16) & 1) << 4
     }
-    target[first + index] = Float(a - middle) * scale + (minimum ?? 0)
-    target[first + index + 16] = Float(b - middle) * scale + (minimum ?? 0)
+    // Not `+ 0` without a minimum: that would make a plus of a minus zero.
+    target[first + index] = minimum.map { Float(a) * scale + $0 } ?? Float(a - middle) * scale
+    target[first + index + 16] = minimum.map { Float(b) * scale + $0 } ?? Float(b - middle) * scale
   }
 }
 

@@ -22,6 +22,8 @@ struct AddedTokens: Sendable {
 
   let tokens: [AddedToken]
   let special: Set<Int32>
+  /// Normalised tokens are decoded as they were normalised, by id.
+  let normalizedTexts: [Int32: String]
   private let matchers: [(token: AddedToken, scalars: [Unicode.Scalar])]
   private let firsts: [Unicode.Scalar: [Int]]
 
@@ -29,10 +31,16 @@ struct AddedTokens: Sendable {
     self.tokens = tokens
     special = Set(tokens.filter(\.isSpecial).map(\.id))
     var matchers: [(token: AddedToken, scalars: [Unicode.Scalar])] = []
+    var normalizedTexts: [Int32: String] = [:]
     for token in tokens {
-      let scalars = Array(token.content.unicodeScalars)
-      matchers.append((token, token.isNormalized ? normalize(scalars) : scalars))
+      var scalars = Array(token.content.unicodeScalars)
+      if token.isNormalized {
+        scalars = normalize(scalars)
+        normalizedTexts[token.id] = string(scalars)
+      }
+      matchers.append((token, scalars))
     }
+    self.normalizedTexts = normalizedTexts
     // The longest first, so that the first match is the one to take.
     matchers.sort { ($0.scalars.count, $1.token.id) > ($1.scalars.count, $0.token.id) }
     self.matchers = matchers

@@ -60,7 +60,8 @@ public struct Tokenizer: Sendable {
   /// The text of tokens; ids that are not in the vocabulary are passed over.
   public func decode(_ tokens: [Int32], keepingControl: Bool = false) -> String {
     let texts = tokens.compactMap { token in
-      keepingControl || !added.special.contains(token) ? vocabulary.text(token) : nil
+      keepingControl || !added.special.contains(token)
+        ? added.normalizedTexts[token] ?? vocabulary.text(token) : nil
     }
     guard let decoders else { return texts.joined(separator: " ") }
     return decoders.reduce(texts) { $1.apply($0) }.joined()

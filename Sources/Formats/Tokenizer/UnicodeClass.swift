@@ -1,4 +1,7 @@
 /// What the splitting patterns of byte-level tokenizers tell apart.
+///
+/// By Unicode 16, which the `tokenizers` package knows: characters that came later count as not
+/// assigned, so that tokens do not change with the version of Swift.
 enum UnicodeClass: UInt8 {
   /// `\p{L}`
   case letter
@@ -26,6 +29,7 @@ enum UnicodeClass: UInt8 {
   private static func lookUp(_ scalar: Unicode.Scalar) -> UnicodeClass {
     if scalar == "\r" || scalar == "\n" { return .newline }
     if scalar.properties.isWhitespace { return .space }
+    guard scalar.isOfUnicode16 else { return .other }
     return switch scalar.properties.generalCategory {
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
       .letter
@@ -42,8 +46,11 @@ enum UnicodeClass: UInt8 {
 }
 
 extension Unicode.Scalar {
+  fileprivate var isOfUnicode16: Bool { (properties.age?.major ?? .max) <= 16 }
+
   /// `\w` of the `Whitespace` pre-tokenizer (Unicode TR 18, annex C).
   var isWordCharacter: Bool {
+    guard isOfUnicode16 else { return false }
     if properties.isAlphabetic || properties.isJoinControl { return true }
     let category = properties.generalCategory
     return category == .decimalNumber || category == .connectorPunctuation

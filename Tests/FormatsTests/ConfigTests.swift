@@ -1,0 +1,175 @@
+import Testing
+
+@testable import Formats
+
+@Suite("A config.json")
+struct ConfigTests {
+  func read(_ name: String) throws -> ModelConfig {
+    let path = "configs/\(name).json"
+    return try ModelConfig(json: fixtureBytes(path), name: path)
+  }
+
+  func parse(_ text: String) throws -> ModelConfig {
+    try ModelConfig(json: Array(text.utf8), name: "config.json")
+  }
+
+  let llamaDefault = DecoderConfig(
+    architecture: .llama, vocabularySize: 32_000, hiddenSize: 4096, intermediateSize: 11_008,
+    layerCount: 32, headCount: 32, keyValueHeadCount: 32, headSize: 128, contextLength: 2048,
+    normEpsilon: 1e-6, ropeBase: 10_000, queryKeyValueBias: false, tiedEmbedding: false,
+    beginToken: 1, endTokens: [2])
+  let qwen2Default = DecoderConfig(
+    architecture: .qwen2, vocabularySize: 151_936, hiddenSize: 4096, intermediateSize: 22_016,
+    layerCount: 32, headCount: 32, keyValueHeadCount: 32, headSize: 128, contextLength: 32_768,
+    normEpsilon: 1e-6, ropeBase: 10_000, queryKeyValueBias: true, tiedEmbedding: false)
+  let clipDefault = VisionConfig(
+    family: .clip, hiddenSize: 768, intermediateSize: 3072, layerCount: 12, headCount: 12,
+    imageSize: 224, patchSize: 32, normEpsilon: 1e-5, activation: .quickGELU)
+  let dinov2Default = VisionConfig(
+    family: .dinov2, hiddenSize: 768, intermediateSize: 3072, layerCount: 12, headCount: 12,
+    imageSize: 224, patchSize: 14, normEpsilon: 1e-6, activation: .gelu)
+  let clipLarge = VisionConfig(
+    family: .clip, hiddenSize: 1024, intermediateSize: 4096, layerCount: 24, headCount: 16,
+    imageSize: 336, patchSize: 14, normEpsilon: 1e-5, activation: .quickGELU, projectionSize: 768)
+
+  @Test("has the defaults of transformers, written out or left out")
+  func defaults() throws {
+    #expect(try read("llama-default") == .decoder(llamaDefault))
+    #expect(try parse(#"{"model_type": "llama"}"#) == .decoder(llamaDefault))
+    #expect(try read("qwen2-default") == .decoder(qwen2Default))
+    #expect(try parse(#"{"model_type": "qwen2"}"#) == .decoder(qwen2Default))
+    #expect(try read("clip-vision-default") == .vision(clipDefault))
+    #expect(try parse(#"{"model_type": "clip"}"#) == .vision(clipDefault))
+    #expect(try read("dinov2-default") == .vision(dinov2Default))
+    #expect(try parse(#"{"model_type": "dinov2"}"#) == .vision(dinov2Default))
+    let llava = LlavaConfig(
+      text: llamaDefault, vision: clipLarge, imageToken: 32_000, imageTokenCount: 576)
+    // 32,000 is not a token of the default decoder: transformers' own default cannot run.
+    #expect(throws: FormatError.self) { try read("llava-default") }
+    var wider = llava
+    wider.text.vocabularySize = 32_001
+    #expect(
+      try parse(#"{"model_type": "llava", "text_config": {"vocab_size": 32001}}"#) == .llava(wider))
+  }
+
+  @Test("of Llama is read with all its keys")
+  func llama() throws {
+    #expect(
+      try read("llama")
+        == .decoder(
+          DecoderConfig(
+            architecture: .llama, vocabularySize: 300, hiddenSize: 24, intermediateSize: 40,
+            layerCount: 3, headCount: 4, keyValueHeadCount: 2, headSize: 8, contextLength: 99,
+            normEpsilon: 1e-5, ropeBase: 500_000,
+            ropeScaling: .llama3(factor: 8, lowFactor: 1, highFactor: 4, originalContext: 64),
+            queryKeyValueBias: true, attentionOutputBias: true, feedForwardBias: true,
+            tiedEmbedding: true, beginToken: 1, endTokens: [2, 5], padToken: 0)))
+    var vicuna = llamaDefault
+    vicuna.contextLength = 4096
+    vicuna.normEpsilon = 1e-5
+    vicuna.padToken = 0
+    #expect(try read("vicuna-7b") == .decoder(vicuna))
+  }
+
+  @Test("of the CLIP family is read from its vision half")
+  func clip() throws {
+    #expect(
+      try read("clip")
+        == .vision(
+          VisionConfig(
+            family: .clip, hiddenSize: 48, intermediateSize: 96, layerCount: 2, headCount: 6,
+            imageSize: 28, patchSize: 14, normEpsilon: 1e-5, activation: .gelu)))
+  }
+
+  @Test("of LLaVA is read with both halves")
+  func llava() throws {
+    var vicuna = llamaDefault
+    vicuna.contextLength = 4096
+    vicuna.normEpsilon = 1e-5
+    vicuna.vocabularySize = 32_064
+    #expect(
+      try read("llava-1.5-7b")
+        == .llava(
+          LlavaConfig(
+            text: vicuna, vision: clipLarge, imageToken: 32_000, imageTokenCount: 576)))
+    guard case .llava(let small) = try read("llava-dinov2-qwen2") else {
+      Issue.record("not read as LLaVA")
+      return
+    }
+    #expect(small.vision.family == .dinov2 && small.text.architecture == .qwen2)
+    #expect(small.featureLayer == -1 && small.featureSelection == .all)
+    #expect(!small.projectorBias && small.text.tiedEmbedding && small.imageTokenCount == 5)
+    #expect(small.imageToken == 76 && small.projector == .mlp(.gelu))
+  }
+
+  @Test(
+    "that is written reads back the same",
+    arguments: [
+      "llama-default", "llama", "qwen2-default", "clip-vision-default", "clip", "dinov2-default",
+      "llava-1.5-7b", "llava-dinov2-qwen2", "vicuna-7b",
+    ])
+  func roundTrip(_ name: String) throws {
+    let config = try read(name)
+    #expect(try ModelConfig(json: config.encoded(), name: "again") == config)
+  }
+
+  @Test("with a linear projector reads back the same")
+  func linearProjector() throws {
+    guard case .llava(var llava) = try read("llava-1.5-7b") else { return }
+    llava.projector = .linear
+    llava.featureLayer = -1
+    let config = ModelConfig.llava(llava)
+    #expect(try ModelConfig(json: config.encoded(), name: "again") == config)
+  }
+
+  @Test("in a folder takes the end tokens of generation_config.json as well")
+  func generationConfig() throws {
+    try withTemporaryFolder { folder in
+      _ = try write(fixtureBytes("configs/vicuna-7b.json"), folder, "config.json")
+      _ = try write(Array(#"{"eos_token_id": [2, 7]}"#.utf8), folder, "generation_config.json")
+      guard case .decoder(let decoder) = try ModelConfig(folder: folder) else { return }
+      #expect(decoder.endTokens == [2, 7])
+    }
+  }
+
+  @Test(
+    "that cannot be run is refused with the key's name",
+    arguments: [
+      (#"{}"#, "model_type"), (#"{"model_type": "mamba"}"#, "model_type"),
+      (#"{"model_type": "llama", "hidden_size": 0}"#, "hidden_size"),
+      (#"{"model_type": "llama", "hidden_size": "a"}"#, "hidden_size"),
+      (#"{"model_type": "llama", "hidden_size": 1e30}"#, "hidden_size"),
+      (#"{"model_type": "llama", "hidden_size": -1}"#, "hidden_size"),
+      (#"{"model_type": "llama", "hidden_size": 1.5}"#, "hidden_size"),
+      (#"{"model_type": "llama", "num_attention_heads": 7}"#, "num_attention_heads"),
+      (#"{"model_type": "llama", "num_key_value_heads": 5}"#, "num_key_value_heads"),
+      (#"{"model_type": "llama", "head_dim": 3}"#, "head_dim"),
+      (#"{"model_type": "llama", "hidden_act": "gelu"}"#, "hidden_act"),
+      (#"{"model_type": "llama", "rms_norm_eps": "x"}"#, "rms_norm_eps"),
+      (#"{"model_type": "llama", "eos_token_id": [1, "a"]}"#, "eos_token_id"),
+      (#"{"model_type": "llama", "rope_scaling": {"type": "yarn"}}"#, "rope_scaling.rope_type"),
+      (#"{"model_type": "qwen2", "use_sliding_window": true}"#, "use_sliding_window"),
+      (#"{"model_type": "dinov2", "use_swiglu_ffn": true}"#, "use_swiglu_ffn"),
+      (#"{"model_type": "dinov2", "num_attention_heads": 7}"#, "num_attention_heads"),
+      (#"{"model_type": "dinov2", "patch_size": 500}"#, "patch_size"),
+      (#"{"model_type": "clip_vision_model", "hidden_act": "relu"}"#, "hidden_act"),
+      (#"{"model_type": "clip", "vision_config": 1}"#, "vision_config"),
+      (#"{"model_type": "llava"}"#, "image_token_id"),
+      (
+        #"{"model_type": "llava", "image_token_index": 5, "vision_feature_layer": [-1, -2]}"#,
+        "vision_feature_layer"
+      ),
+      (
+        #"{"model_type": "llava", "image_token_index": 5, "vision_feature_layer": 26}"#,
+        "vision_feature_layer"
+      ),
+      (#"{"model_type": "llava", "text_config": {"model_type": "opt"}}"#, "text_config.model_type"),
+      (
+        #"{"model_type": "llava", "vision_config": {"model_type": "x"}}"#,
+        "vision_config.model_type"
+      ),
+    ])
+  func refused(_ text: String, _ key: String) {
+    #expect(formatError { _ = try parse(text) }?.subject == "key \(key)")
+  }
+}

@@ -1,0 +1,164 @@
+import Foundation
+import Testing
+
+@testable import Formats
+
+private func levels(_ picture: Picture) -> [Float] { picture.pixels.map { Float($0) } }
+
+private func decode(_ name: String) throws -> Picture {
+  try Picture.decode(fixtureBytes("images/\(name)"), name: name)
+}
+
+private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
+  a.count == b.count ? zip(a, b).map { abs($0 - $1) }.max() ?? 0 : .infinity
+}
+
+@Suite("A picture")
+struct PictureTests {
+  @Test("of every kind is decoded to Pillow's pixels")
+  func decoded() throws {
+    let expected = try TensorStore(safetensors: fixture("images/decoded.safetensors"))
+    #expect(expected.names.count == 18)
+    for name in expected.names {
+      let picture = try decode(name)
+      #expect(try expected.shape(of: name) == [picture.height, picture.width, 3])
+      #expect(try levels(picture) == expected.floats(name), "\(name)")
+    }
+  }
+
+  @Test("is resized bit for bit as Pillow does it")
+  func resized() throws {
+    let expected = try TensorStore(safetensors: fixture("images/resized.safetensors"))
+    let source = try decode("rgb.png")
+    #expect(expected.names.count == 16)
+    for name in expected.names {
+      let words = name.split(separator: " ")
+      let filter: ResampleFilter = words[0] == "bilinear" ? .bilinear : .bicubic
+      let width = try #require(Int(words[1]))
+      let height = try #require(Int(words[2]))
+      let result = source.resized(width: width, height: height, filter)
+      #expect(result.width == width && result.height == height)
+      #expect(try levels(result) == expected.floats(name), "\(name)")
+    }
+  }
+
+  @Test(
+    "cut off anywhere is refused",
+    arguments: [
+      "rgb.png", "interlaced.png", "palette.png", "jpeg-444.jpg", "jpeg-progressive.jpg",
+      "jpeg-cmyk.jpg",
+    ])
+  func truncated(_ name: String) throws {
+    let whole = try fixtureBytes("images/\(name)")
+    for count in 0..<whole.count {
+      #expect(throws: FormatError.self, "\(name) cut to \(count)") {
+        try Picture.decode(Array(whole[..<count]), name: name)
+      }
+    }
+  }
+
+  @Test("with any one byte damaged is decoded or refused, never more")
+  func damaged() throws {
+    for name in ["interlaced.png", "palette-4bit.png", "jpeg-progressive.jpg", "jpeg-cmyk.jpg"] {
+      let whole = try fixtureBytes("images/\(name)")
+      for index in whole.indices {
+        var bytes = whole
+        bytes[index] ^= 0xFF
+        do {
+          let picture = try Picture.decode(bytes, name: name)
+          #expect(picture.pixels.count == 3 * picture.width * picture.height)
+        } catch { #expect(error.file == name) }
+      }
+    }
+  }
+
+  @Test("that is none says so")
+  func noPicture() {
+    let text = Array("<!DOCTYPE html>".utf8)
+    #expect(
+      formatError { _ = try Picture.decode(text, name: "x.jpg") }?.problem
+        == .unsupported(found: "neither JPEG nor PNG in 15 bytes"))
+    #expect(formatError { _ = try Picture.decode([], name: "x.jpg") }?.file == "x.jpg")
+  }
+
+  @Test("with more pixels than the limit is refused before memory is taken")
+  func bomb() throws {
+    var bytes = try fixtureBytes("images/jpeg-444.jpg")
+    let frame = try #require(
+      bytes.indices.first { bytes[$0] == 0xFF && bytes[$0 + 1] == 0xC0 })
+    bytes.replaceSubrange(frame + 5..<frame + 9, with: [0xFF, 0xDC, 0xFF, 0xDC])
+    #expect(
+      formatError { _ = try Picture.decode(bytes, name: "x.jpg") }?.problem
+        == .overLimit(found: 65_500 * 65_500, limit: UInt64(Picture.pixelsMax)))
+  }
+}
+
+@Suite("An image processor")
+struct ImageProcessorTests {
+  @Test(
+    "gives the pixel values of transformers with Pillow",
+    arguments: ["clip", "bit", "bilinear", "padded", "unscaled"])
+  func golden(_ name: String) throws {
+    let processor = try ImageProcessor(folder: fixture("images/processor-\(name)"))
+    let expected = try TensorStore(safetensors: fixture("images/processed.safetensors"))
+    for file in ["wide.png", "tall.png", "tiny.png"] {
+      let values = try processor.pixelValues(fixtureBytes("images/\(file)"), name: file)
+      let key = "\(name) \(file)"
+      #expect(try expected.shape(of: key) == [3, values.height, values.width])
+      #expect(try largestDifference(values.values, expected.floats(key)) == 0, "\(key)")
+    }
+  }
+
+  @Test(
+    "that is saved reads back the same",
+    arguments: ["clip", "bit", "bilinear", "padded", "unscaled"])
+  func saved(_ name: String) throws {
+    let processor = try ImageProcessor(folder: fixture("images/processor-\(name)"))
+    try withTemporaryFolder { folder in
+      try processor.save(folder: folder)
+      #expect(try ImageProcessor(folder: folder) == processor)
+    }
+  }
+
+  @Test("is found in a processor_config.json, has defaults, and takes sizes as plain numbers")
+  func forms() throws {
+    let clip = ImageProcessor(
+      resize: .shortestEdge(224), crop: ImageProcessor.Size(height: 224, width: 224))
+    #expect(try ImageProcessor(json: Array("{}".utf8), name: "x") == clip)
+    #expect(
+      try ImageProcessor(json: Array(#"{"size": 224, "crop_size": 224}"#.utf8), name: "x") == clip)
+    try withTemporaryFolder { folder in
+      let text = #"{"image_processor": {"image_processor_type": "BitImageProcessor"}}"#
+      _ = try write(text.utf8, folder, "processor_config.json")
+      #expect(try ImageProcessor(folder: folder).kind == .bit)
+    }
+  }
+
+  @Test("refuses a picture so long that resizing would burst the limit")
+  func longPicture() {
+    let processor = ImageProcessor(resize: .shortestEdge(336), crop: nil)
+    let line = Picture(
+      width: 30_000, height: 1, pixels: [UInt8](repeating: 9, count: 90_000))
+    guard case .overLimit = formatError({ _ = try processor.pixelValues(of: line) })?.problem else {
+      Issue.record("3.4 thousand million pixels were made")
+      return
+    }
+  }
+
+  @Test(
+    "with settings that it cannot follow names the key",
+    arguments: [
+      (#"{"image_processor_type": "ViTImageProcessor"}"#, "image_processor_type"),
+      (#"{"resample": 1}"#, "resample"), (#"{"size": 0}"#, "size"),
+      (#"{"size": {"height": 5}}"#, "size.width"),
+      (#"{"size": {"longest_edge": 5}}"#, "size.longest_edge"),
+      (#"{"crop_size": {"height": 5}}"#, "crop_size.width"), (#"{"do_pad": true}"#, "do_pad"),
+      (#"{"image_mean": [1, 2]}"#, "image_mean"), (#"{"image_std": [0, 1, 1]}"#, "image_std"),
+      (#"{"do_resize": 1}"#, "do_resize"), (#"{"rescale_factor": 0}"#, "rescale_factor"),
+    ])
+  func refused(_ text: String, _ key: String) {
+    #expect(
+      formatError { _ = try ImageProcessor(json: Array(text.utf8), name: "x") }?.subject
+        == "key \(key)")
+  }
+}
