@@ -1,11 +1,7 @@
-import Crypto
 public import Domain
 
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+// Only the one type: the module has a `Digest` of its own.
+import struct Crypto.SHA256
 
 extension Digest {
   /// SHA-256 of the bytes.
@@ -25,11 +21,18 @@ public struct IncrementalHash {
 
   public init() {}
 
-  public mutating func update(_ bytes: [UInt8]) { state.update(data: bytes) }
-
-  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
-    unsafe state.update(bufferPointer: bytes)
+  public mutating func update(_ bytes: [UInt8]) {
+    bytes.withUnsafeBytes { state.update(bufferPointer: $0) }
   }
 
-  public consuming func finish() -> Digest { Digest(bytes: Array(state.finalize()))! }
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    state.update(bufferPointer: bytes)
+  }
+
+  public consuming func finish() -> Digest {
+    guard let digest = Digest(bytes: Array(state.finalize())) else {
+      preconditionFailure("a SHA-256 has 32 bytes")
+    }
+    return digest
+  }
 }

@@ -1,0 +1,79 @@
+import Foundation
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Bytes that are read or written at once.
+let pieceBytes = 1 << 20
+
+/// A file that is written beside its place and put there as a whole: whoever looks sees all of it
+/// or nothing, also after a power cut.
+struct AsideFile: ~Copyable {
+  let path: String
+  private let handle: FileHandle
+
+  init(path: String) throws {
+    self.path = path
+    guard FileManager.default.createFile(atPath: path, contents: nil) else {
+      throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path])
+    }
+    handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+  }
+
+  func write(_ bytes: some Sequence<UInt8>) throws {
+    try handle.write(contentsOf: Data(bytes))
+  }
+
+  /// Makes the bytes durable, then the name.
+  consuming func publish(as final: String) throws {
+    try handle.synchronize()
+    try handle.close()
+    guard rename(path, final) == 0 else { throw posixError(final) }
+    try synchronizeFolder((final as NSString).deletingLastPathComponent)
+  }
+
+  consuming func discard() {
+    try? handle.close()
+    unlink(path)
+  }
+}
+
+/// Makes the names in a folder durable.
+func synchronizeFolder(_ path: String) throws {
+  let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw posixError(path) }
+  defer { close(descriptor) }
+  guard fsync(descriptor) == 0 else { throw posixError(path) }
+}
+
+/// Makes a folder and its parents; the new names are durable.
+func makeFolder(_ path: String) throws {
+  if FileManager.default.fileExists(atPath: path) { return }
+  let parent = (path as NSString).deletingLastPathComponent
+  if !parent.isEmpty { try makeFolder(parent) }
+  guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw posixError(path) }
+  try synchronizeFolder(parent.isEmpty ? "." : parent)
+}
+
+func posixError(_ path: String) -> any Error {
+  let code = errno
+  if code == ENOSPC || code == EDQUOT { return CocoaError(.fileWriteOutOfSpace) }
+  return BlobError.io(path: path, reason: String(cString: strerror(code)))
+}
+
+/// Hands the file to `body` piece by piece.
+func forEachPiece(of path: String, _ body: ([UInt8]) throws -> Void) throws {
+  let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+  defer { try? handle.close() }
+  while let piece = try handle.read(upToCount: pieceBytes), !piece.isEmpty {
+    try body(Array(piece))
+  }
+}
+
+/// Size in bytes of a regular file, through links; nil when there is none.
+func fileSize(_ path: String) -> Int64? {
+  var status = stat()
+  guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+  return Int64(status.st_size)
+}
