@@ -71,8 +71,10 @@ public final class Generator {
   /// Whether one more such request fits beside those under way.
   public func hasRoom(for request: GenerationInput) -> Bool {
     guard pending.count + active.count < batchMax else { return false }
-    let imageRows = request.input.images.map { _ in model.llava?.imageTokenCount ?? 0 }
-    let rows = request.input.pieces.reduce(0) { $0 + $1.rows(imageRows: imageRows) }
+    let imageTokens = model.llava?.imageTokenCount ?? 0
+    let rows = request.input.pieces.reduce(0) { rows, piece in
+      if case .token = piece { rows + 1 } else { rows + imageTokens }
+    }
     let busy = (pending + active).reduce(0) { $0 + $1.cache.bytes }
     return busy + cacheBytes(capacity(promptRows: rows, request)) <= keyValueBytesMax
   }

@@ -154,11 +154,12 @@ extension Trainer {
     _ samples: [TrainingInput], _ body: (Pass) -> Double
   ) throws -> LossSum {
     var sum = LossSum(loss: 0, tokens: 0)
+    for sample in samples { try checkPieces(sample) }
     for range in passes(samples) {
       arena.reset()
       let seen = try samples[range].map { sample in
         let pictures = try sample.images.map(see)
-        try check(sample, imageRows: pictures.map(\.rows))
+        try checkLength(sample, imageRows: pictures.map(\.rows))
         return pictures
       }
       let pass = pack(samples[range], seen)
@@ -207,11 +208,15 @@ extension Trainer {
       rows: tower.featureRows(grid), source: .pixels(pixels, grid, key: image.key))
   }
 
-  private func check(_ sample: TrainingInput, imageRows: [Int]) throws(InputError) {
+  private func checkPieces(_ sample: TrainingInput) throws(InputError) {
     for piece in ([sample.prefix] + sample.branches).joined() {
       try piece.piece.check(
-        pictures: imageRows.count, canSee: tower != nil, vocabulary: model.text.vocabularySize)
+        pictures: sample.images.count, canSee: tower != nil,
+        vocabulary: model.text.vocabularySize)
     }
+  }
+
+  private func checkLength(_ sample: TrainingInput, imageRows: [Int]) throws(InputError) {
     let positions = sample.positions(imageRows: imageRows)
     guard positions > 0 else { throw .empty }
     guard positions <= model.contextLength else {

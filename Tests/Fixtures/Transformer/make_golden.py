@@ -4,16 +4,17 @@
 usage: python make_golden.py        (writes beside itself; needs torch, transformers, safetensors)
 
 For each case a Hugging Face folder CASE/ (config.json, model.safetensors) and CASE/golden.safetensors:
-  input_ids (T)      the image token repeated once per patch
+  input_ids (T)      as f32; the image token repeated once per patch
   mask (T)           1 where the token counts in the loss
   pixel_values       (images, 3, H, W), for models that see
   logits (T, V)      loss ()
   gradient/NAME      of the mean loss, for every parameter that has one, named as in the file
   curve (steps)      mean loss before each of 20 AdamW steps with warm-up and cosine, clipped
+  rates (steps)      their learning rates
   after/NAME         parameters after those steps, of the tensors listed in AFTER
 The versions that made them are in each file's metadata.
 """
-import json, os, shutil
+import math, os, shutil
 import torch
 import transformers
 from safetensors import safe_open
@@ -33,7 +34,7 @@ torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
 
 
-def randomise(model, seed, frozen_position=False):
+def randomise(model, seed):
     """Every parameter random and far from its initial zeros and ones, so that each one matters."""
     generator = torch.Generator().manual_seed(seed)
     for name, p in sorted(model.named_parameters()):
@@ -79,7 +80,7 @@ def golden(case, model, inputs, mask, curve_parts):
         if os.path.exists(path):
             os.remove(path)
     names = file_names(folder, model)
-    tensors = {"input_ids": inputs["input_ids"][0].int(), "mask": mask.int()}
+    tensors = {"input_ids": inputs["input_ids"][0].float(), "mask": mask.float()}
     if "pixel_values" in inputs:
         tensors["pixel_values"] = inputs["pixel_values"]
     logits, loss = loss_of(model, inputs, mask)
@@ -93,7 +94,6 @@ def golden(case, model, inputs, mask, curve_parts):
     for p in model.parameters():
         p.requires_grad_(any(p is t for t in trained))
     optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
-    import math
     schedule = get_cosine_schedule_with_warmup(optimizer, math.ceil(WARMUP_RATIO * STEPS), STEPS)
     curve, rates = [], []
     for _ in range(STEPS):
@@ -106,7 +106,7 @@ def golden(case, model, inputs, mask, curve_parts):
         schedule.step()
         curve.append(loss.item())
     tensors["curve"] = torch.tensor(curve)
-    tensors["rates"] = torch.tensor(rates, dtype=torch.float32)
+    tensors["rates"] = torch.tensor(rates)
     for name, p in model.named_parameters():
         if any(name.endswith(a) for a in AFTER) and p.requires_grad:
             tensors["after/" + names[name]] = p.detach().clone()

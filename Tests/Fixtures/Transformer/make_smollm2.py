@@ -85,15 +85,15 @@ def margin(answer):
     return round(min(top[0]["logprob"] - top[1]["logprob"] for top in tops), 5)
 
 
-json.dump({
-    "made_by": f"make_smollm2.py, xllamacpp {version('xllamacpp')}, gguf {version('gguf')}",
-    "model": NAME,
-    "cases": [{
-        "prompt": prompt, "prompt_tokens": exact["usage"]["prompt_tokens"],
-        "tokens": tokens(exact), "text": exact["choices"][0]["text"],
-        "margin_min": margin(exact), "tokens_of_quantised": tokens(quantised)}
-        for prompt, exact, quantised in zip(PROMPTS, exact_answers, quantised_answers)],
-}, open(os.path.join(HERE, "smollm2.json"), "w"), indent=1)
+cases = [{
+    "prompt": prompt, "prompt_tokens": exact["usage"]["prompt_tokens"], "tokens": tokens(exact),
+    "text": exact["choices"][0]["text"], "margin_min": margin(exact),
+    "tokens_of_quantised": tokens(quantised)}
+    for prompt, exact, quantised in zip(PROMPTS, exact_answers, quantised_answers)]
+with open(os.path.join(HERE, "smollm2.json"), "w") as f:
+    made_by = f"make_smollm2.py, xllamacpp {version('xllamacpp')}, gguf {version('gguf')}"
+    f.write('{"made_by": "%s", "model": "%s", "cases": [\n' % (made_by, NAME))
+    f.write(",\n".join(json.dumps(case) for case in cases) + "\n]}\n")
 for exact, quantised in zip(exact_answers, quantised_answers):
     same = sum(a == b for a, b in zip(tokens(exact), tokens(quantised)))
     print("RESULT", len(tokens(exact)), exact["usage"], margin(exact), "same places", same)

@@ -1,0 +1,66 @@
+import Formats
+import Foundation
+import Kernels
+import Transformer
+
+/// Where the golden files and the script that made them lie.
+let fixtures = URL(fileURLWithPath: #filePath)
+  .deletingLastPathComponent().deletingLastPathComponent()
+  .appendingPathComponent("Fixtures/Transformer").path
+
+/// A small random model with what `transformers` computed for it; see `make_golden.py`.
+struct Golden {
+  let name: String
+  let model: Model
+  let store: TensorStore
+  let trained: TrainedParts
+
+  /// - Parameter trained: what the 20 steps of its curve changed.
+  init(_ name: String, _ trained: TrainedParts = .all) throws {
+    self.name = name
+    self.trained = trained
+    model = try Model.load("\(fixtures)/\(name)")
+    store = try TensorStore(safetensors: "\(fixtures)/\(name)/golden.safetensors")
+  }
+
+  static let cases: [(name: String, trained: TrainedParts)] = [
+    ("llama", .all), ("qwen2", .all), ("llava-clip", .projectorAndLanguage),
+    ("llava-dinov2", .all),
+  ]
+
+  var tokens: [Int32] { get throws { try store.floats("input_ids").map { Int32($0) } } }
+  var mask: [Bool] { get throws { try store.floats("mask").map { $0 != 0 } } }
+
+  var images: [ModelImage] {
+    get throws {
+      guard store.contains("pixel_values") else { return [] }
+      let shape = try store.shape(of: "pixel_values")
+      let values = try store.floats("pixel_values")
+      let count = values.count / shape[0]
+      return (0..<shape[0]).map { index in
+        ModelImage(
+          PixelValues(
+            channels: shape[1], height: shape[2], width: shape[3],
+            values: Array(values[index * count..<(index + 1) * count])), key: "picture \(index)")
+      }
+    }
+  }
+
+  /// The sample with the image token once per patch, as in the golden file.
+  var sample: TrainingInput {
+    get throws { try model.trainingInput(tokens: tokens, mask: mask, images: images) }
+  }
+}
+
+/// The largest difference, as a share of the largest value.
+func relativeDifference(_ found: [Float], _ expected: [Float]) -> Float {
+  precondition(found.count == expected.count, "\(expected.count) values expected")
+  let largest = expected.reduce(0) { max($0, abs($1)) }
+  let difference = zip(found, expected).reduce(0) { max($0, abs($1.0 - $1.1)) }
+  return difference == 0 ? 0 : difference / largest
+}
+
+/// A numeric sequence that looks random and is the same everywhere.
+func values(_ count: Int, seed: Int = 1) -> [Float] {
+  (0..<count).map { Float(sin(Double($0 * 7919 + seed * 104_729))) }
+}
