@@ -1,8 +1,8 @@
 # Everything a contributor runs. `make help` lists it.
 SHELL := /bin/bash
 DOORS := --explicit-target-dependency-import-check error
-RELEASE := -c release $(DOORS)
-TESTABLE := $(RELEASE) -Xswiftc -enable-testing
+# One set of flags for the product and its tests, so that both come out of one build.
+RELEASE := -c release $(DOORS) -Xswiftc -enable-testing
 COMD := .build/release/comd
 
 .PHONY: help packages build test demo check lint format sanitize fuzz simulate bench clean
@@ -17,7 +17,7 @@ build: packages ## the release build: .build/release/comd
 	swift build $(RELEASE) --product comd
 
 test: packages ## all quick tests, on a release build
-	swift test $(TESTABLE)
+	swift test $(RELEASE)
 
 demo: build ## a whole run of competitive distillation on the embedded world
 	@scripts/demo.sh $(COMD)

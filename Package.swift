@@ -36,7 +36,7 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(
   name: "ServiceLifecycle", package: "swift-service-lifecycle")
-let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -55,7 +55,7 @@ let package = Package(
     // The vocabulary and the method: pure, no Foundation.
     room("Domain"),
     room("Distillation", ["Domain"]),
-    room("Scheduling", ["Domain", "Distillation", collections]),
+    room("Scheduling", ["Domain", "Distillation", heap]),
     room("Simulation", ["Domain", "Distillation", "Scheduling"]),
 
     // The wire, the store, the settings.
@@ -83,14 +83,15 @@ let package = Package(
       "Coordinator",
       [
         "Domain", "Distillation", "Scheduling", "Protocol", "Transport", "Store", "Settings",
-        "Hashing", "Datasets", "Evaluation", logging, lifecycle,
+        "Hashing", "Datasets", "Evaluation", "Executors", logging, lifecycle,
       ]),
     room(
       "Worker",
       [
         "Domain", "Distillation", "Scheduling", "Protocol", "Transport", "Settings", "Hashing",
-        "Transformer", "Formats", "Kernels", logging, lifecycle,
+        "Transformer", "Formats", "Kernels", "Executors", logging, lifecycle,
       ]),
+    room("Executors"),
     room("Datasets", ["Domain", "Hashing"]),
     room("Evaluation", ["Domain", "Distillation", "Datasets"]),
     room("Shapes", ["Domain"]),
@@ -118,5 +119,13 @@ let package = Package(
     specification("Datasets", ["Domain", "Hashing"]),
     specification("Evaluation", ["Domain", "Datasets"]),
     specification("Shapes", ["Domain"]),
+    specification("Hashing", ["Domain"]),
+    specification(
+      "Worker", ["Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels"]),
+    specification(
+      "Coordinator", ["Domain", "Distillation", "Settings", "Store", "Transport", "Hashing", "Worker"]),
+    .testTarget(
+      name: "CommandLineTests", dependencies: ["CommandLineTool"], swiftSettings: strict),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
   ]
 )

@@ -1,0 +1,83 @@
+import Domain
+import Formats
+import Foundation
+import Hashing
+import Transformer
+
+/// The models a worker has: fetched over the wire, laid out as folders, loaded when first used.
+///
+/// A model's digest is that of its manifest, so the files under a digest never change.
+actor ModelLibrary {
+  private let blobs: BlobClient
+  private let cache: BlobFolder
+  private let folder: String
+  /// Most recently used last.
+  private var loaded: [(digest: Digest, model: Model)] = []
+  private let loadedMax: Int
+
+  init(blobs: BlobClient, cache: BlobFolder, folder: String, loadedMax: Int = 2) {
+    self.blobs = blobs
+    self.cache = cache
+    self.folder = folder
+    self.loadedMax = loadedMax
+  }
+
+  /// Models whose files are all here, in digest order.
+  var onDisk: [Digest] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.compactMap { Digest(hex: $0) }.sorted()
+  }
+
+  /// The model, from memory, from disk or over the wire.
+  func model(_ digest: Digest) async throws -> Model {
+    if let place = loaded.firstIndex(where: { $0.digest == digest }) {
+      let entry = loaded.remove(at: place)
+      loaded.append(entry)
+      return entry.model
+    }
+    let path = try await path(of: digest)
+    let model = try Model.load(path)
+    if loaded.contains(where: { $0.digest == digest }) { return model }
+    loaded.append((digest, model))
+    if loaded.count > loadedMax { loaded.removeFirst() }
+    return model
+  }
+
+  /// The folder, or the one GGUF file, of a model.
+  func path(of digest: Digest) async throws -> String {
+    let place = folder + "/" + digest.hex
+    let manifest = try await manifest(digest)
+    if !FileManager.default.fileExists(atPath: place) {
+      for file in manifest.files { try await blobs.fetch(file.sha256) }
+      try cache.materialize(manifest, at: place)
+    }
+    if manifest.files.count == 1, let only = manifest.files.first, only.path.hasSuffix(".gguf") {
+      return place + "/" + only.path
+    }
+    return place
+  }
+
+  private func manifest(_ digest: Digest) async throws -> ModelManifest {
+    let bytes = try await blobs.bytes(of: digest)
+    do {
+      return try ModelManifest(parsing: bytes)
+    } catch {
+      throw BlobTransferError.manifest(digest, "\(error)")
+    }
+  }
+
+  /// A picture's file, fetched when it is not here.
+  func picture(_ digest: Digest) async throws -> [UInt8] { try await blobs.bytes(of: digest) }
+
+  /// Puts a saved model folder into the cache, hands all of it in, and says its digest.
+  func publish(folder saved: String) async throws -> Digest {
+    let manifest = try ModelManifest(scanning: saved)
+    for file in manifest.files {
+      _ = try cache.put(file: saved + "/" + file.path)
+      try await blobs.upload(file.sha256)
+    }
+    let digest = try cache.put(manifest.canonicalBytes)
+    try await blobs.upload(digest)
+    return digest
+  }
+}

@@ -1,0 +1,48 @@
+import Domain
+import Formats
+import Hashing
+import Kernels
+import Protocol
+import Transformer
+
+/// Fetches all that a training needs: the student, the samples, their pictures, the newest state.
+struct TrainingLoader: Sendable {
+  let library: ModelLibrary
+  let blobs: BlobClient
+  let cache: BlobFolder
+
+  func load(_ plan: TrainingPlan, compute: Compute) async throws -> TrainingState {
+    let model = try await library.model(plan.model).copy()
+    let samples = try decodeTrainingSamples(await blobs.bytes(of: plan.dataset))
+    let reader = try PromptReader(model)
+    var inputs: [TrainingInput] = []
+    inputs.reserveCapacity(samples.count)
+    for sample in samples {
+      let (pieces, images) = try reader.read(sample)
+      inputs.append(
+        TrainingInput(images: images.map { modelImage($0, model) }, prefix: pieces, branches: []))
+    }
+    for image in Set(samples.flatMap(\.images)).sorted() { try await blobs.fetch(image) }
+    var state = TrainingState(plan: plan, model: model, inputs: inputs, compute: compute)
+    if let checkpoint = plan.checkpoint {
+      try state.restore(await blobs.bytes(of: checkpoint.state))
+    }
+    return state
+  }
+
+  private func modelImage(_ digest: Digest, _ model: Model) -> ModelImage {
+    let cache = cache
+    let processor = model.imageProcessor
+    return ModelImage(key: digest.hex) {
+      guard let processor else { throw PromptReader.Mismatch.noVision }
+      return try processor.pixelValues(cache.read(digest), name: digest.hex)
+    }
+  }
+}
+
+extension TrainingSample {
+  /// The pictures it shows.
+  var images: [Digest] {
+    parts.compactMap { if case .image(let digest) = $0.part { digest } else { nil } }
+  }
+}

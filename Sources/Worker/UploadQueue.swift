@@ -1,0 +1,70 @@
+import Domain
+import Foundation
+import Hashing
+import Logging
+import Protocol
+import Transformer
+import Transport
+
+/// What a training hands in, done beside the steps so that none of them waits for it.
+struct UploadQueue: Sendable {
+  enum Item: Sendable {
+    case checkpoint(TrainingID, step: Int, [UInt8])
+    case export(TrainingID, Model, weights: Digest)
+  }
+
+  private let items: AsyncStream<Item>
+  private let inbox: AsyncStream<Item>.Continuation
+  let library: ModelLibrary
+  let blobs: BlobClient
+  let cache: BlobFolder
+  let folder: String
+  let control: MessageClient
+  let log: Logger
+
+  init(
+    library: ModelLibrary, blobs: BlobClient, cache: BlobFolder, folder: String,
+    control: MessageClient, log: Logger
+  ) {
+    // The coordinator asks again for what it misses, so an older item may give way.
+    (items, inbox) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(2))
+    self.library = library
+    self.blobs = blobs
+    self.cache = cache
+    self.folder = folder
+    self.control = control
+    self.log = log
+  }
+
+  func put(_ item: Item) { inbox.yield(item) }
+
+  /// Uploads one item after the other until cancelled.
+  func run() async {
+    for await item in items {
+      do {
+        let message = try await upload(item)
+        try control.send([Frame(encode(message))])
+      } catch {
+        log.error("an upload failed: \(error)")
+      }
+    }
+  }
+
+  private func upload(_ item: Item) async throws -> WorkerMessage {
+    switch item {
+    case .checkpoint(let training, let step, let bytes):
+      let blob = try cache.put(bytes)
+      try await blobs.upload(blob)
+      return .checkpointed(training, TrainingCheckpoint(step: step, state: blob))
+    case .export(let training, let model, let weights):
+      let place = "\(folder)/exports/\(training.iteration)"
+      try? FileManager.default.removeItem(atPath: place)
+      try FileManager.default.createDirectory(
+        atPath: place, withIntermediateDirectories: true)
+      try model.save(folder: place)
+      let digest = try await library.publish(folder: place)
+      try? FileManager.default.removeItem(atPath: place)
+      return .exported(TrainingExport(training: training, model: digest, weights: weights))
+    }
+  }
+}

@@ -1,0 +1,135 @@
+public import Domain
+import Foundation
+import Hashing
+import Kernels
+public import Logging
+public import Transport
+
+/// What a worker needs to start.
+public struct WorkerOptions: Sendable {
+  /// Lets it in, and names the coordinator.
+  public var access: AccessFile
+  /// Where it keeps its cache and its spool.
+  public var folder: String
+  public var threads: Int
+  /// Nil: as much as the machine has.
+  public var memoryBytes: Int64?
+
+  public init(access: AccessFile, folder: String, threads: Int, memoryBytes: Int64? = nil) {
+    self.access = access
+    self.folder = folder
+    self.threads = threads
+    self.memoryBytes = memoryBytes
+  }
+}
+
+/// Why a worker ended without an error.
+public enum WorkerEnd: Hashable, Sendable { case drained, stopped }
+
+/// Why a worker cannot go on.
+public enum WorkerError: Error, CustomStringConvertible {
+  case folderInUse(String)
+  case refused(Refusal)
+
+  public var description: String {
+    switch self {
+    case .folderInUse(let folder):
+      "\(folder) is used by another worker that is running; give each its own --dir"
+    case .refused(.protocolVersion(let ours, let yours)):
+      "the coordinator speaks version \(ours) of the protocol, this worker version \(yours): "
+        + "install the same version of comd on both"
+    case .refused(.kernelSet(let ours, let yours)):
+      "the run is pinned to the kernel set \(ours), this machine has \(yours): "
+        + "its sums would differ in their last bits"
+    case .refused(.revoked): "this worker's key has been revoked"
+    case .refused(.nameInUse): "another process runs under this worker's name"
+    }
+  }
+}
+
+/// A worker process: generates, judges and trains for one coordinator until told to leave.
+public struct WorkerService: Sendable {
+  private let options: WorkerOptions
+  private let log: Logger
+
+  public init(_ options: WorkerOptions, log: Logger) {
+    self.options = options
+    self.log = log
+  }
+
+  /// Works until drained (returns), refused (throws) or cancelled (returns). A coordinator that is
+  /// away is waited for.
+  public func run() async throws -> WorkerEnd {
+    let folder = options.folder
+    try FileManager.default.createDirectory(
+      atPath: folder + "/models", withIntermediateDirectories: true)
+    let lock = try FolderLock(folder: folder)
+    defer { withExtendedLifetime(lock) {} }
+
+    let access = options.access
+    let security = ClientSecurity.curve(access.keys, serverKey: access.coordinatorPublicKey)
+    let control = try MessageClient(
+      endpoint: access.control, security: security, limits: .control)
+    let bulk = try MessageClient(endpoint: access.bulk, security: security, limits: .bulk)
+    let peerKeys = try CurveKeyPair.generate()
+    let allowList = AllowList()
+    let peers = try MessageServer(
+      endpoint: "tcp://\(localAddress(towards: access.control)):*",
+      security: .curve(peerKeys, allowList), limits: .peer)
+
+    let cache = try BlobFolder(path: folder + "/blobs")
+    let blobs = BlobClient(client: bulk, cache: cache, log: log)
+    let library = ModelLibrary(blobs: blobs, cache: cache, folder: folder + "/models")
+    let compute = try Compute(threads: options.threads)
+    let me = WorkerID(name: access.worker, boot: .random(in: 1...UInt64.max))
+    let fence = EpochFence()
+    let links = PeerLinks(
+      keys: peerKeys, allowList: allowList, fence: fence, log: log)
+    let uploads = UploadQueue(
+      library: library, blobs: blobs, cache: cache, folder: folder, control: control, log: log)
+    let rank = TrainingRank(
+      me: me, loader: TrainingLoader(library: library, blobs: blobs, cache: cache), links: links,
+      fence: fence, control: control, compute: compute, outbox: uploads, log: log)
+    let session = WorkerSession(
+      identity: WorkerSession.Identity(
+        worker: me, threads: options.threads,
+        memoryBytes: options.memoryBytes ?? Int64(ProcessInfo.processInfo.physicalMemory),
+        kernelSet: compute.kernelSet, peerEndpoint: peers.endpoint,
+        peerPublicKey: peerKeys.publicKey),
+      control: control, spool: try Spool(path: folder + "/spool"), library: library,
+      generation: GenerationEngine(library: library, compute: compute), rank: rank, log: log)
+    log.info("waiting for the coordinator at \(access.control)")
+
+    return try await withThrowingTaskGroup(of: WorkerEnd?.self) { group in
+      group.addTask { await blobs.run(); return nil }
+      group.addTask { await rank.receiveFromPeers(peers); return nil }
+      group.addTask { await links.run(); return nil }
+      group.addTask { await uploads.run(); return nil }
+      group.addTask { await session.beat(); return nil }
+      group.addTask { try await session.compute(); return nil }
+      group.addTask { await session.train(); return nil }
+      group.addTask { try await session.run() }
+      var end: WorkerEnd?
+      do {
+        while end == nil, let result = try await group.next() { end = result }
+      } catch is CancellationError {
+        end = .stopped
+      } catch {
+        group.cancelAll()
+        await close(control, bulk, peers)
+        throw error
+      }
+      group.cancelAll()
+      await close(control, bulk, peers)
+      return end ?? .stopped
+    }
+  }
+
+  private func close(
+    _ control: MessageClient, _ bulk: MessageClient, _ peers: MessageServer
+  ) async {
+    await control.close()
+    await bulk.close()
+    await peers.close()
+  }
+}

@@ -1,0 +1,93 @@
+import Foundation
+import Testing
+
+/// What the compiler does not enforce: ARCHITECTURE.md's doors and the style's limits.
+@Suite("The source tree")
+struct TidyTests {
+  static let root = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  struct SourceFile {
+    var path: String
+    var lines: [Substring]
+  }
+
+  /// Every file of ours with one of the endings below `folder`, in path order; generated ones left out.
+  static func files(_ folder: String, endings: [String] = [".swift", ".c", ".h"]) throws
+    -> [SourceFile]
+  {
+    let base = root.appending(path: folder)
+    let all = FileManager.default.enumerator(atPath: base.path)?.compactMap { $0 as? String } ?? []
+    return
+      try all
+      .filter { path in endings.contains { path.hasSuffix($0) } }
+      .filter { !$0.hasPrefix("CProtocol/") }
+      .sorted()
+      .map { path in
+        let text = try String(contentsOf: base.appending(path: path), encoding: .utf8)
+        return SourceFile(
+          path: "\(folder)/\(path)", lines: text.split(separator: "\n", omittingEmptySubsequences: false))
+      }
+  }
+
+  static func imports(of file: SourceFile) -> [Substring] {
+    file.lines.compactMap { line in
+      let words = line.split(separator: " ")
+      guard let place = words.firstIndex(of: "import"), place <= 1, words.count > place + 1 else {
+        return nil
+      }
+      return words[place + 1]
+    }
+  }
+
+  @Test(
+    "keeps clocks, files and sockets out of the rooms that decide",
+    arguments: ["Domain", "Distillation", "Scheduling", "Simulation"])
+  func pureRooms(room: String) throws {
+    let allowed: Set<Substring> = [
+      "Domain", "Distillation", "Scheduling", "Collections", "HeapModule", "DequeModule",
+      "OrderedCollections",
+    ]
+    let files = try Self.files("Sources/\(room)")
+    try #require(!files.isEmpty, "no sources found in \(room)")
+    for file in files {
+      for name in Self.imports(of: file) where !allowed.contains(name) {
+        Issue.record("\(file.path) imports \(name)")
+      }
+      for (number, line) in file.lines.enumerated() {
+        for word in ["Task {", "Task.detached", "SystemRandomNumberGenerator", "ContinuousClock"]
+        where line.contains(word) {
+          Issue.record("\(file.path):\(number + 1) uses \(word)")
+        }
+      }
+    }
+  }
+
+  @Test("keeps lines within 100 columns and files within 450 lines")
+  func sizes() throws {
+    // A table or a wire contract may be long where its parts are of no use alone.
+    let mayBeLonger: Set<String> = []
+    let files = try Self.files("Sources") + Self.files("Tests")
+    try #require(files.count > 10)
+    for file in files {
+      if file.lines.count > 451, !mayBeLonger.contains(file.path) {
+        Issue.record("\(file.path) has \(file.lines.count - 1) lines")
+      }
+      for (number, line) in file.lines.enumerated() where line.count > 100 {
+        Issue.record("\(file.path):\(number + 1) has \(line.count) columns")
+      }
+    }
+  }
+
+  @Test("holds no unfinished work and no silenced errors")
+  func unfinished() throws {
+    let marks = ["TO" + "DO", "FIX" + "ME", "try" + "!", "fatal" + "Error(", "Thread." + "sleep"]
+    for file in try Self.files("Sources") + Self.files("Tests") {
+      for (number, line) in file.lines.enumerated() {
+        for mark in marks where line.contains(mark) {
+          Issue.record("\(file.path):\(number + 1) contains \(mark)")
+        }
+      }
+    }
+  }
+}

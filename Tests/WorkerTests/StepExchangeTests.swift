@@ -1,0 +1,105 @@
+import Domain
+import Kernels
+import Protocol
+import Scheduling
+import Testing
+
+@testable import Worker
+
+@Suite("Summing a step's gradients")
+struct StepExchangeTests {
+  /// A gradient for each virtual rank, with values far apart so that the order of additions shows.
+  static func leaves(_ ranks: Int, count: Int, seed: UInt64) -> [[Float]] {
+    var random = SeededRandom(seed: seed)
+    return (0..<ranks).map { _ in
+      (0..<count).map { _ in Float(random.unit() - 0.5) * Float(1 << random.below(20)) }
+    }
+  }
+
+  static func plan(ranks: Int, members: Int, random: inout SeededRandom) -> StepPlan {
+    StepPlan(
+      training: .pretraining, epoch: 7, step: 3,
+      members: (0..<members).map {
+        StepMember(worker: WorkerID(name: "w\($0)", boot: 1), endpoint: "", publicKey: "")
+      },
+      rankOwners: (0..<ranks).map { _ in random.below(members) },
+      segmentOwners: (0..<9).map { _ in random.below(members) })
+  }
+
+  /// Runs all members, delivering pieces in a random order that keeps the order on each connection.
+  static func sums(
+    _ plan: StepPlan, _ leaves: [[Float]], random: inout SeededRandom
+  ) throws -> [StepExchange] {
+    let compute = try Compute(threads: 1)
+    let count = leaves[0].count
+    var exchanges = plan.members.indices.map {
+      StepExchange(plan: plan, me: $0, count: count, compute: compute)
+    }
+    var connections: [[Int]: [OutgoingPiece]] = [:]
+    func queue(_ pieces: [OutgoingPiece], from sender: Int) {
+      for piece in pieces { connections[[sender, piece.member], default: []].append(piece) }
+    }
+    for member in random.shuffled(Array(plan.members.indices)) {
+      var stack: [(Floats, [RankStatistics])] = []
+      for instruction in exchanges[member].program {
+        switch instruction {
+        case .push(let rank):
+          let one = RankStatistics(rank: rank, lossSum: Double(rank) * 0.1, tokens: Int64(rank + 1))
+          stack.append((Floats(leaves[rank]), [one]))
+        case .add:
+          let right = stack.removeLast()
+          add(into: stack[stack.count - 1].0, right.0, on: compute)
+          stack[stack.count - 1].1 += right.1
+        case .emit(let node):
+          let (sum, ranks) = stack.removeLast()
+          queue(exchanges[member].contribute(node, sum, ranks: ranks), from: member)
+        case .receive: Issue.record("a member's own program receives nothing")
+        }
+      }
+    }
+    while let key = connections.keys.sorted(by: { $0.lexicographicallyPrecedes($1) })
+      .shuffled(using: &random).first
+    {
+      guard var pieces = connections.removeValue(forKey: key) else { break }
+      let piece = pieces.removeFirst()
+      if !pieces.isEmpty { connections[key] = pieces }
+      queue(
+        exchanges[piece.member].receive(piece.header, piece.values.array), from: piece.member)
+    }
+    return exchanges
+  }
+
+  @Test(
+    "gives every member the same bits as one worker would have, whoever owns what",
+    arguments: 1...40)
+  func sameBits(seed: UInt64) throws {
+    var random = SeededRandom(seed: seed)
+    let ranks = 1 + random.below(17)
+    let count = 1 + random.below(200)
+    let leaves = Self.leaves(ranks, count: count, seed: seed)
+    let expected = treeSum(leaves).map(\.bitPattern)
+    for members in 1...4 {
+      let plan = Self.plan(ranks: ranks, members: members, random: &random)
+      for exchange in try Self.sums(plan, leaves, random: &random) {
+        #expect(exchange.isComplete)
+        #expect(exchange.total.array.map(\.bitPattern) == expected)
+        #expect(exchange.loss.tokens == Int64(ranks * (ranks + 1) / 2))
+      }
+    }
+  }
+
+  @Test("is not complete while one piece is missing, and takes no piece of another epoch")
+  func missing() throws {
+    var random = SeededRandom(seed: 1)
+    let plan = Self.plan(ranks: 4, members: 2, random: &random)
+    let compute = try Compute(threads: 1)
+    var exchange = StepExchange(plan: plan, me: 0, count: 64, compute: compute)
+    #expect(!exchange.isComplete)
+    let foreign = GradientSegment(
+      training: .pretraining, epoch: 6, step: 3, role: .total, segment: 0, node: 0, sender: 1,
+      offset: 0, count: 7, ranks: [])
+    let before = exchange.total.array
+    #expect(exchange.receive(foreign, [Float](repeating: 1, count: 7)).isEmpty)
+    #expect(exchange.total.array == before)
+  }
+}
