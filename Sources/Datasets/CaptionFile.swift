@@ -25,11 +25,16 @@ public struct CaptionFile: Sequence, IteratorProtocol {
   private struct JSONCaption: Decodable {
     var image: String
     var caption: String?
-    var blip_caption: String?
+    var blipCaption: String?
     var conversations: [LLaVARecord.Message]?
 
+    enum CodingKeys: String, CodingKey {
+      case image, caption, conversations
+      case blipCaption = "blip_caption"
+    }
+
     var text: String? {
-      caption ?? blip_caption
+      caption ?? blipCaption
         ?? conversations?.first { ["gpt", "assistant"].contains($0.from) }?.value
     }
   }

@@ -107,27 +107,32 @@ public func readExactMatch(at file: String) throws(DataProblem) -> EvaluationSet
 /// - Source: Liu et al. 2023, section 5.1; the paper's Table 3.
 public func readLLaVATest(at path: String) throws(DataProblem) -> EvaluationSet {
   struct Record: Decodable {
-    var question_id: RecordName
+    var questionID: RecordName
     var image: String?
     var text: String
     var category: String
+
+    enum CodingKeys: String, CodingKey {
+      case image, text, category
+      case questionID = "question_id"
+    }
   }
   let answersFile = path + "/qa90_gpt4_answer.jsonl"
   var references: [String: String] = [:]
   for next in JSONRecords(answersFile, of: Record.self) {
     let record = try next.get().record
-    references[record.question_id.text] = record.text
+    references[record.questionID.text] = record.text
   }
   let columns = ["conv": "Con", "complex": "CR", "detail": "DD"]
   return EvaluationSet(
     imageFolder: path,
     items: try readItems(path + "/qa90_questions.jsonl", of: Record.self) {
       record, _ throws(DataProblem.Kind) in
-      guard let reference = references[record.question_id.text] else {
-        throw .missing("an answer to question \(record.question_id.text) in \(answersFile)")
+      guard let reference = references[record.questionID.text] else {
+        throw .missing("an answer to question \(record.questionID.text) in \(answersFile)")
       }
       return EvaluationItem(
-        name: record.question_id.text, image: record.image,
+        name: record.questionID.text, image: record.image,
         question: withoutPlaceholder(record.text), expected: .reference(reference),
         categories: [columns[record.category] ?? record.category])
     })

@@ -108,14 +108,17 @@ private func readProblems(_ file: String, root: String) throws(DataProblem) -> [
   return items
 }
 
-/// The choices in the lines `A. …`, `B. …` at a question's end.
+/// The choices in the lines `A. …`, `B. …` at a question's end; a choice may go over several lines.
 private func choicesBelow(_ question: String) -> [String] {
   let lines = question.split(separator: "\n", omittingEmptySubsequences: false)
   guard let start = lines.lastIndex(where: { $0.hasPrefix("A. ") }) else { return [] }
   var choices: [String] = []
-  for (letter, line) in zip(letters, lines[start...]) {
-    guard line.hasPrefix(letter + ". ") else { break }
-    choices.append(String(line.dropFirst(3)))
+  for line in lines[start...] {
+    if choices.count < letters.count, line.hasPrefix(letters[choices.count] + ". ") {
+      choices.append(String(line.dropFirst(3)))
+    } else {
+      choices[choices.count - 1] += "\n" + line
+    }
   }
   return choices
 }
