@@ -86,7 +86,7 @@ private struct OneDNNState: ~Copyable {
     unsafe check(
       dnnl_primitive_execute(primitive.handle, stream, Int32(arguments.count), &arguments), product)
     unsafe check(dnnl_stream_wait(stream), product)
-    for unsafeargument in unsafe arguments { unsafe dnnl_memory_destroy(argument.memory) }
+    unsafe arguments.forEach { unsafe dnnl_memory_destroy($0.memory) }
   }
 
   private mutating func primitive(for product: Product) -> Primitive {
