@@ -153,6 +153,15 @@ struct TokenizerTests {
       (
         #"{"model": {"type": "BPE", "vocab": {"a": 0, "b": 0}, "merges": []}}"#, "key model.vocab.b"
       ),
+      (#"{"model": {"type": "BPE", "vocab": {"a": 0, "a": 1}}}"#, "key model.vocab.a"),
+      (
+        #"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": [{"id": 0, "content": "b"}]}"#,
+        "key added_tokens[0].id"
+      ),
+      (
+        #"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": [{"id": 1, "content": "a"}]}"#,
+        "key added_tokens[0].id"
+      ),
       (#"{"model": {"type": "BPE", "vocab": {"a": 0}}}"#, "key model.merges"),
       (#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}"#, "key model.merges[0]"),
       (#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a"]}}"#, "key model.merges[0]"),

@@ -15,10 +15,13 @@ extension GGUFFile {
       }
       var entry = try tensors.entry(name)
       if isQueryOrKey && config.ropeStyle == .interleaved {
-        guard let rows = entry.shape.first, rows % config.headSize == 0 else {
+        // A bias has rows of one element, which blocks of many cannot hold.
+        let isWhole = entry.shape.count > 1 || entry.encoding.elementsPerBlock == 1
+        guard let rows = entry.shape.first, rows % config.headSize == 0, isWhole else {
           throw FormatError(
             file: path, subject: "tensor \(name)", problem: .wrongShape(found: entry.shape),
-            expected: "a multiple of \(config.headSize) rows", remedy: "convert the model again")
+            expected: "a multiple of \(config.headSize) rows of whole blocks",
+            remedy: "convert the model again")
         }
         entry.rowOrder = .pairsToHalves(headSize: config.headSize)
       }

@@ -11,7 +11,13 @@ extension GGUFFile {
         expected: "at most \(Vocabulary.idMax) strings")
     }
     var vocabulary = Vocabulary()
-    for (id, text) in texts.enumerated() { vocabulary.insert(text, Int32(id)) }
+    for (id, text) in texts.enumerated() {
+      guard vocabulary.insert(text, Int32(id)) else {
+        throw failure(
+          "tokenizer.ggml.tokens", .malformed(found: "\"\(text)\" twice"),
+          expected: "every token once")
+      }
+    }
     let added = try addedTokens(texts)
     let stages: Stages
     switch try string("tokenizer.ggml.model") {

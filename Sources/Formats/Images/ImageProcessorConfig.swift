@@ -64,7 +64,7 @@ extension ImageProcessor {
   }
 
   /// The bytes of preprocessor_config.json.
-  func encoded() -> [UInt8] {
+  public func encoded() -> [UInt8] {
     func json(_ size: Size) -> JSONValue {
       .members([
         ("height", .integer(Int64(size.height))), ("width", .integer(Int64(size.width))),

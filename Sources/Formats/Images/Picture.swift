@@ -21,24 +21,28 @@ public struct Picture: Hashable, Sendable {
   /// Decodes a JPEG or PNG file into the pixels of Pillow's `Image.open(…).convert("RGB")`: alpha is
   /// dropped, CMYK and palettes are resolved, EXIF orientation and colour profiles are ignored.
   ///
-  /// - Parameter name: stands for the file in errors.
+  /// - Parameters:
+  ///   - name: stands for the file in errors.
+  ///   - limit: pixels beyond which a picture is refused before memory is taken for it.
   /// - Throws: `FormatError` when the bytes are no such picture, are cut off or damaged, or when it
-  ///   has more than `pixelsMax` pixels.
-  public static func decode(_ fileBytes: [UInt8], name: String) throws(FormatError) -> Picture {
+  ///   has more pixels than the limit.
+  public static func decode(
+    _ fileBytes: [UInt8], name: String, limit: Int = pixelsMax
+  ) throws(FormatError) -> Picture {
     var info = comd_image_info()
     let status = unsafe comd_image_size(
-      fileBytes, fileBytes.count, UInt64(pixelsMax), &info)
-    try check(status, info, name, fileBytes.count)
+      fileBytes, fileBytes.count, UInt64(limit), &info)
+    try check(status, info, name, fileBytes.count, limit)
     var pixels = [UInt8](repeating: 0, count: Int(info.width) * Int(info.height) * 3)
     let count = pixels.count
     let decoded = unsafe comd_image_decode(fileBytes, fileBytes.count, &pixels, count, &info)
-    try check(decoded, info, name, fileBytes.count)
+    try check(decoded, info, name, fileBytes.count, limit)
     return Picture(width: Int(info.width), height: Int(info.height), pixels: pixels)
   }
 }
 
 private func check(
-  _ status: comd_image_status, _ info: comd_image_info, _ name: String, _ bytes: Int
+  _ status: comd_image_status, _ info: comd_image_info, _ name: String, _ bytes: Int, _ limit: Int
 ) throws(FormatError) {
   if status == COMD_IMAGE_OK { return }
   var message = info.message
@@ -52,12 +56,12 @@ private func check(
     problem = .truncated(needsBytes: UInt64(bytes) + 1, hasBytes: UInt64(bytes))
   case COMD_IMAGE_OVER_LIMIT:
     problem = .overLimit(
-      found: UInt64(info.width) * UInt64(info.height), limit: UInt64(Picture.pixelsMax))
+      found: UInt64(info.width) * UInt64(info.height), limit: UInt64(limit))
   case COMD_IMAGE_NO_MEMORY: problem = .unreadable("no memory for the picture")
   default: problem = .malformed(found: words)
   }
   throw FormatError(
     file: name, subject: "picture", problem: problem,
-    expected: "a whole JPEG or PNG of at most \(Picture.pixelsMax) pixels",
+    expected: "a whole JPEG or PNG of at most \(limit) pixels",
     remedy: "replace the picture or leave it out")
 }

@@ -117,6 +117,7 @@ public struct TensorStore: Sendable {
         dequantize(bytes, entry.encoding, into: &target, at: 0)
       }
     case .pairsToHalves(let headSize):
+      if target.isEmpty { return }
       let rows = entry.shape[0]
       let columns = target.count / rows
       let rowBytes = entry.bytes.count / rows

@@ -31,7 +31,11 @@ extension Tokenizer {
     var vocabulary = try reader.vocabulary(modelObject)
     let forbidden = Set(addedTokens.filter(\.isSpecial).map(\.id))
     let model = try reader.model(modelObject, vocabulary, forbidden: forbidden)
-    for token in addedTokens { vocabulary.insert(token.content, token.id) }
+    for (index, token) in addedTokens.enumerated() {
+      guard vocabulary.insert(token.content, token.id) else {
+        throw reader.contradiction("added_tokens[\(index)].id", token.id)
+      }
+    }
     let around = try reader.template(document.object("post_processor"), vocabulary)
     self.vocabulary = vocabulary
     added = AddedTokens(addedTokens) { text in normalizers.reduce(text) { $1.apply($0) } }
@@ -86,6 +90,10 @@ private struct TokenizerReader {
     failure(
       "\(object.prefix)type", .unsupported(found: object.value("type")?.kind ?? "nothing"), expected
     )
+  }
+
+  func contradiction(_ subject: String, _ id: Int32) -> FormatError {
+    failure(subject, .malformed(found: "\(id)"), "one id for each token and one token for each id")
   }
 
   /// The elements of a `Sequence` object's list, or the object itself.
@@ -303,10 +311,9 @@ private struct TokenizerReader {
     var vocabulary = Vocabulary()
     for member in members {
       let id = try id(member.value, "model.vocab.\(member.name)")
-      guard vocabulary.text(id) == nil else {
-        throw failure("model.vocab.\(member.name)", .malformed(found: "\(id)"), "an id of its own")
+      guard vocabulary.insert(member.name, id) else {
+        throw contradiction("model.vocab.\(member.name)", id)
       }
-      vocabulary.insert(member.name, id)
     }
     return vocabulary
   }

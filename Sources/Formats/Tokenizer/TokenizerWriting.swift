@@ -6,7 +6,7 @@ extension Tokenizer {
   }
 
   /// The bytes of tokenizer.json; equal tokenizers give equal bytes.
-  func encoded() -> [UInt8] {
+  public func encoded() -> [UInt8] {
     JSONValue.members([
       ("version", .string("1.0")), ("truncation", .null), ("padding", .null),
       ("added_tokens", .array(added.tokens.sorted { $0.id < $1.id }.map(json))),

@@ -19,13 +19,21 @@ struct Vocabulary: Sendable {
   /// By id; nil in a gap.
   private(set) var texts: [String?] = []
 
+  /// Adds a token; the same token may be added twice.
+  ///
+  /// - Returns: false when the text has another id already, or the id another text.
   /// - Precondition: `id` is in `0...idMax`.
-  mutating func insert(_ text: String, _ id: Int32) {
+  mutating func insert(_ text: String, _ id: Int32) -> Bool {
+    let known = self.text(id).map { TokenText($0) }
+    guard (self[text] ?? id) == id, (known ?? TokenText(text)) == TokenText(text) else {
+      return false
+    }
     ids[TokenText(text)] = id
     if texts.count <= Int(id) {
       texts += [String?](repeating: nil, count: Int(id) + 1 - texts.count)
     }
     texts[Int(id)] = text
+    return true
   }
 
   subscript(_ text: String) -> Int32? { ids[TokenText(text)] }

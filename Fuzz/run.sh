@@ -1,0 +1,30 @@
+#!/bin/sh
+# Runs every fuzz target for so many seconds, from the golden files as seeds.
+# usage: Fuzz/run.sh [SECONDS] [TARGET...]      (60 seconds, all targets)
+# A failing input is left in Fuzz/.build/crashes; feed it to the binary again to see it fail.
+set -eu
+cd "$(dirname "$0")"
+seconds=${1:-60}
+[ $# -gt 0 ] && shift
+[ $# -gt 0 ] || set -- FuzzGGUF FuzzSafetensors FuzzTokenizer FuzzImages
+fixtures=../Tests/Fixtures/Formats
+
+# Swift's own crash reports hang under libFuzzer.
+export SWIFT_BACKTRACE=enable=no
+swift build -c release --sanitize=fuzzer --sanitize=address
+mkdir -p .build/crashes
+for target in "$@"; do
+  case $target in
+  FuzzGGUF) seeds=$(find $fixtures -name '*.gguf') ;;
+  FuzzSafetensors) seeds=$(find $fixtures -name '*.safetensors' -size -16k) ;;
+  FuzzTokenizer) seeds=$(find $fixtures -name '*.json' ! -name '*golden*' ! -name 'unicode*') ;;
+  FuzzImages) seeds=$(find $fixtures -name '*.png' -o -name '*.jpg') ;;
+  *) echo "unknown target $target" >&2; exit 2 ;;
+  esac
+  corpus=.build/corpus/$target
+  mkdir -p "$corpus"
+  for seed in $seeds; do cp "$seed" "$corpus/seed-$(echo "$seed" | tr / _)"; done
+  echo "== $target, $seconds s"
+  .build/release/"$target" "$corpus" -max_total_time="$seconds" -max_len=32768 -timeout=20 \
+    -rss_limit_mb=4096 -print_final_stats=1 -verbosity=0 -artifact_prefix=.build/crashes/"$target"-
+done
