@@ -4,10 +4,12 @@
 enum {
   /// Rows of A packed at a time: about 120 KiB, half of a small second cache.
   BLOCK_ROWS = 112 / TILE_ROWS * TILE_ROWS,
-  /// Columns of B packed at a time: 512 KiB.
-  BLOCK_COLUMNS = 512,
-  /// Up to so many rows, an untransposed B is read in place: it is not used often enough to pack.
+  /// Columns of B packed at a time: 768 KiB.
+  BLOCK_COLUMNS = 768,
+  /// Up to so many rows, an untransposed B that fits the second cache is read in place: it is not
+  /// used often enough to pack.
   DIRECT_ROWS = 2 * TILE_ROWS,
+  DIRECT_COUNT = 524288,
 };
 
 typedef float quad __attribute__((ext_vector_type(4), aligned(4)));
@@ -48,6 +50,9 @@ INLINE void transpose(
     const float *strip = from + r * stride;
     size_t p = 0;
     for (; p + 4 <= columns; p += 4) {
+      // The next rows begin on other pages, where the processor's own prefetching stops.
+      if (p % 16 == 0)
+        for (size_t i = WIDTH; i < 2 * WIDTH; i++) __builtin_prefetch(strip + i * stride + p);
 #define ROW(i) (*(const quad *)(strip + (i) * stride + p))
       // Lane group g of `join i` holds row 4g + i; then each group is transposed in itself.
       const vf a = JOIN(0), b = JOIN(1), c = JOIN(2), d = JOIN(3);
@@ -102,6 +107,23 @@ static void pack_b(
     } else {
       memcpy(to, from, width * sizeof(float));
       memset(to + width, 0, (PANEL - width) * sizeof(float));
+    }
+  }
+}
+
+/// All panels of an untransposed B, row by row.
+static void pack_rows(
+    float *to, const ck_product *product, size_t column, size_t columns, size_t term,
+    size_t depth) {
+  for (size_t p = 0; p < depth; p++) {
+    const float *from = product->b + (term + p) * product->ldb + column;
+    float *row = to + p * PANEL;
+    size_t j = 0;
+    for (; j + PANEL <= columns; j += PANEL)
+      memcpy(row + j * depth, from + j, PANEL * sizeof(float));
+    if (j < columns) {
+      memcpy(row + j * depth, from + j, (columns - j) * sizeof(float));
+      memset(row + j * depth + columns - j, 0, (PANEL - (columns - j)) * sizeof(float));
     }
   }
 }
@@ -167,7 +189,12 @@ static void run_block(
   float *packed_a = ck_buffer_reserve(&space->packed_a, BLOCK_ROWS * A_STRIDE);
   float *packed_b = ck_buffer_reserve(&space->packed_b, BLOCK_COLUMNS * DEPTH);
   const size_t blocks = (product->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
-  const bool direct = !product->transpose_b && product->m <= DIRECT_ROWS;
+  const bool direct = !product->transpose_b && product->m <= DIRECT_ROWS &&
+                      depth * product->ldb <= DIRECT_COUNT;
+  // A transposed B is packed panel by panel when it is first used; another one row by row before,
+  // to read whole rows.
+  const bool early = !product->transpose_b && !direct;
+  if (early) pack_rows(packed_b, product, column, columns, term, depth);
   size_t row = 0;
   for (size_t block = 0; block < blocks; block++) {
     const size_t rows = (product->m - row) / (blocks - block);
@@ -180,8 +207,8 @@ static void run_block(
           .fresh = term == 0 && !product->accumulate,
           .wide = product->m <= WIDE_ROWS && left >= 2 * PANEL};
       // A panel that is used by one block only stays in the first cache.
-      float *slot = blocks == 1 ? packed_b : packed_b + j * depth;
-      place_b(&s, slot, product, column + j, term, direct, block == 0);
+      float *slot = blocks == 1 && !early ? packed_b : packed_b + j * depth;
+      place_b(&s, slot, product, column + j, term, direct, block == 0 && !early);
       run_strip(&s);
       j += s.wide ? 2 * PANEL : s.width;
     }
@@ -193,9 +220,12 @@ static void matmul(ck_workspace *space, const ck_product *product) {
   if (product->k == 0 && !product->accumulate)
     for (size_t row = 0; row < product->m; row++)
       memset(product->c + row * product->ldc, 0, product->n * sizeof(float));
-  for (size_t column = 0; column < product->n; column += BLOCK_COLUMNS) {
+  // Even blocks of whole panels: 800 columns are 416 and 384, not 768 and 32.
+  const size_t blocks = (product->n + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+  const size_t even = blocks ? (product->n + blocks * PANEL - 1) / (blocks * PANEL) * PANEL : 0;
+  for (size_t column = 0, columns; column < product->n; column += columns) {
     const size_t left = product->n - column;
-    const size_t columns = left < BLOCK_COLUMNS ? left : BLOCK_COLUMNS;
+    columns = left < even ? left : even;
     for (size_t term = 0; term < product->k; term += DEPTH) {
       const size_t rest = product->k - term;
       run_block(space, product, column, columns, term, rest < DEPTH ? rest : DEPTH);
