@@ -50,9 +50,9 @@ extension ClusterSettings {
       threshold: \(method.threshold)       # difficult iff S >= threshold (eq. 6)
       rouge_l_max: \(method.rougeLMax)      # a new instruction is admitted below this only
       temperature: \(method.temperature)      # of teacher, assessor and augmentor
-      judge_attempts: \(method.judgeAttempts)     # how often a judge is asked until its words can be parsed
+      judge_attempts: \(method.judgeAttempts)     # attempts at a judgement that can be parsed
       seed: \(method.seed)
-      turns_max: \(method.turnsMax)          # of one conversation that a picture's answers are put into
+      turns_max: \(method.turnsMax)          # of a conversation made of one picture's answers
       instruction_characters_max: \(method.instructionCharactersMax)
 
     # The most tokens that a model may say.

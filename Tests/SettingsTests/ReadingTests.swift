@@ -51,12 +51,17 @@ struct ReadingTests {
           captions_limit: 256
         run: r-1
         coordinator: { control: "tcp://[::1]:0", bulk: "tcp://h:2", dashboard: none }
-        method: { iterations: 0, threshold: 1, rouge_l_max: 1, temperature: 0, judge_attempts: 1, seed: 18446744073709551615, turns_max: 3, instruction_characters_max: 99 }
+        method: { iterations: 0, threshold: 1, rouge_l_max: 1, temperature: 0,
+                  judge_attempts: 1, seed: 18446744073709551615, turns_max: 3,
+                  instruction_characters_max: 99 }
         tokens_max: { answer: 1, judge: 2, instruction: 3 }
-        tune: { batch: 2, learning_rate: 1.5e-3, warmup_ratio: 0, epochs: 3, weight_decay: 0.1, betas: [0.8, 0.98], epsilon: 1e-6, clip_norm: 0, trained: all, virtual_ranks: 4, checkpoint_every: 7 }
+        tune: { batch: 2, learning_rate: 1.5e-3, warmup_ratio: 0, epochs: 3,
+                weight_decay: 0.1, betas: [0.8, 0.98], epsilon: 1e-6, clip_norm: 0, trained: all,
+                virtual_ranks: 4, checkpoint_every: 7 }
         noun_phrases: { spacy: "python3 np.py" }
         prompts: ../words
-        timing: { heartbeat: 250ms, suspect_after: 500ms, gone_after: 1.5s, lease: 2m, first_step: 1h }
+        timing: { heartbeat: 250ms, suspect_after: 500ms, gone_after: 1.5s,
+                  lease: 2m, first_step: 1h }
         evaluate:
           - { name: seed-bench, path: b, limit: 9 }
           - { name: exact-match, path: c, temperature: 0.25 }
