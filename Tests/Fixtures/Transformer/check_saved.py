@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Opens a folder that this project saved with transformers and compares the logits.
+
+usage: python check_saved.py FOLDER LOGITS.safetensors TOKENS [IMAGE]     (TOKENS like 1,2,3)
+
+LOGITS is what `comd parity logits --model FOLDER --tokens TOKENS [--image IMAGE]` wrote. The image
+token stands once among TOKENS. Prints the largest difference relative to the largest logit.
+"""
+import sys
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoConfig, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
+    LlavaForConditionalGeneration)
+
+folder, logits_path, tokens = sys.argv[1], sys.argv[2], [int(t) for t in sys.argv[3].split(",")]
+config = AutoConfig.from_pretrained(folder)
+kind = LlavaForConditionalGeneration if config.model_type == "llava" else AutoModelForCausalLM
+model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+print("loading:", {k: v for k, v in report.items() if v})
+inputs = {}
+if config.model_type == "llava":
+    count = config.image_seq_length
+    tokens = sum(([t] * count if t == config.image_token_index else [t] for t in tokens), [])
+if len(sys.argv) > 4:
+    from PIL import Image
+    processor = AutoImageProcessor.from_pretrained(folder)
+    inputs = processor(images=Image.open(sys.argv[4]).convert("RGB"), return_tensors="pt")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+print("tokenizer:", tokenizer("Hello there, 42!")["input_ids"])
+with torch.no_grad():
+    expected = model(input_ids=torch.tensor([tokens]), **inputs).logits[0]
+found = load_file(logits_path)["logits"]
+difference = (found - expected).abs().max() / expected.abs().max()
+print(f"{tuple(found.shape)} logits, largest relative difference {difference:.2e}")
+sys.exit(0 if difference < 1e-4 else 1)

@@ -1,0 +1,181 @@
+import Formats
+import Foundation
+import Kernels
+import Testing
+
+@testable import Transformer
+
+/// A folder of its own for one test, removed at its end.
+func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+  let folder = FileManager.default.temporaryDirectory
+    .appendingPathComponent("transformer-tests-\(UUID().uuidString)")
+  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: folder) }
+  return try body(folder.path)
+}
+
+@Suite("A model on disk")
+struct LoadingTests {
+  @Test("is the same model after saving and loading", arguments: Golden.cases.map(\.name))
+  func roundTrip(name: String) throws {
+    let model = try Golden(name).model
+    try withTemporaryFolder { folder in
+      try model.save(folder: folder)
+      let again = try Model.load(folder)
+      #expect(again.config == model.config)
+      #expect(again.parameters.array == model.parameters.array)
+      try model.save(folder: folder + "/half", precision: .bf16)
+      let half = try Model.load(folder + "/half").parameters.array
+      #expect(relativeDifference(half, model.parameters.array) < 1 / 256)
+      #expect(half != model.parameters.array)
+    }
+  }
+
+  @Test("with a projector of one layer is saved as two layers, the second of which does nothing")
+  func linearProjector() throws {
+    let golden = try Golden("llava-clip")
+    guard case .llava(var llava) = golden.model.config else { return }
+    llava.projector = .linear
+    let model = Model.random(.llava(llava), RandomInitialisation(seed: 1))
+    try withTemporaryFolder { folder in
+      try model.save(folder: folder)
+      let again = try Model.load(folder)
+      #expect(again.config == model.config)
+      #expect(again.parameters.array == model.parameters.array)
+      let store = try TensorStore(folder: folder)
+      let columns = llava.text.hiddenSize
+      let second = try store.floats("multi_modal_projector.linear_2.weight")
+      #expect(second.indices.allSatisfy { second[$0] == ($0 % (columns + 1) == 0 ? 1 : 0) })
+    }
+  }
+
+  @Test("is found under the names of older and other writers")
+  func olderNames() throws {
+    let golden = try Golden("llava-clip")
+    let layout = golden.model.layout
+    let renames: [(String) -> String] = [
+      { $0.replacing("vision_tower.", with: "vision_tower.vision_model.") },
+      {
+        $0.replacing("language_model.lm_head", with: "lm_head")
+          .replacing("language_model.model.", with: "model.language_model.")
+          .replacing("vision_tower.", with: "model.vision_tower.")
+          .replacing("multi_modal", with: "model.multi_modal")
+      },
+    ]
+    for rename in renames {
+      try withTemporaryFolder { folder in
+        try golden.model.config.save(folder: folder)
+        let names = Dictionary(
+          uniqueKeysWithValues: layout.parameters.map { (rename($0.name), $0.name) })
+        try writeSafetensors(
+          layout.parameters.map { TensorShape(name: rename($0.name), shape: $0.shape) },
+          precision: .f32, to: folder + "/model.safetensors"
+        ) { name, range, target in
+          guard let tensor = names[name].flatMap({ golden.model.tensor($0) }) else { return }
+          for (place, index) in range.enumerated() { target[place] = tensor[index] }
+        }
+        let again = try Model.load(folder)
+        #expect(again.parameters.array == golden.model.parameters.array)
+      }
+    }
+  }
+
+  /// Saves a model with one tensor left out, or given another shape, and says how loading failed.
+  func failure(without missing: String? = nil, reshaping wrong: String? = nil) throws
+    -> FormatError?
+  {
+    let golden = try Golden("qwen2")
+    return try withTemporaryFolder { folder -> FormatError? in
+      try golden.model.config.save(folder: folder)
+      let shapes = golden.model.layout.parameters.filter { $0.name != missing }.map {
+        TensorShape(name: $0.name, shape: $0.name == wrong ? $0.shape.reversed() : $0.shape)
+      }
+      try writeSafetensors(shapes, precision: .f32, to: folder + "/model.safetensors") { _, _, _ in
+      }
+      do throws(FormatError) {
+        _ = try Model.load(folder)
+        return nil
+      } catch { return error }
+    }
+  }
+
+  @Test("is refused when a tensor is missing or has another shape, naming file and tensor")
+  func wrongTensors() throws {
+    let name = "model.layers.1.mlp.down_proj.weight"
+    let missing = try #require(try failure(without: name))
+    #expect(missing.problem == .missing && missing.subject.contains(name))
+    #expect(missing.file.contains("transformer-tests-"))
+    let wrong = try #require(try failure(reshaping: name))
+    #expect(wrong.problem == .wrongShape(found: [36, 40]) && wrong.subject.contains(name))
+    #expect(wrong.expected.contains("40"))
+    #expect(try failure() == nil)
+  }
+
+  @Test("is refused when it is of no known kind, is not there, or is a tower alone")
+  func unknown() throws {
+    func problem(_ config: String) throws -> FormatError.Problem? {
+      try withTemporaryFolder { folder -> FormatError.Problem? in
+        try Data(config.utf8).write(to: URL(fileURLWithPath: folder + "/config.json"))
+        do throws(FormatError) {
+          _ = try Model.load(folder)
+          return nil
+        } catch { return error.problem }
+      }
+    }
+    #expect(try problem(#"{"model_type": "mamba"}"#) == .unsupported(found: "\"mamba\""))
+    let tower = #"{"model_type": "dinov2"}"#
+    #expect(try problem(tower) == .unsupported(found: "a vision tower alone"))
+    let stretched = #"{"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2}}"#
+    #expect(try problem(stretched) != nil)
+    #expect(throws: FormatError.self) { try Model.load("/nowhere/at/all") }
+  }
+
+  @Test("drawn from a seed is the same every time, tensor by tensor, and another from another")
+  func random() throws {
+    guard case .llava(let llava) = try Golden("llava-dinov2").model.config else { return }
+    func draw(_ seed: UInt64) -> Model {
+      Model.random(.llava(llava), RandomInitialisation(seed: seed, positionDeviation: 0.5))
+    }
+    let model = draw(4)
+    #expect(model.parameters.array == draw(4).parameters.array)
+    #expect(model.parameters.array != draw(5).parameters.array)
+    func deviation(_ name: String) throws -> Float {
+      let values = try #require(model.tensor(name)).array
+      return (values.reduce(0) { $0 + $1 * $1 } / Float(values.count)).squareRoot()
+    }
+    #expect(abs(try deviation("language_model.model.embed_tokens.weight") - 0.02) < 0.002)
+    #expect(abs(try deviation("vision_tower.embeddings.position_embeddings") - 0.5) < 0.05)
+    #expect(try deviation("vision_tower.encoder.layer.0.norm1.weight") == 1)
+    #expect(try deviation("vision_tower.encoder.layer.0.layer_scale1.lambda1") == 1)
+    #expect(try deviation("vision_tower.encoder.layer.0.mlp.fc1.bias") == 0)
+  }
+
+  @Test("tells its sizes")
+  func info() throws {
+    let golden = try Golden("llava-clip")
+    let info = golden.model.info
+    #expect(info.parts.map(\.part) == [.unused, .vision, .projector, .language])
+    #expect(info.parts.reduce(0) { $0 + $1.parameters } == info.parameters)
+    #expect(info.parameters == golden.model.parameters.count)
+    // 2 layers × keys and values × 2 heads × 8 columns × 4 bytes.
+    #expect(info.keyValueBytesPerToken == 256 && info.imageTokens == 9)
+    // 36 × 21 + 36, then 36 × 36 + 36; gradient and two moments of 4 bytes each.
+    #expect(info.trainingBytes[.projector] == 12 * (36 * 22 + 36 * 37))
+  }
+
+  @Test("cut to its first layers computes what those layers compute")
+  func cut() throws {
+    let golden = try Golden("llama")
+    let cut = golden.model.cut(layers: 1)
+    #expect(cut.text.layerCount == 1)
+    #expect(cut.tensor("model.layers.1.mlp.up_proj.weight") == nil)
+    let whole = golden.model.copy()
+    for name in ["self_attn.o_proj.weight", "mlp.down_proj.weight"] {
+      whole.tensor("model.layers.1.\(name)")?.fill(0)
+    }
+    let compute = try Compute()
+    let expected = try whole.logits(of: golden.sample, on: compute)
+    #expect(try cut.logits(of: golden.sample, on: compute).array == expected.array)
+    #expect(golden.model.tensor("model.layers.1.mlp.down_proj.weight")?[0] != 0)
+  }
+}

@@ -1,0 +1,89 @@
+import Formats
+import Foundation
+import Kernels
+import Testing
+
+@testable import Transformer
+
+/// Folder with real weights, see `make_smollm2.py`; nil where there is none.
+let modelsFolder = ProcessInfo.processInfo.environment["COMD_MODELS_DIR"]
+private let smollm2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
+private let hasModels = modelsFolder.map { FileManager.default.fileExists(atPath: $0) } ?? false
+private let reason: Comment = "set COMD_MODELS_DIR to a folder with \(smollm2) and dinov2-vit-s14"
+
+/// What llama.cpp answered; see `make_smollm2.py`.
+private struct LlamaGolden: Decodable {
+  struct Case: Decodable {
+    var prompt: String
+    var prompt_tokens: Int
+    var tokens: [Int32]
+    var text: String
+  }
+  var cases: [Case]
+}
+
+@Suite("SmolLM2-135M with real weights", .serialized)
+struct RealModelTests {
+  @Test(
+    "continues 5 prompts greedily with the same 64 tokens as llama.cpp",
+    .enabled(if: hasModels, reason))
+  func greedy() throws {
+    let model = try Model.load("\(modelsFolder ?? "")/\(smollm2)")
+    let tokenizer = try #require(model.tokenizer)
+    let golden = try JSONDecoder().decode(
+      LlamaGolden.self, from: Data(contentsOf: URL(fileURLWithPath: fixtures + "/smollm2.json")))
+    #expect(golden.cases.count == 5)
+    let requests = golden.cases.map { example in
+      GenerationInput(
+        ModelInput(tokens: tokenizer.encodeWithControl(example.prompt)), tokensMax: 64,
+        stops: model.endTokens)
+    }
+    let answers = try Generator(model: model, compute: Compute()).run(requests)
+    for (answer, example) in zip(answers, golden.cases) {
+      #expect(answer.promptTokens == example.prompt_tokens)
+      #expect(answer.tokens == example.tokens, "\(tokenizer.decode(answer.tokens))")
+      #expect(tokenizer.decode(answer.tokens) == example.text)
+    }
+  }
+
+  @Test(
+    "is assembled with a DINOv2 tower, cut, saved and loaded as the same model",
+    .enabled(if: hasModels, reason))
+  func assembled() throws {
+    let folder = modelsFolder ?? ""
+    let language = try Model.load("\(folder)/\(smollm2)").cut(layers: 2)
+    let processor = ImageProcessor(
+      kind: .bit, resize: .shortestEdge(256), crop: .init(height: 224, width: 224),
+      normalization: .imageNet)
+    func assemble(_ token: String) throws -> Model {
+      try Model.assemble(
+        language: language, tower: folder + "/dinov2-vit-s14", imageToken: token,
+        imageProcessor: processor, imageTokenCount: 256, seed: 7)
+    }
+    #expect(throws: AssemblyError.unknownImageToken("<picture>")) { try assemble("<picture>") }
+    #expect(throws: AssemblyError.noImageProcessor(folder: folder + "/dinov2-vit-s14")) {
+      try Model.assemble(
+        language: language, tower: folder + "/dinov2-vit-s14", imageToken: "<empty_output>",
+        seed: 7)
+    }
+    let model = try assemble("<empty_output>")
+    let imageToken = try #require(model.imageToken)
+    let image = ModelImage(
+      PixelValues(channels: 3, height: 224, width: 224, values: values(3 * 224 * 224)))
+    try withTemporaryFolder { saved in
+      try model.save(folder: saved)
+      let again = try Model.load(saved)
+      #expect(again.config == model.config)
+      #expect(again.parameters.count == model.parameters.count)
+      #expect(again.imageProcessor == processor)
+      let compute = try Compute()
+      let tokens = [1, imageToken, 100, 200]
+      let logits = try model.logits(
+        of: model.trainingInput(tokens: tokens, images: [image]), on: compute)
+      #expect(logits.count == (256 + 3) * model.text.vocabularySize)
+      let logitsAgain = try again.logits(
+        of: again.trainingInput(tokens: tokens, images: [image]), on: compute)
+      #expect(logitsAgain.array == logits.array)
+    }
+  }
+}
