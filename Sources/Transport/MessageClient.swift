@@ -16,7 +16,8 @@ public enum ClientEvent: Sendable {
   /// The connection broke; it is made again by itself. So many messages that had been handed in
   /// were given up; those that had left may be lost, too.
   case disconnected(unsent: Int)
-  /// The server does not know our key. The client goes on trying: it may be let in later.
+  /// The server does not know our key; said once until there was a connection. The client goes on
+  /// trying: it may be let in later.
   case refused
   case message([Frame])
 }
@@ -82,6 +83,10 @@ final class ClientLoop {
   /// Messages that libzmq could not take yet, in order.
   private var waiting: [Outgoing] = []
   private var connected = false
+  private let endpoint: String
+  /// When to connect anew after a handshake that failed: libzmq does not do that by itself.
+  private var retryAt: ContinuousClock.Instant?
+  private var refused = false
   private static let turnMessages = 512
   private static let monitorEndpoint = "inproc://monitor"
 
@@ -89,6 +94,7 @@ final class ClientLoop {
     endpoint: String, security: ClientSecurity, limits: SocketLimits, outbox: Outbox,
     events: Mailbox<ClientEvent>
   ) throws(TransportError) {
+    self.endpoint = endpoint
     self.limits = limits
     self.outbox = outbox
     self.events = events
@@ -118,7 +124,8 @@ final class ClientLoop {
       try dealer.set(ZMQ_CURVE_SECRETKEY, pair.secretKey)
     }
     let watched =
-      ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED
+      ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+      | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED
     guard
       unsafe zmq_socket_monitor(dealer.handle, ClientLoop.monitorEndpoint, watched) == 0
     else { throw .system(call: "zmq_socket_monitor", reason: lastReason()) }
@@ -141,9 +148,10 @@ final class ClientLoop {
       [
         .wakeUp(outbox.wakeUp), .socket(monitor, readable: true),
         .socket(dealer, readable: readable, writable: !waiting.isEmpty),
-      ], milliseconds: nil)
+      ], milliseconds: patience())
     outbox.wakeUp.drain()
     watch()
+    connectAnew()
     send()
     if readable { receive() }
   }
@@ -155,7 +163,7 @@ final class ClientLoop {
       let event = Int32(head[0]) | Int32(head[1]) << 8
       switch event {
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-        connected = true
+        (connected, refused, retryAt) = (true, false, nil)
         outbox.open()
         events.put([(.connected, 0)])
       case ZMQ_EVENT_DISCONNECTED where connected:
@@ -164,9 +172,32 @@ final class ClientLoop {
         outbox.settle(waiting)
         waiting = []
         events.put([(.disconnected(unsent: unsent), 0)])
-      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: events.put([(.refused, 0)])
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        if !refused { events.put([(.refused, 0)]) }
+        refused = true
+        retryAt = ContinuousClock.now + limits.reconnectMax
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        retryAt = ContinuousClock.now + limits.reconnectMax
       default: continue
       }
+    }
+  }
+
+  /// Milliseconds until there is something to do that nobody else announces; nil for none.
+  private func patience() -> Int? {
+    guard let retryAt else { return nil }
+    return Int((retryAt - ContinuousClock.now).milliseconds)
+  }
+
+  private func connectAnew() {
+    guard let due = retryAt, due <= ContinuousClock.now else { return }
+    retryAt = nil
+    dealer.disconnect(endpoint)
+    do throws(TransportError) {
+      try dealer.connect(endpoint)
+    } catch {
+      // The endpoint was good at the start; when libzmq cannot take it now, then later.
+      retryAt = ContinuousClock.now + limits.reconnectMax
     }
   }
 

@@ -109,6 +109,9 @@ enum SendOutcome { case sent, wouldBlock, unreachable, failed }
     }
   }
 
+  /// Forgets the endpoint; nothing happens when libzmq has done so already.
+  func disconnect(_ endpoint: String) { _ = unsafe zmq_disconnect(handle, endpoint) }
+
   /// As it was bound: with the port that the system chose.
   var boundEndpoint: String {
     var text = [CChar](repeating: 0, count: 256)

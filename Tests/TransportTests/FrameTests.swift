@@ -1,0 +1,105 @@
+import Foundation
+import Testing
+import Transport
+
+@Suite("A frame")
+struct FrameTests {
+  @Test("gives back the floats it was made from, also none", arguments: [0, 1, 7, 1023])
+  func floats(count: Int) {
+    let floats = (0..<count).map { Float($0) / 3 }
+    let frame = Frame(floats: floats)
+    #expect(frame.count == 4 * count)
+    #expect(frame.floats == floats)
+    #expect(Frame(frame.bytes).floats == floats)
+    #expect(frame.withFloats { $0.count } == count)
+    #expect(Frame(frame.bytes).withFloats { $0.count } == count)
+  }
+
+  @Test("has no floats when its bytes are no multiple of four")
+  func noFloats() {
+    #expect(Frame([1, 2, 3]).floats == nil)
+    #expect(Frame([1, 2, 3]).withFloats { $0.count } == nil)
+  }
+
+  @Test("that is written in place begins as zeros and keeps what was written")
+  func filled() {
+    let frame = Frame(byteCount: 5) { span in span[3] = 9 }
+    #expect(frame.bytes == [0, 0, 0, 9, 0])
+    #expect(frame.withSpan { $0[3] } == 9)
+    #expect(Frame(byteCount: 0) { _ in }.bytes.isEmpty)
+  }
+}
+
+@Suite("An access file")
+struct AccessFileTests {
+  private func folder() throws -> String {
+    let path = NSTemporaryDirectory() + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    return path
+  }
+
+  private func access() throws -> AccessFile {
+    AccessFile(
+      worker: "w1", keys: try .generate(),
+      coordinatorPublicKey: try CurveKeyPair.generate().publicKey,
+      control: "tcp://127.0.0.1:7700", bulk: "tcp://127.0.0.1:7701")
+  }
+
+  @Test("is read back as it was written, and its owner alone may read it")
+  func roundTrip() throws {
+    let path = try folder() + "/w1.access"
+    let access = try access()
+    try access.write(to: path)
+    try access.write(to: path)
+    #expect(try AccessFile(reading: path) == access)
+    let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions]
+    #expect((mode as? NSNumber)?.intValue == 0o600)
+  }
+
+  @Test("is refused when others may read it")
+  func readable() throws {
+    let path = try folder() + "/w1.access"
+    try access().write(to: path)
+    try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+    #expect {
+      try AccessFile(reading: path)
+    } throws: { error in
+      "\(error)".contains("chmod 600")
+    }
+  }
+
+  @Test("is refused with the missing key's name when it is not whole, and when it is not there")
+  func broken() throws {
+    let path = try folder() + "/w1.access"
+    let made = FileManager.default.createFile(
+      atPath: path, contents: Data(#"{"worker": "w1"}"#.utf8),
+      attributes: [.posixPermissions: 0o600])
+    #expect(made)
+    #expect {
+      try AccessFile(reading: path)
+    } throws: { error in
+      "\(error)".contains("is missing") && "\(error)".contains(path)
+    }
+    #expect(throws: TransportError.self) { try AccessFile(reading: path + ".not") }
+  }
+
+  @Test("with keys that do not belong together is refused")
+  func wrongKeys() throws {
+    let path = try folder() + "/w1.access"
+    try access().write(to: path)
+    let other = try CurveKeyPair.generate().publicKey
+    var words = try #require(
+      try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: path)))
+        as? [String: Any])
+    var keys = try #require(words["keys"] as? [String: String])
+    keys["publicKey"] = other
+    words["keys"] = keys
+    try JSONSerialization.data(withJSONObject: words).write(to: URL(filePath: path))
+    try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+    #expect {
+      try AccessFile(reading: path)
+    } throws: { error in
+      "\(error)".contains("does not belong")
+    }
+  }
+}
