@@ -1,0 +1,123 @@
+import Distillation
+import Domain
+import Scheduling
+
+// The promises, checked while a history runs and at its end.
+
+extension Simulator {
+  /// Nobody has a state of which a step is not durable.
+  func checkStanding(_ message: WorkerMessage, of worker: WorkerID) {
+    let training: TrainingID
+    let standing: TrainingStanding
+    switch message {
+    case .standing(let id, let its): (training, standing) = (id, its)
+    case .heartbeat(let heartbeat):
+      guard let id = heartbeat.training, let its = heartbeat.standing else { return }
+      (training, standing) = (id, its)
+    case .hello, .reports, .vote, .checkpointed, .exported, .goodbye: return
+    }
+    guard case .ready(let step) = standing else { return }
+    let committed = store.trainings[training]?.stepsCommitted ?? 0
+    if step > committed {
+      violations.append(.stateAheadOfCommit(worker, step: step, committed: committed))
+    }
+  }
+
+  /// A step of a training has the loss that it has undisturbed, however it came about.
+  func checkLoss(_ change: Change) {
+    guard case .stepCommitted(let id, let step, let loss) = change,
+      let expected = expectedLosses?[id]
+    else { return }
+    if !expected.indices.contains(step) || expected[step] != loss {
+      violations.append(.lossDiffers(id, step: step))
+    }
+  }
+
+  /// What a worker was told to forget is in the store.
+  func checkAcknowledged() {
+    for job in acknowledged.sorted() {
+      switch store[job]?.state {
+      case .done, .quarantined: continue
+      case .open, .leased, nil: violations.append(.acknowledgedLost(job))
+      }
+    }
+  }
+
+  /// A machine made from the store has the store's pools.
+  func checkPools(after restored: RestoredRun) {
+    guard let machine = coordinator?.machine, restored.phase != .preparing else { return }
+    let cache = machine.snapshot(at: .zero).pools.cache
+    if cache != restored.instructions.count {
+      violations.append(
+        .poolsDifferAfterRestart(machine: cache, store: restored.instructions.count))
+    }
+  }
+
+  /// The run is over, or should be.
+  func checkEnd() {
+    guard completion != nil else {
+      let why = coordinator?.machine.explain(.phase, at: now).description
+      violations.append(
+        .notFinished(
+          after: now - Moment(sinceStart: plan.healAt), why: why ?? "no coordinator"))
+      return
+    }
+    checkAcknowledged()
+    checkAdmissions()
+    checkJudgements()
+    checkFinishedResults()
+  }
+
+  private func checkAdmissions() {
+    for instruction in store.instructions {
+      guard case .augmented = instruction.lineage else { continue }
+      for earlier in store.instructions.prefix(Int(instruction.id.number) - 1)
+      where earlier.image == instruction.image
+        && rougeL(instruction.text, earlier.text) >= world.settings.method.rougeLMax
+      {
+        violations.append(.tooSimilar(instruction.id, earlier.id))
+      }
+    }
+  }
+
+  private func checkJudgements() {
+    struct Judged: Hashable {
+      var id: InstructionID
+      var iteration: Int
+    }
+    var orders: [Judged: Set<PresentationOrder>] = [:]
+    for stored in store.jobs {
+      guard case .judgement(let id, let iteration, let order, _) = stored.job.purpose,
+        case .done(let result) = stored.state,
+        (try? parseJudgement(result.text, order: order)) != nil
+      else { continue }
+      orders[Judged(id: id, iteration: iteration), default: []].insert(order)
+    }
+    for assessed in store.assessments {
+      guard case .judged = assessed.assessment else { continue }
+      let key = Judged(id: assessed.instruction, iteration: assessed.iteration)
+      if orders[key]?.count != PresentationOrder.allCases.count {
+        violations.append(
+          .judgedInOneOrder(assessed.instruction, iteration: assessed.iteration))
+      }
+    }
+  }
+
+  /// A result that was finished some time ago has been dealt with: its worker's disk is whole.
+  private func checkFinishedResults() {
+    let settling = Duration.seconds(30)
+    let late = finished.filter { result, at in
+      now - max(at, Moment(sinceStart: plan.healAt)) > settling && !dealtWith.contains(result)
+    }
+    for result in late.keys.sorted(by: { ($0.job, $0.worker) < ($1.job, $1.worker) })
+    where !isOffered(result) {
+      violations.append(.finishedLost(result.job, on: result.worker))
+    }
+  }
+
+  /// The result is on its worker's disk still, so nothing is lost.
+  private func isOffered(_ result: FinishedResult) -> Bool {
+    guard let number = workerNumbers[result.worker] else { return false }
+    return workers[number].spool[result.job] != nil
+  }
+}

@@ -1,0 +1,48 @@
+import Domain
+
+/// What a simulated history showed.
+public struct SimulationOutcome: Sendable {
+  public var seed: UInt64
+  /// Empty when every promise was kept.
+  public var violations: [Violation]
+  /// The last happenings before the first violation, oldest first; empty without one.
+  public var history: [String]
+  /// From the start to the end of the run, in simulated time.
+  public var simulatedTime: Duration
+  /// Happenings that were gone through.
+  public var events: Int
+
+  /// How to see this history again.
+  public var replayCommand: String { "comd simulate --seeds \(seed)..\(seed)" }
+}
+
+/// Runs one history with faults, and the same run undisturbed, and compares them.
+///
+/// Everything follows from the seed: the world (pool, pictures, judges), the number of workers, each
+/// message's fate, each crash. First faults, then healing, after which the run has to end.
+///
+/// - Parameters:
+///   - faults: what may go wrong; `[]` for an undisturbed history.
+///   - bug: a mistake to be found, in tests of the checkers themselves.
+public func simulate(
+  seed: UInt64, faults: FaultSet, bug: PlantedBug? = nil
+) -> SimulationOutcome {
+  var random = SeededRandom(seed: seed, "cluster")
+  let world = World(seed: seed)
+  let undisturbed = Simulator(seed: seed, world: world, faults: [], workers: 3)
+  undisturbed.run()
+  let expected = RunReport(undisturbed.store, completion: undisturbed.completion)
+  let simulator = Simulator(
+    seed: seed, world: world, faults: faults, workers: 2 + random.below(4), bug: bug,
+    expectedLosses: expected.losses)
+  simulator.run()
+  var violations = undisturbed.violations + simulator.violations
+  if violations.isEmpty {
+    violations = RunReport(simulator.store, completion: simulator.completion)
+      .differences(from: expected)
+  }
+  return SimulationOutcome(
+    seed: seed, violations: violations,
+    history: violations.isEmpty ? [] : simulator.history.lines,
+    simulatedTime: simulator.now.sinceStart, events: simulator.events)
+}

@@ -1,0 +1,210 @@
+import Domain
+import Scheduling
+
+/// Which attempt at a step a message between workers belongs to.
+struct StepAttempt: Hashable, Sendable {
+  var training: TrainingID
+  var epoch: UInt64
+}
+
+/// Messages between workers in a step.
+enum PeerMessage: Hashable, Sendable {
+  /// What the sender computed of the segments that the receiver owns: whole vectors by node, of
+  /// which only those segments count.
+  case partials(StepAttempt, from: Int, [TreeNode: [Float]])
+  /// The finished segments of their owner.
+  case finished(StepAttempt, from: Int, [Float])
+}
+
+/// What can happen next in a history.
+enum Happening {
+  case toCoordinator(WorkerMessage, from: WorkerID, incarnation: Int)
+  case toWorker(CoordinatorMessage, WorkerID)
+  case toPeer(PeerMessage, WorkerID)
+  case tick(incarnation: Int)
+  case synced(incarnation: Int)
+  /// The shell has done what a machine asked for.
+  case answered(Event, incarnation: Int)
+  case worker(WorkerID, WorkerTimer)
+  case fault(FaultAction)
+  case restart(Machine)
+}
+
+/// One history: a coordinator, workers, their disks and the network between them, moved through
+/// simulated time by one seed.
+final class Simulator {
+  let seed: UInt64
+  let world: World
+  let bug: PlantedBug?
+  let plan: FaultPlan
+  var random: SeededRandom
+  var now = Moment.zero
+  var queue = EventQueue<Happening>()
+  var network: Network
+  var store: StoreModel
+  var coordinator: CoordinatorProcess?
+  var coordinatorStalledUntil = Moment.zero
+  var diskSlowUntil = Moment.zero
+  var incarnation = 0
+  var workers: [SimulatedWorker]
+  var workerNumbers: [String: Int] = [:]
+  /// Blobs that were uploaded: training states by digest.
+  var states: [Digest: SavedState] = [:]
+  var isHealed: Bool
+  var completion: Completion?
+  var history = History()
+  var leaseChecker: LeaseChecker
+  var violations: [Violation] = []
+  /// Results that the coordinator told a worker to forget.
+  var acknowledged: Set<JobID> = []
+  /// Results that were finished by a worker, and those that a committed turn has dealt with.
+  var finished: [FinishedResult: Moment] = [:]
+  var dealtWith: Set<FinishedResult> = []
+  var events = 0
+  /// Of the undisturbed run; nil while that one itself is run.
+  let expectedLosses: [TrainingID: [Double]]?
+
+  struct SavedState {
+    var step: Int
+    var weights: [Float]
+  }
+
+  struct FinishedResult: Hashable {
+    var job: JobID
+    var attempt: Int
+    var worker: String
+  }
+
+  /// After the faults are healed, a run has to end within this time.
+  static let boundAfterHealing = Duration.seconds(1200)
+
+  init(
+    seed: UInt64, world: World, faults: FaultSet, workers count: Int, bug: PlantedBug? = nil,
+    expectedLosses: [TrainingID: [Double]]? = nil
+  ) {
+    self.expectedLosses = expectedLosses
+    self.seed = seed
+    self.world = world
+    self.bug = bug
+    random = SeededRandom(seed: seed, "history")
+    var faultRandom = SeededRandom(seed: seed, "faults")
+    let plan = FaultPlan(faults, workers: count, random: &faultRandom)
+    self.plan = plan
+    network = Network(plan, seed: seed)
+    store = StoreModel(bug: bug)
+    leaseChecker = LeaseChecker(duration: world.settings.timing.leaseDuration)
+    isHealed = false
+    workers = (0..<count).map { SimulatedWorker(number: $0, slowness: plan.slowness[$0]) }
+    for worker in workers { workerNumbers[worker.name] = worker.number }
+  }
+
+  /// Runs the history to its end.
+  func run() {
+    startCoordinator()
+    for worker in workers where plan.startsWith[worker.number] { start(worker) }
+    for (at, action) in plan.actions {
+      queue.schedule(.fault(action), at: Moment(sinceStart: at))
+    }
+    let limit = Moment(sinceStart: plan.healAt + Simulator.boundAfterHealing)
+    while violations.isEmpty, completion == nil, let (at, happening) = queue.next() {
+      guard at <= limit else { break }
+      now = at
+      events += 1
+      if isStalled(happening, at: at) { continue }
+      history.add(at, happening)
+      happen(happening)
+    }
+    if violations.isEmpty { checkEnd() }
+  }
+
+  /// A process that stands still takes things in later, in the same order.
+  private func isStalled(_ happening: Happening, at: Moment) -> Bool {
+    let until: Moment
+    switch happening {
+    case .toCoordinator, .tick, .synced, .answered: until = coordinatorStalledUntil
+    case .toWorker(_, let worker), .toPeer(_, let worker), .worker(let worker, _):
+      until = workerNumbers[worker.name].map { workers[$0].stalledUntil } ?? .zero
+    case .fault, .restart: return false
+    }
+    guard until > at else { return false }
+    queue.schedule(happening, at: until)
+    return true
+  }
+
+  private func happen(_ happening: Happening) {
+    switch happening {
+    case .toCoordinator(let message, let worker, let incarnation):
+      guard incarnation == self.incarnation, coordinator != nil else { return }
+      checkStanding(message, of: worker)
+      handle(.received(message, from: worker))
+    case .toWorker(let message, let id):
+      if let worker = process(id) { hear(message, worker) }
+    case .toPeer(let message, let id):
+      if let worker = process(id) { hear(message, worker) }
+    case .tick(let incarnation):
+      guard incarnation == self.incarnation, coordinator != nil else { return }
+      handle(.tick)
+      queue.schedule(
+        .tick(incarnation: incarnation), at: now + world.settings.timing.tickEvery)
+    case .synced(let incarnation):
+      if incarnation == self.incarnation { synced() }
+    case .answered(let event, let incarnation):
+      guard incarnation == self.incarnation, coordinator != nil else { return }
+      handle(event)
+    case .worker(let id, let timer):
+      if let worker = process(id) { ring(timer, worker) }
+    case .fault(let action): perform(action)
+    case .restart(.coordinator): startCoordinator()
+    case .restart(.worker(let number)): start(workers[number])
+    }
+  }
+
+  /// The process of this boot, if it runs.
+  func process(_ id: WorkerID) -> SimulatedWorker? {
+    guard let number = workerNumbers[id.name] else { return nil }
+    let worker = workers[number]
+    return worker.isRunning && worker.boot == id.boot ? worker : nil
+  }
+
+  // MARK: Faults
+
+  private func perform(_ action: FaultAction) {
+    switch action {
+    case .crash(.coordinator, let restartAfter):
+      guard coordinator != nil else { return }
+      crashCoordinator()
+      queue.schedule(.restart(.coordinator), at: now + restartAfter)
+    case .crash(.worker(let number), let restartAfter):
+      guard workers[number].isRunning else { return }
+      workers[number].stop()
+      queue.schedule(.restart(.worker(number)), at: now + restartAfter)
+    case .stop(let number): workers[number].stop()
+    case .start(let number): start(workers[number])
+    case .stall(.coordinator, let duration):
+      coordinatorStalledUntil = max(coordinatorStalledUntil, now + duration)
+    case .stall(.worker(let number), let duration):
+      workers[number].stalledUntil = max(workers[number].stalledUntil, now + duration)
+    case .cut(let from, let to, let bothWays, let duration):
+      network.cut(from: from, to: to, until: now + duration)
+      if bothWays { network.cut(from: to, to: from, until: now + duration) }
+    case .slowDisk(let duration): diskSlowUntil = max(diskSlowUntil, now + duration)
+    case .drain(let number):
+      guard coordinator != nil, !isHealed else { return }
+      handle(.command(.drain(worker: workers[number].name)))
+    case .heal: heal()
+    }
+  }
+
+  /// Nothing goes wrong from here on, and everybody is there.
+  private func heal() {
+    isHealed = true
+    network.heal()
+    diskSlowUntil = .zero
+    coordinatorStalledUntil = min(coordinatorStalledUntil, now)
+    if coordinator == nil { startCoordinator() }
+    for worker in workers {
+      worker.stalledUntil = min(worker.stalledUntil, now)
+      start(worker)
+    }
+  }
+}

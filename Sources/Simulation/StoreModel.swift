@@ -1,0 +1,171 @@
+import Domain
+
+/// The coordinator's disk: changes that were synced survive a crash, later ones do not.
+///
+/// Applies changes as the real store has to, and notices those that no right machine makes.
+struct StoreModel {
+  struct StoredJob {
+    var job: Job
+    var attempts = 0
+    var failedAttempts: Set<Int> = []
+    var failedOn: [String] = []
+    var holder: WorkerID?
+    var acceptedAttempt = 0
+    var state: RestoredJob.State = .open
+  }
+
+  var phase = RunPhase.preparing
+  var instructions: [Instruction] = []
+  var tuningIteration: [Int] = []
+  /// By number, from 1 at place 0.
+  var jobs: [StoredJob] = []
+  var results: [Digest: GenerationResult] = [:]
+  var assessments: [RestoredRun.AssessedInstruction] = []
+  var proposals: [RestoredRun.Proposal] = []
+  var trainings: [TrainingID: RestoredTraining] = [:]
+  var losses: [TrainingID: [Double]] = [:]
+  var evaluations: [EvaluationScore] = []
+  var duplicates = 0
+  private(set) var violations: [Violation] = []
+  let bug: PlantedBug?
+
+  init(bug: PlantedBug?) { self.bug = bug }
+
+  mutating func apply(_ change: Change) {
+    switch change {
+    case .phase(let phase): self.phase = phase
+    case .instructionsAdded(let added, let iteration):
+      for instruction in added where instruction.id.number > Int64(instructions.count) {
+        instructions.append(instruction)
+        tuningIteration.append(iteration)
+      }
+    case .jobsCreated(let created): for job in created { create(job) }
+    case .leased(let id, let attempt, let worker): lease(id, attempt, worker)
+    case .accepted(let report, _): accept(report)
+    case .reused(let id, let address): reuse(id, address)
+    case .failed(let report, let worker): fail(report, worker)
+    case .duplicate(let report, _, let equal):
+      if !equal { violations.append(.twinDiffers(report.job)) }
+      if self[report.job]?.acceptedAttempt != report.attempt { duplicates += 1 }
+    case .quarantined(let id): update(id) { $0.state = .quarantined }
+    case .assessed(let id, let iteration, let assessment):
+      assessments.append(
+        RestoredRun.AssessedInstruction(
+          instruction: id, iteration: iteration, assessment: assessment))
+    case .proposed(let from, let iteration, let outcome):
+      proposals.append(RestoredRun.Proposal(from: from, iteration: iteration, outcome: outcome))
+    case .trainingPlanned(let plan):
+      trainings[plan.training] = RestoredTraining(
+        plan: plan, epoch: 0, stepsCommitted: 0, export: nil)
+    case .epochOpened(let id, let epoch):
+      if let known = trainings[id]?.epoch, known >= epoch {
+        violations.append(.epochReused(id, epoch: epoch))
+      }
+      trainings[id]?.epoch = epoch
+    case .stepCommitted(let id, let step, let loss): commit(id, step, loss)
+    case .checkpointed(let id, let checkpoint): trainings[id]?.plan.checkpoint = checkpoint
+    case .trainingFinished(let export): trainings[export.training]?.export = export
+    case .evaluated(let score): evaluations.append(score)
+    case .workerJoined, .workerLeft, .workerBusy: break
+    }
+  }
+
+  subscript(_ id: JobID) -> StoredJob? {
+    let place = Int(id.number) - 1
+    return jobs.indices.contains(place) ? jobs[place] : nil
+  }
+
+  /// What a coordinator that starts now is given.
+  func restored() -> RestoredRun {
+    let wanted = jobs.filter { isUsedAgain($0.job.purpose) }
+    return RestoredRun(
+      phase: phase, instructions: instructions, tuningIteration: tuningIteration,
+      jobs: wanted.map { stored in
+        var state = stored.state
+        if bug == .forgetLeases, case .leased = state { state = .open }
+        return RestoredJob(
+          job: stored.job, attempts: stored.attempts, failedOn: stored.failedOn, state: state)
+      },
+      jobsCreated: bug == .forgetJobNumbers ? 0 : Int64(jobs.count), assessments: assessments,
+      proposals: proposals,
+      trainings: trainings.keys.sorted().compactMap { trainings[$0] }.map { training in
+        var training = training
+        if bug == .forgetEpoch { training.epoch = 0 }
+        return training
+      }, evaluations: evaluations)
+  }
+
+  private func isUsedAgain(_ purpose: Purpose) -> Bool {
+    switch (purpose, phase) {
+    case (.teacherAnswer, _): true
+    case (.studentAnswer(_, let own), .assessing(let present)),
+      (.judgement(_, let own, _, _), .assessing(let present)),
+      (.newInstruction(_, let own), .augmenting(let present)),
+      (.evaluation(_, _, _, let own), .evaluating(let present)):
+      own == present
+    case (.studentAnswer, _), (.judgement, _), (.newInstruction, _), (.evaluation, _): false
+    }
+  }
+
+  private mutating func update(_ id: JobID, _ change: (inout StoredJob) -> Void) {
+    let place = Int(id.number) - 1
+    if jobs.indices.contains(place) { change(&jobs[place]) }
+  }
+
+  private mutating func create(_ job: Job) {
+    guard job.id.number == Int64(jobs.count + 1) else {
+      violations.append(.jobNumberReused(job.id))
+      return
+    }
+    jobs.append(StoredJob(job: job))
+  }
+
+  private mutating func lease(_ id: JobID, _ attempt: Int, _ worker: WorkerID) {
+    if let known = self[id]?.attempts, attempt <= known {
+      violations.append(.attemptReused(id, attempt: attempt))
+    }
+    update(id) { job in
+      job.attempts = attempt
+      job.holder = worker
+      job.state = .leased(to: worker)
+    }
+  }
+
+  private mutating func accept(_ report: JobReport) {
+    guard case .success(let result) = report.outcome else { return }
+    if case .done = self[report.job]?.state { violations.append(.acceptedTwice(report.job)) }
+    results[report.address] = result
+    update(report.job) { job in
+      job.state = .done(result)
+      job.acceptedAttempt = report.attempt
+    }
+  }
+
+  private mutating func reuse(_ id: JobID, _ address: Digest) {
+    guard let result = results[address], self[id]?.job.address == address else {
+      violations.append(.reusedUnknown(id))
+      return
+    }
+    update(id) { $0.state = .done(result) }
+  }
+
+  private mutating func fail(_ report: JobReport, _ worker: WorkerID) {
+    update(report.job) { job in
+      guard job.failedAttempts.insert(report.attempt).inserted else { return }
+      job.failedOn.append(worker.name)
+      if case .leased = job.state, report.attempt == job.attempts { job.state = .open }
+    }
+  }
+
+  private mutating func commit(_ id: TrainingID, _ step: Int, _ loss: Double) {
+    let committed = trainings[id]?.stepsCommitted ?? 0
+    if step > committed {
+      violations.append(.stepOutOfOrder(id, step: step, committed: committed))
+    } else if step == committed {
+      losses[id, default: []].append(loss)
+      trainings[id]?.stepsCommitted = step + 1
+    } else if losses[id]?[step] != loss {
+      violations.append(.lossDiffers(id, step: step))
+    }
+  }
+}
