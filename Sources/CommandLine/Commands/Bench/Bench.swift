@@ -1,0 +1,14 @@
+import ArgumentParser
+
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure how fast this machine does one thing; the median of several runs.",
+    discussion: """
+      Example:
+        comd bench train --shape smollm2-135m --batch 2 --length 512 --threads 2 --json
+      """,
+    subcommands: [
+      BenchTrain.self, BenchPrefill.self, BenchDecode.self, BenchVision.self, BenchAllReduce.self,
+      BenchDispatch.self,
+    ])
+}

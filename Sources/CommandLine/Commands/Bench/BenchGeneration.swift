@@ -1,0 +1,83 @@
+import ArgumentParser
+import Formats
+import Kernels
+import Transformer
+
+struct BenchPrefill: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "prefill",
+    abstract: "Reading a prompt, in tokens a second.",
+    discussion: """
+      Example:
+        comd bench prefill --model smollm2.gguf --length 512
+      """)
+
+  @OptionGroup var model: ModelOptions
+  @Option(help: "Tokens of the prompt.")
+  var length = 512
+  @OptionGroup var options: BenchOptions
+
+  func validate() throws { try require("--length", length, in: 1...1_000_000) }
+
+  func run() throws {
+    let loaded = try Model.load(model.model)
+    let compute = try options.computing.compute()
+    var run = 0
+    try measure(
+      "prefill", unit: "tok/s", amount: Double(length),
+      operations: loaded.text.forwardOperations(length: length, logits: 1), options
+    ) {
+      // Another prompt each time, so that nothing of the last one can be used again.
+      run += 1
+      let generator = Generator(model: loaded, compute: compute, batchMax: 1)
+      let prompt = benchTokens(length, vocabulary: loaded.text.vocabularySize, seed: run)
+      _ = try generator.run([GenerationInput(ModelInput(tokens: prompt), tokensMax: 1)])
+    }
+  }
+}
+
+struct BenchDecode: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "decode",
+    abstract: "Answering requests in one batch, prompts included, in generated tokens a second.",
+    discussion: """
+      Example:
+        comd bench decode --model smollm2.gguf --requests 32 --prompt 128 --generate 48
+      """)
+
+  @OptionGroup var model: ModelOptions
+  @Option(help: "Requests of the batch.")
+  var requests = 32
+  @Option(help: "Tokens of each prompt.")
+  var prompt = 128
+  @Option(help: "Tokens that are generated for each.")
+  var generate = 48
+  @OptionGroup var options: BenchOptions
+
+  func validate() throws {
+    try require("--requests", requests, in: 1...4_096)
+    try require("--prompt", prompt, in: 1...1_000_000)
+    try require("--generate", generate, in: 1...1_000_000)
+  }
+
+  func run() throws {
+    let loaded = try Model.load(model.model)
+    let compute = try options.computing.compute()
+    let inputs = (0..<requests).map { request in
+      GenerationInput(
+        ModelInput(
+          tokens: benchTokens(prompt, vocabulary: loaded.text.vocabularySize, seed: request)),
+        tokensMax: generate)
+    }
+    let text = loaded.text
+    let operations =
+      text.forwardOperations(length: prompt + generate, logits: generate) * Double(requests)
+    try measure(
+      "decode", unit: "tok/s", amount: Double(requests * generate), operations: operations, options
+    ) {
+      let generator = Generator(
+        model: loaded, compute: compute, batchMax: requests, keyValueBytesMax: 1 << 40)
+      _ = try generator.run(inputs)
+    }
+  }
+}

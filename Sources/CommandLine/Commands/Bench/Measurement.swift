@@ -1,0 +1,80 @@
+import ArgumentParser
+import Foundation
+import Kernels
+
+struct BenchOptions: ParsableArguments {
+  @OptionGroup var computing: ComputeOptions
+  @Option(help: "Timed runs, after one that is not counted.")
+  var runs = 5
+  @OptionGroup var facts: FactOptions
+
+  func validate() throws { try require("--runs", runs, in: 1...1_000) }
+}
+
+/// One row of measurements; `value` is the median.
+struct Measurement: Encodable {
+  var bench: String
+  var value: Double
+  var unit: String
+  var low: Double
+  var high: Double
+  var runs: Int
+  var threads: Int
+  var precision: String
+  var gflops: Double
+  var peakGflops: Double
+  var peakMemoryBytes: Int64
+
+  var text: String {
+    "\(bench): \(short(value)) \(unit) (\(short(low)) to \(short(high)), \(runs) runs, "
+      + "\(threads) threads, \(precision)), \(short(gflops)) of \(short(peakGflops)) GFLOP/s, "
+      + "peak memory \(peakMemoryBytes >> 20) MiB"
+  }
+}
+
+/// Times a work after one run that is not counted, and prints the rates.
+///
+/// - Parameters:
+///   - amount: units of one run, like tokens.
+///   - operations: floating-point operations of one run, by the shapes.
+func measure(
+  _ bench: String, unit: String, amount: Double, operations: Double, _ options: BenchOptions,
+  _ work: () throws -> Void
+) throws {
+  try work()
+  let progress = Progress("bench \(bench)", unit: "runs", total: options.runs)
+  var rates: [Double] = []
+  for run in 0..<options.runs {
+    let elapsed = try ContinuousClock().measure(work)
+    rates.append(amount / (elapsed / .seconds(1)))
+    progress.update(run + 1)
+  }
+  rates.sort()
+  let value = median(ofSorted: rates)
+  let threads = options.computing.threads
+  let measurement = Measurement(
+    bench: bench, value: value, unit: unit, low: rates.first ?? 0, high: rates.last ?? 0,
+    runs: options.runs, threads: threads, precision: options.computing.precision.rawValue,
+    gflops: value / amount * operations / 1e9, peakGflops: peakGigaflops() * Double(threads),
+    peakMemoryBytes: peakMemoryBytes())
+  if options.facts.json {
+    try printJSON(measurement)
+  } else {
+    printFact(measurement.text)
+  }
+}
+
+/// The middle value, or the mean of the two in the middle; 0 of none.
+func median(ofSorted values: [Double]) -> Double {
+  if values.isEmpty { return 0 }
+  let middle = values.count / 2
+  return values.count % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2
+}
+
+/// The most memory that this process ever had (`VmHWM`); 0 where the system does not say.
+private func peakMemoryBytes() -> Int64 {
+  let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+  let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+  let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first
+  return kibibytes.flatMap { Int64($0) }.map { $0 << 10 } ?? 0
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Foundation
+import Settings
+import Transport
+import Worker
+
+struct Work: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker",
+    abstract: "Work for a coordinator: answer, judge, train.",
+    discussion: """
+      A worker needs its access file and nothing else: models, pictures and settings reach it over \
+      the wire. It reconnects by itself, and ends when its run ends or it is drained.
+
+      Example:
+        comd worker --access w1.access --dir /var/tmp/comd-w1 --memory 8GiB --threads 8
+      """)
+
+  @Option(help: "The worker's access file, from `comd init`.")
+  var access: String
+  @Option(
+    name: .customLong("dir"),
+    help: ArgumentHelp("The folder of its cache and spool.", valueName: "folder"))
+  var folder = "comd-worker"
+  @Option(help: "What it may use of the memory (default: what the machine has).")
+  var memory: Bytes?
+  @Option(help: "Threads that compute.")
+  var threads = ProcessInfo.processInfo.activeProcessorCount
+  @Flag(help: .hidden)
+  var exitWithParent = false
+
+  func validate() throws { try require("--threads", threads, in: 1...256) }
+
+  func run() async throws {
+    let service = WorkerService(
+      WorkerOptions(
+        access: try AccessFile(reading: access), folder: folder, threads: threads,
+        memoryBytes: memory?.count),
+      log: makeLogger("worker"))
+    let exitWithParent = exitWithParent
+    let end = try await untilStopped {
+      exitWithParent
+        ? try await whileParentLives { try await service.run() } : try await service.run()
+    }
+    switch end {
+    case .drained: log("comd: drained")
+    case .stopped: throw CommandError.stopped("stopped; the same command goes on")
+    }
+  }
+}
+
+/// Runs work that is cancelled when the process that started this one is gone.
+private func whileParentLives<Result: Sendable>(
+  _ work: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+  let parent = getppid()
+  return try await withThrowingTaskGroup(of: Result?.self) { group in
+    group.addTask { try await work() }
+    group.addTask {
+      while getppid() == parent { try await Task.sleep(for: .seconds(1)) }
+      return nil
+    }
+    defer { group.cancelAll() }
+    while let end = try await group.next() {
+      if let end { return end }
+      log("comd: the process that started this worker is gone; finishing")
+      group.cancelAll()
+    }
+    throw CancellationError()
+  }
+}
