@@ -34,8 +34,8 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let lifecycle = Target.Dependency.product(
-  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(
+  name: "UnixSignals", package: "swift-service-lifecycle")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -83,13 +83,13 @@ let package = Package(
       "Coordinator",
       [
         "Domain", "Distillation", "Scheduling", "Protocol", "Transport", "Store", "Settings",
-        "Hashing", "Datasets", "Evaluation", "Executors", logging, lifecycle,
+        "Hashing", "Datasets", "Evaluation", "Executors", logging,
       ]),
     room(
       "Worker",
       [
         "Domain", "Distillation", "Scheduling", "Protocol", "Transport", "Settings", "Hashing",
-        "Transformer", "Formats", "Kernels", "Executors", logging, lifecycle,
+        "Transformer", "Formats", "Kernels", "Executors", logging,
       ]),
     room("Executors"),
     room("Datasets", ["Domain", "Hashing"]),
@@ -101,7 +101,7 @@ let package = Package(
       dependencies: [
         "Domain", "Distillation", "Scheduling", "Simulation", "Protocol", "Transport", "Store",
         "Settings", "Hashing", "Kernels", "Formats", "Transformer", "Coordinator", "Worker",
-        "Datasets", "Evaluation", "Shapes", "ShapesTraining", arguments, logging, lifecycle,
+        "Datasets", "Evaluation", "Shapes", "ShapesTraining", arguments, logging, signals,
       ],
       path: "Sources/CommandLine", swiftSettings: strict),
 
@@ -122,10 +122,17 @@ let package = Package(
     specification("Hashing", ["Domain"]),
     specification(
       "Worker", ["Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels"]),
+    .target(
+      name: "ClusterFixtures", dependencies: ["Domain", "Formats", "Shapes", "Transformer"],
+      path: "Tests/ClusterFixtures", swiftSettings: strict),
     specification(
-      "Coordinator", ["Domain", "Distillation", "Settings", "Store", "Transport", "Hashing", "Worker"]),
+      "Coordinator",
+      [
+        "ClusterFixtures", "Domain", "Distillation", "Settings", "Store", "Transport", "Hashing",
+        "Worker", logging,
+      ]),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["CommandLineTool"], swiftSettings: strict),
+      name: "CommandLineTests", dependencies: ["CommandLineTool", "ClusterFixtures"], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]
 )

@@ -1,0 +1,172 @@
+import Domain
+import Executors
+import Logging
+import Protocol
+import Scheduling
+import Store
+import Transport
+
+/// Owns the run's machine: one event at a time, persist, then send.
+///
+/// An actor on a thread of its own, because every turn may wait for the disk. The sockets' loop
+/// awaits each batch of messages here, so a slow disk is back-pressure at the socket.
+actor ClusterLoop {
+  private let executor = ThreadExecutor(label: "coordinator")
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
+  private var machine: RunMachine
+  private let store: RunStore
+  private let control: MessageServer
+  private let log: Logger
+  private let start = ContinuousClock.now
+  /// Work that the loop hands out: see `Scheduling.Request`.
+  private let requests: AsyncStream<Request>.Continuation
+
+  private var connections: [WorkerID: ConnectionID] = [:]
+  private var workers: [ConnectionID: WorkerID] = [:]
+  /// The kernel set that the run is pinned to, once its first worker has joined.
+  private var kernelSet: String?
+
+  init(
+    machine: consuming RunMachine, store: RunStore, control: MessageServer,
+    requests: AsyncStream<Request>.Continuation, log: Logger
+  ) {
+    self.machine = machine
+    self.store = store
+    self.control = control
+    self.requests = requests
+    self.log = log
+  }
+
+  private var now: Moment { Moment(sinceStart: ContinuousClock.now - start) }
+
+  /// Messages from the control socket, in their order; one transaction for all of them.
+  func receive(_ events: [ServerEvent]) throws {
+    var effects: [Effect] = []
+    for event in events {
+      switch event {
+      case .message(let incoming): effects += handle(incoming)
+      case .undeliverable(let connection, _): forget(connection)
+      }
+    }
+    try perform(effects)
+  }
+
+  func tick() throws { try turn(.tick) }
+
+  /// An answer to a request, or an operator's command.
+  func turn(_ event: Event) throws { try perform(machine.handle(event, at: now)) }
+
+  func status() -> StatusReport {
+    StatusReport(
+      machine.snapshot(at: now), why: machine.explain(.phase, at: now).description)
+  }
+
+  func explain(_ subject: ExplanationSubject) -> Explanation {
+    machine.explain(subject, at: now)
+  }
+
+  private func handle(_ incoming: Incoming) -> [Effect] {
+    let message: WorkerMessage
+    do {
+      guard incoming.frames.count == 1 else {
+        throw ProtocolError.malformed(
+          message: "\(incoming.frames.count) frames where 1 is expected")
+      }
+      message = try decodeWorkerMessage(incoming.frames[0].bytes)
+    } catch {
+      log.warning("dropped a message: \(error)", metadata: ["from": "\(incoming.peer)"])
+      return []
+    }
+    if case .hello(let hello) = message {
+      // The key decides who somebody is; what he calls himself must agree.
+      guard hello.worker.name == incoming.peer else {
+        log.warning(
+          "dropped a hello under another name", metadata: ["from": "\(incoming.peer)"])
+        return []
+      }
+      connections[hello.worker] = incoming.connection
+      workers[incoming.connection] = hello.worker
+    }
+    guard let worker = workers[incoming.connection] else {
+      // A worker of before our restart, or a new connection: it is asked who it is.
+      send(.helloWanted, on: incoming.connection)
+      return []
+    }
+    return machine.handle(.received(message, from: worker), at: now)
+  }
+
+  private func forget(_ connection: ConnectionID) {
+    guard let worker = workers.removeValue(forKey: connection) else { return }
+    if connections[worker] == connection { connections[worker] = nil }
+  }
+
+  /// Commits what must be durable, then does the rest in order.
+  private func perform(_ effects: [Effect]) throws {
+    var effects = effects
+    while !effects.isEmpty {
+      let changes = effects.compactMap { effect -> Change? in
+        if case .persist(let change) = effect { change } else { nil }
+      }
+      if !changes.isEmpty {
+        try store.commit(changes)
+        try pinKernelSet(changes)
+      }
+      var following: [Effect] = []
+      for effect in effects { following += try act(on: effect) }
+      effects = following
+    }
+  }
+
+  /// The first worker's kernel set is the run's from then on.
+  private func pinKernelSet(_ changes: [Change]) throws {
+    guard kernelSet == nil else { return }
+    for case .workerJoined(_, let name) in changes {
+      if try store.fact(Fact.kernelSet) == nil { try store.setFact(Fact.kernelSet, name) }
+      kernelSet = name
+      return
+    }
+  }
+
+  /// Does one effect; returns the effects of events that were answered on the spot.
+  private func act(on effect: Effect) throws -> [Effect] {
+    switch effect {
+    case .persist: return []
+    case .send(let worker, let message):
+      guard let connection = connections[worker] else { return [] }
+      send(message, on: connection)
+      return []
+    case .note(let note):
+      log.info("\(note)")
+      return []
+    case .request(.lookUp(let queries)):
+      let known = try store.results(for: queries.map(\.address))
+      let found = queries.compactMap { query in
+        known[query.address].map { KnownResult(job: query.job, result: $0) }
+      }
+      return machine.handle(.lookedUp(asked: queries.map(\.job), found: found), at: now)
+    case .request(let request):
+      requests.yield(request)
+      return []
+    }
+  }
+
+  /// A message that cannot be handed over is lost; every message of the contract may be.
+  private func send(_ message: CoordinatorMessage, on connection: ConnectionID) {
+    let parts: [CoordinatorMessage] =
+      switch message {
+      case .assign(let assignments): assignMessages(assignments)
+      case .acknowledge(let jobs): acknowledgeMessages(jobs)
+      case .welcome, .refused, .helloWanted, .cancel, .prepareTraining, .openStep, .commitStep,
+        .checkpoint, .export, .endTraining, .drain:
+        [message]
+      }
+    do {
+      for part in parts { try control.send([Frame(encode(part))], to: connection) }
+    } catch {
+      log.debug("a message was not sent: \(error)")
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import Datasets
+import Distillation
+import Domain
+import Evaluation
+import Hashing
+import Logging
+import Protocol
+import Scheduling
+import Settings
+import Store
+
+/// Does the work that the machine asks of its shell and that takes long: data sets and scores.
+struct RunClerk: Sendable {
+  let settings: ClusterSettings
+  let run: RunSettings
+  let store: RunStore
+  let inventory: Inventory
+  let examinations: [Datasets.EvaluationSet]
+  let log: Logger
+
+  /// Builds the samples of a training as a blob and says what came of it.
+  func dataset(_ training: TrainingID) throws -> Event {
+    let samples = try training == .pretraining ? captionSamples() : tuningSamples(training)
+    log.info("\(training): \(samples.count) samples")
+    if training == .pretraining { try store.setFact(Fact.pairs, "\(samples.count)") }
+    let blob = try store.blobs.put(encode(samples))
+    return .datasetBuilt(training, dataset: blob, samples: samples.count)
+  }
+
+  /// Stage 1: each caption that the filter took, as an answer to a request for a description.
+  private func captionSamples() throws -> [TrainingSample] {
+    let seeds = Seeds(run: settings.method.seed)
+    let pairs = try CaptionReader(settings: settings, inventory: inventory, log: log).pairs()
+    return pairs.enumerated().map { number, pair in
+      let conversation = run.prompts.conversation(
+        captioned: pair, seed: seeds.captionInstruction(pair: number))
+      return run.studentTemplate.trainingSample(conversation, system: run.prompts.system)
+    }
+  }
+
+  /// Tuning: the pool of this iteration with the teacher's answers, grouped by picture (eq. 1).
+  private func tuningSamples(_ training: TrainingID) throws -> [TrainingSample] {
+    let restored = try store.restore()
+    var answers: [InstructionID: String] = [:]
+    for entry in restored.jobs {
+      if case .teacherAnswer(let instruction) = entry.job.purpose,
+        case .done(let result) = entry.state
+      {
+        answers[instruction] = result.text
+      }
+    }
+    let answered = zip(restored.instructions, restored.tuningIteration).compactMap {
+      (instruction, iteration) -> AnsweredInstruction? in
+      guard iteration == training.iteration, let answer = answers[instruction.id] else {
+        return nil
+      }
+      return AnsweredInstruction(instruction, answer: answer)
+    }
+    return groupIntoConversations(
+      answered, turnsMax: settings.method.turnsMax, iteration: training.iteration,
+      seeds: Seeds(run: settings.method.seed)
+    ).map { run.studentTemplate.trainingSample($0, system: run.prompts.system) }
+  }
+
+  /// Scores one subject's answers to one examination.
+  func score(_ subject: EvaluationSubject, set: Int, iteration: Int) throws -> Event {
+    let items = examinations[set].items
+    var answers = [String?](repeating: nil, count: items.count)
+    for entry in try store.restore().jobs {
+      if case .evaluation(subject, set, let item, iteration) = entry.job.purpose,
+        case .done(let result) = entry.state, answers.indices.contains(item)
+      {
+        answers[item] = result.text
+      }
+    }
+    return .evaluationScored(
+      Evaluation.score(answers, to: items, subject: subject, set: set, iteration: iteration))
+  }
+}

@@ -1,0 +1,123 @@
+import Domain
+import Scheduling
+
+/// Where a run stands, for people and scripts: what `comd status --json` prints, in snake case.
+public struct StatusReport: Codable, Sendable {
+  public struct Worker: Codable, Sendable {
+    public var name: String
+    public var boot: String
+    /// `alive`, `suspect` or `draining`.
+    public var health: String
+    public var silentSeconds: Double
+    public var threads: Int
+    public var holding: Int
+    public var accepted: Int
+    public var busySeconds: Double
+  }
+  public struct Training: Codable, Sendable {
+    public var name: String
+    public var steps: Int
+    public var stepsTotal: Int
+    public var loss: Double?
+    public var members: [String]
+    public var doing: String
+  }
+  public struct Jobs: Codable, Sendable {
+    public var waiting: Int
+    public var leased: Int
+    public var done: Int
+    public var quarantined: Int
+  }
+
+  public var run: String
+  public var phase: String
+  public var iterations: Int
+  public var paused: Bool
+  public var jobs: Jobs
+  public var jobsPerSecond: Double?
+  /// Until the end of the phase, at the present rate.
+  public var etaSeconds: Double?
+  public var tuningPool: Int
+  public var cachePool: Int
+  public var judged: Int
+  public var difficult: Int
+  public var training: Training?
+  public var workers: [Worker]
+  /// What the phase waits for.
+  public var waitingFor: String
+
+  init(_ snapshot: Snapshot, why: String) {
+    run = snapshot.run
+    phase = snapshot.phase.name
+    iterations = snapshot.iterations
+    paused = snapshot.isPaused
+    jobs = Jobs(
+      waiting: snapshot.jobs.waiting, leased: snapshot.jobs.leased, done: snapshot.jobs.settled,
+      quarantined: snapshot.jobs.quarantined)
+    jobsPerSecond = snapshot.jobsPerSecond
+    etaSeconds = snapshot.remaining.map(\.inSeconds)
+    tuningPool = snapshot.pools.tuning
+    cachePool = snapshot.pools.cache
+    judged = snapshot.assessment.judged
+    difficult = snapshot.assessment.difficult
+    training = snapshot.training.map { training in
+      Training(
+        name: training.training.description, steps: training.stepsCommitted,
+        stepsTotal: training.stepsTotal, loss: training.loss,
+        members: training.members.map(\.name), doing: training.doing.description)
+    }
+    workers = snapshot.workers.map { worker in
+      Worker(
+        name: worker.id.name, boot: String(worker.id.boot, radix: 16),
+        health: worker.health.rawValue, silentSeconds: worker.silence.inSeconds,
+        threads: worker.threads, holding: worker.holding, accepted: worker.accepted,
+        busySeconds: Double(worker.busyMilliseconds) / 1000)
+    }
+    waitingFor = why
+  }
+
+  /// The run in one line, for a terminal.
+  public var line: String {
+    var parts = [phase]
+    if let training, training.steps < training.stepsTotal {
+      let loss = training.loss.map { ", loss \(rounded($0, 3))" } ?? ""
+      parts.append("step \(training.steps) of \(training.stepsTotal)\(loss)")
+    } else if jobs.waiting + jobs.leased > 0 {
+      parts.append("\(jobs.done) jobs done, \(jobs.waiting + jobs.leased) to go")
+    }
+    if let rate = jobsPerSecond, training == nil { parts.append("\(rounded(rate, 1)) jobs/s") }
+    if let eta = etaSeconds { parts.append("\(Int(eta)) s left in this phase") }
+    parts.append("\(workers.count) workers")
+    if workers.isEmpty || paused { parts.append(waitingFor) }
+    return parts.joined(separator: " · ")
+  }
+}
+
+/// With so many decimals.
+private func rounded(_ value: Double, _ decimals: Int) -> Double {
+  var factor = 1.0
+  for _ in 0..<decimals { factor *= 10 }
+  return (value * factor).rounded() / factor
+}
+
+extension Duration {
+  var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}
+
+extension RunPhase {
+  /// As status and log name it.
+  var name: String {
+    switch self {
+    case .preparing: "preparing"
+    case .pretraining: "pretraining"
+    case .answering(let iteration): "answering \(iteration)"
+    case .tuning(let iteration): "tuning \(iteration)"
+    case .evaluating(let iteration): "evaluating \(iteration)"
+    case .assessing(let iteration): "assessing \(iteration)"
+    case .augmenting(let iteration): "augmenting \(iteration)"
+    case .finished: "finished"
+    }
+  }
+}
