@@ -32,7 +32,8 @@ INLINE void gather_heads(
   for (size_t r = 0; r < s->rows; r++)
     memcpy(
         tile + r * s->size,
-        packed + (begin + r / s->group) * s->columns + (kv_head * s->group + r % s->group) * s->size,
+        packed + (begin + r / s->group) * s->columns +
+            (kv_head * s->group + r % s->group) * s->size,
         s->size * sizeof(float));
 }
 

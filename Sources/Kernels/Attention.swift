@@ -6,7 +6,7 @@ internal import CKernels
 /// query and on the keys and values that it sees, not on what else is packed.
 /// - Parameters:
 ///   - out: (T, heads · headSize), overwritten.
-///   - logSumExp: (T, heads), overwritten: `log Σ exp(scores)` of each row, for `attentionBackward`.
+///   - logSumExp: (T, heads), overwritten: `log Σ exp(scores)` of each row, for the backward pass.
 ///   - q: (T, heads · headSize).
 ///   - k: (T, keyValueHeads · headSize).
 ///   - v: (T, keyValueHeads · headSize).
