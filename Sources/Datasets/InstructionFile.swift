@@ -15,8 +15,8 @@ public struct InstructionRecord: Hashable, Sendable {
   public var questions: [String]
 }
 
-/// Reads instructions in LLaVA's JSON form, an array or JSON Lines:
-/// `{"id", "image", "conversations": [{"from": "human", "value": "<image>\n…"}, {"from": "gpt", …}]}`.
+/// Reads instructions in LLaVA's JSON form, an array or JSON Lines: `{"id", "image",
+/// "conversations": [{"from": "human", "value": "<image>\n…"}, {"from": "gpt", …}]}`.
 ///
 /// Several turns become several single-turn questions. `<image>` is taken out and its place not
 /// kept, because the place is drawn anew for every training. Also read is the flat form with one

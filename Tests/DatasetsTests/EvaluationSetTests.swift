@@ -41,8 +41,8 @@ struct EvaluationSetTests {
     try folder.write(
       "test_3.jsonl",
       """
-      {"id": "1", "question": "<image>\\nContext: It is big.\\nWhich?\\nA. a\\nB. b", "answer": "B",\
-       "image": "images/1.jpg", "meta": {"subject": "natural science", "grade": "grade8"}}
+      {"id": "1", "question": "<image>\\nContext: It is big.\\nWhich?\\nA. a\\nB. b",\
+       "answer": "B", "image": "images/1.jpg", "meta": {"subject": "natural science", "grade": "grade8"}}
       {"id": "2", "question": "Which?\\nA. a\\nB. b,\\nc\\nC. d", "answer": "A"}
       {"id": "3", "question": "Context: N/A\\nWhich?\\nA. a\\nB. b", "answer": "A"}
       """)

@@ -78,10 +78,9 @@ struct ScoreTests {
       try JSONDecoder().decode(Line.self, from: Data($0.utf8)).answer
     }
     let found = score(answers, to: items, subject: .teacher, set: 0, iteration: 0)
-    // Liu et al. 2023 report 90.92 % for this model.
+    // Liu et al. 2023 report 90.92 % for this model; found here: 3863 of 4241.
     let percent = try #require(accuracy(items: found.items, correct: found.correct))
-    #expect((90.5...91.5).contains(percent))
-    print("LLaVA-13B: \(found.correct) of \(found.items)")
-    print(accuracyTable([("LLaVA-13B", found)], columns: scienceQAColumns))
+    #expect(found.items == 4241)
+    #expect((90.9...91.3).contains(percent))
   }
 }
