@@ -40,7 +40,8 @@ actor BlobServer {
       let request = try? decodeBulkRequest(
         head.bytes, payloadBytes: incoming.frames.count > 1 ? incoming.frames[1].count : 0)
     else {
-      log.warning("a bulk request could not be read; it is dropped", metadata: ["from": "\(incoming.peer)"])
+      log.warning(
+        "a bulk request could not be read; it is dropped", metadata: ["from": "\(incoming.peer)"])
       return
     }
     var frames: [Frame]

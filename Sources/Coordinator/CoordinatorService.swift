@@ -92,12 +92,27 @@ public struct CoordinatorService: Sendable {
     do {
       result = .success(
         try await withThrowingTaskGroup(of: RunEnd?.self) { group in
-          group.addTask { await blobServer.run(); return nil }
-          group.addTask { try await serve(control, loop, desk); return nil }
-          group.addTask { try await tick(loop, runSettings.timing.tickEvery); return nil }
+          group.addTask {
+            await blobServer.run()
+            return nil
+          }
+          group.addTask {
+            try await serve(control, loop, desk)
+            return nil
+          }
+          group.addTask {
+            try await tick(loop, runSettings.timing.tickEvery)
+            return nil
+          }
           group.addTask { try await office.run(requests) }
-          group.addTask { await watch(loop, onProgress); return nil }
-          group.addTask { await desk.stop.wait(); return .stopped }
+          group.addTask {
+            await watch(loop, onProgress)
+            return nil
+          }
+          group.addTask {
+            await desk.stop.wait()
+            return .stopped
+          }
           defer { group.cancelAll() }
           while let end = try await group.next() {
             if let end { return end }

@@ -49,8 +49,8 @@ struct Office: Sendable {
 
   /// Lays out every iteration's student as a folder; the last one also as `student`.
   private func saveStudents() throws {
-    for training in try store.restore().trainings.sorted(by: { $0.plan.training < $1.plan.training })
-    {
+    for training in try store.restore().trainings.sorted(by: { $0.plan.training < $1.plan.training }
+    ) {
       guard let export = training.export else { continue }
       let manifest = try ModelManifest(parsing: store.blobs.read(export.model))
       for place in [folder.student(iteration: training.plan.training.iteration), folder.student] {

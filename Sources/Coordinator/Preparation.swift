@@ -71,7 +71,8 @@ struct Preparation {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw PreparationError.model(
-        path: path, what: "there is no such model; a Hugging Face folder or a GGUF file is expected")
+        path: path, what: "there is no such model; a Hugging Face folder or a GGUF file is expected"
+      )
     }
     var files: [ModelManifest.File] = []
     for name in isFolder.boolValue ? try names(in: path) : [""] {

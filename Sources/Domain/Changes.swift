@@ -130,7 +130,7 @@ public struct RestoredRun: Hashable, Sendable {
   public var phase: RunPhase
   /// In id order: the cache pool.
   public var instructions: [Instruction]
-  /// The iteration in whose tuning pool each instruction is (first) used, parallel to `instructions`.
+  /// The iteration in whose tuning pool each instruction is used first, parallel to `instructions`.
   public var tuningIteration: [Int]
   /// In id order; of finished iterations only those whose results are used again.
   public var jobs: [RestoredJob]

@@ -114,7 +114,7 @@ public enum CoordinatorMessage: Hashable, Sendable {
   /// These jobs are no longer wanted.
   case cancel([JobID])
   case prepareTraining(TrainingPlan)
-  /// Begin this step. Whatever belongs to an older epoch is void; steps before `step` are committed.
+  /// Begin this step. Whatever belongs to an older epoch is void; steps before it are committed.
   case openStep(StepPlan)
   /// The step is durable: apply it.
   case commitStep(TrainingID, epoch: UInt64, step: Int)

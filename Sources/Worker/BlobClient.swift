@@ -67,7 +67,8 @@ actor BlobClient {
   /// Makes sure that the blob is in the cache, whole and verified.
   func fetch(_ blob: Digest) async throws {
     if cache.has(blob) { return }
-    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+    try await withCheckedThrowingContinuation {
+      (continuation: CheckedContinuation<Void, any Error>) in
       if stopped { return continuation.resume(throwing: BlobTransferError.stopped) }
       let known = downloads[blob] != nil
       downloads[blob, default: Download(waiting: [])].waiting.append(continuation)
@@ -86,7 +87,8 @@ actor BlobClient {
     guard let size = cache.size(blob) else {
       preconditionFailure("only blobs of the cache are uploaded; \(blob) is not there")
     }
-    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+    try await withCheckedThrowingContinuation {
+      (continuation: CheckedContinuation<Void, any Error>) in
       if stopped { return continuation.resume(throwing: BlobTransferError.stopped) }
       let known = uploads[blob] != nil
       uploads[blob, default: Upload(size: size, waiting: [])].waiting.append(continuation)

@@ -8,6 +8,7 @@ import Transport
 /// what goes out, each with a queue of its own, so that a peer that died delays nobody else.
 actor PeerLinks {
   private struct Piece: Sendable {
+    var training: TrainingID
     var epoch: UInt64
     var frames: [Frame]
   }
@@ -48,7 +49,8 @@ actor PeerLinks {
           while await newcomer.client.events.next() != nil {}
         }
         group.addTask {
-          for await piece in newcomer.queue where !fence.isVoid(piece.epoch) {
+          for await piece in newcomer.queue
+          where !fence.isVoid(piece.training, epoch: piece.epoch) {
             // A piece that is lost with its connection voids the step, which runs again.
             try? await newcomer.client.sendWaiting(piece.frames)
           }
@@ -86,7 +88,9 @@ actor PeerLinks {
       guard let link = links[plan.members[piece.member]] else { continue }
       let head = Frame(encode(PeerMessage.segment(piece.header)))
       link.queue.yield(
-        Piece(epoch: plan.epoch, frames: [head, Frame(floats: piece.values.array)]))
+        Piece(
+          training: plan.training, epoch: plan.epoch,
+          frames: [head, Frame(floats: piece.values.array)]))
     }
   }
 }

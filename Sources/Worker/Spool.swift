@@ -17,7 +17,10 @@ struct SpoolError: Error, CustomStringConvertible {
 /// as a crash leaves it, is cut off when the file is opened. Acknowledged results are marked by a
 /// record of their own and leave the file when it is compacted.
 struct Spool {
-  private enum Kind: UInt8 { case kept = 1, forgotten = 2 }
+  private enum Kind: UInt8 {
+    case kept = 1
+    case forgotten = 2
+  }
   private static let headBytes = 8
   private static let bodyBytesMin = 9
   /// The file is rewritten when it is larger than this and less than half of it is still wanted.

@@ -124,8 +124,8 @@ struct StepExchange {
   private mutating func receivePartial(
     _ header: GradientSegment, _ values: [Float], length: Int
   ) -> [OutgoingPiece] {
-    let node = TreeNode(wire: header.node)
-    guard missing[header.segment] != nil, reduction.contributions.indices.contains(header.sender),
+    guard let node = TreeNode(wire: header.node, height: root.level),
+      missing[header.segment] != nil, reduction.contributions.indices.contains(header.sender),
       reduction.contributions[header.sender].contains(node)
     else { return [] }
     let place = Place(node: node, segment: header.segment)
@@ -188,7 +188,8 @@ struct StepExchange {
         member: member,
         header: GradientSegment(
           training: plan.training, epoch: plan.epoch, step: plan.step, role: role,
-          segment: segment, node: node.wire, sender: me, offset: offset, count: end - offset,
+          segment: segment, node: node.wire(height: root.level), sender: me, offset: offset,
+          count: end - offset,
           ranks: ranks),
         values: values[offset..<end])
     }
@@ -204,7 +205,13 @@ struct StepExchange {
 }
 
 extension TreeNode {
-  /// As the wire carries it.
-  var wire: Int { level << 24 | index }
-  init(wire: Int) { self.init(level: wire >> 24, index: wire & 0xff_ffff) }
+  /// Its number in breadth-first order from the root, 0, of a tree of this height: as the wire has it.
+  func wire(height: Int) -> Int { (1 << (height - level)) - 1 + index }
+
+  /// Nil for a number that no node of such a tree has.
+  init?(wire: Int, height: Int) {
+    let depth = Int.bitWidth - 1 - (wire + 1).leadingZeroBitCount
+    guard wire >= 0, depth <= height else { return nil }
+    self.init(level: height - depth, index: wire + 1 - (1 << depth))
+  }
 }

@@ -91,13 +91,17 @@ actor TrainingRank {
   /// Takes in the pieces of peers until the server is closed.
   nonisolated func receiveFromPeers(_ server: MessageServer) async {
     while let event = await server.events.next() {
-      guard case .message(let incoming) = event, let head = incoming.frames.first,
-        case .segment(let header)? = try? decodePeerMessage(
-          head.bytes, payloadBytes: incoming.frames.count > 1 ? incoming.frames[1].count : 0),
-        let values = incoming.frames.last?.floats
-      else { continue }
-      if latestEpoch.isVoid(header.epoch) { continue }
-      await receive(header, values, from: incoming.peer)
+      guard case .message(let incoming) = event, let head = incoming.frames.first else { continue }
+      do {
+        let payload = incoming.frames.count > 1 ? incoming.frames[1] : nil
+        let message = try decodePeerMessage(head.bytes, payloadBytes: payload?.count ?? 0)
+        guard case .segment(let header) = message, let values = payload?.floats,
+          !latestEpoch.isVoid(header.training, epoch: header.epoch)
+        else { continue }
+        await receive(header, values, from: incoming.peer)
+      } catch {
+        log.warning("dropped a piece from \(incoming.peer): \(error)")
+      }
     }
   }
 
@@ -122,10 +126,14 @@ actor TrainingRank {
   }
 
   private func open(_ plan: StepPlan) async {
-    guard !latestEpoch.isVoid(plan.epoch), let current = state,
+    guard !latestEpoch.isVoid(plan.training, epoch: plan.epoch), let current = state,
       current.plan.training == plan.training
     else { return }
-    if let prepared, prepared.vote.epoch == plan.epoch { return say(.vote(prepared.vote)) }
+    if let prepared, prepared.vote.epoch == plan.epoch,
+      prepared.vote.training == plan.training
+    {
+      return say(.vote(prepared.vote))
+    }
     if exchange?.plan.epoch == plan.epoch { return }
     if let prepared, prepared.vote.step == plan.step - 1 { apply(prepared) }
     guard state?.step == plan.step,
@@ -149,15 +157,16 @@ actor TrainingRank {
   private func computeRanks(_ plan: StepPlan) async throws {
     var stack: [(sum: Floats, ranks: [RankStatistics])] = []
     for instruction in exchange?.program ?? [] {
-      if latestEpoch.isVoid(plan.epoch) { return }
+      if latestEpoch.isVoid(plan.training, epoch: plan.epoch) { return }
       switch instruction {
       case .push(let rank):
         let gradient = borrow()
         let loss = try state?.gradient(step: plan.step, rank: rank, into: gradient)
-        stack.append((
-          gradient,
-          [RankStatistics(rank: rank, lossSum: loss?.loss ?? 0, tokens: Int64(loss?.tokens ?? 0))]
-        ))
+        stack.append(
+          (
+            gradient,
+            [RankStatistics(rank: rank, lossSum: loss?.loss ?? 0, tokens: Int64(loss?.tokens ?? 0))]
+          ))
       case .add:
         let right = stack.removeLast()
         let left = stack.removeLast()
@@ -180,7 +189,9 @@ actor TrainingRank {
   }
 
   private func receive(_ header: GradientSegment, _ values: [Float], from peer: String) async {
-    guard let plan = exchange?.plan, header.epoch <= plan.epoch else {
+    guard let plan = exchange?.plan, header.training == plan.training,
+      header.epoch <= plan.epoch
+    else {
       if early.count < Self.earlyPiecesMax { early.append((header, values, peer)) }
       return
     }

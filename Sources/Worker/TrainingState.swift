@@ -86,7 +86,9 @@ struct TrainingState {
     for vector in [trained, optimizer.firstMoments, optimizer.secondMoments] {
       let end = offset + 4 * vector.count
       vector.withUnsafeMutableBufferPointer { target in
-        bytes[offset..<end].withUnsafeBytes { UnsafeMutableRawBufferPointer(target).copyMemory(from: $0) }
+        bytes[offset..<end].withUnsafeBytes {
+          UnsafeMutableRawBufferPointer(target).copyMemory(from: $0)
+        }
       }
       offset = end
     }

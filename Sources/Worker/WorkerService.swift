@@ -101,13 +101,34 @@ public struct WorkerService: Sendable {
     log.info("waiting for the coordinator at \(access.control)")
 
     return try await withThrowingTaskGroup(of: WorkerEnd?.self) { group in
-      group.addTask { await blobs.run(); return nil }
-      group.addTask { await rank.receiveFromPeers(peers); return nil }
-      group.addTask { await links.run(); return nil }
-      group.addTask { await uploads.run(); return nil }
-      group.addTask { await session.beat(); return nil }
-      group.addTask { try await session.compute(); return nil }
-      group.addTask { await session.train(); return nil }
+      group.addTask {
+        await blobs.run()
+        return nil
+      }
+      group.addTask {
+        await rank.receiveFromPeers(peers)
+        return nil
+      }
+      group.addTask {
+        await links.run()
+        return nil
+      }
+      group.addTask {
+        await uploads.run()
+        return nil
+      }
+      group.addTask {
+        await session.beat()
+        return nil
+      }
+      group.addTask {
+        try await session.compute()
+        return nil
+      }
+      group.addTask {
+        await session.train()
+        return nil
+      }
       group.addTask { try await session.run() }
       var end: WorkerEnd?
       do {

@@ -129,7 +129,7 @@ actor WorkerSession {
       for job in jobs { running[job] = nil }
       try spool.forget(jobs)
     case .openStep(let plan):
-      rank.latestEpoch.advance(to: plan.epoch)
+      rank.latestEpoch.advance(to: plan.training, epoch: plan.epoch)
       trainingInbox.yield(message)
     case .prepareTraining, .commitStep, .checkpoint, .export, .endTraining:
       trainingInbox.yield(message)

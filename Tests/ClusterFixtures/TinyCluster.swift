@@ -1,6 +1,6 @@
 import Domain
 import Formats
-public import Foundation
+import Foundation
 import Shapes
 import Transformer
 

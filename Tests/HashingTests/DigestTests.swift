@@ -41,7 +41,8 @@ struct RequestAddressTests {
       Self.request([.text("ab")]), Self.request([.text("a"), .text("b")]),
       Self.request([.control("ab")]), Self.request([.text("ab"), .image(picture)]),
       Self.request([.image(picture), .text("ab")]), Self.request([.text("ab")], seed: 2),
-      Self.request([.text("ab")], stops: ["</s>"]), Self.request([.text("ab")], stops: ["</s", ">"]),
+      Self.request([.text("ab")], stops: ["</s>"]),
+      Self.request([.text("ab")], stops: ["</s", ">"]),
     ]
     #expect(Set(requests.map { Digest(of: $0) }).count == requests.count)
   }

@@ -103,3 +103,21 @@ struct StepExchangeTests {
     #expect(exchange.total.array == before)
   }
 }
+
+@Suite("A node of the summation tree on the wire")
+struct WireNodeTests {
+  @Test("is read back as the same node, and the root is 0")
+  func roundTrip() {
+    for height in 0...6 {
+      #expect(TreeNode(level: height, index: 0).wire(height: height) == 0)
+      for level in 0...height {
+        for index in 0..<(1 << (height - level)) {
+          let node = TreeNode(level: level, index: index)
+          #expect(TreeNode(wire: node.wire(height: height), height: height) == node)
+        }
+      }
+      #expect(TreeNode(wire: (2 << height) - 1, height: height) == nil)
+      #expect(TreeNode(wire: -1, height: height) == nil)
+    }
+  }
+}
