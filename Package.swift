@@ -41,7 +41,12 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 
 let package = Package(
   name: "comd",
-  products: [.executable(name: "comd", targets: ["CommandLineTool"])],
+  products: [
+    .executable(name: "comd", targets: ["CommandLineTool"]),
+    // For Fuzz/, a package of its own because a fuzzer brings its own main.
+    .library(name: "Formats", targets: ["Formats"]),
+    .library(name: "Protocol", targets: ["Protocol"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
