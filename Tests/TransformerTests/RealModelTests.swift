@@ -15,9 +15,14 @@ private let reason: Comment = "set COMD_MODELS_DIR to a folder with \(smollm2) a
 private struct LlamaGolden: Decodable {
   struct Case: Decodable {
     var prompt: String
-    var prompt_tokens: Int
+    var promptTokens: Int
     var tokens: [Int32]
     var text: String
+
+    enum CodingKeys: String, CodingKey {
+      case prompt, tokens, text
+      case promptTokens = "prompt_tokens"
+    }
   }
   var cases: [Case]
 }
@@ -40,7 +45,7 @@ struct RealModelTests {
     }
     let answers = try Generator(model: model, compute: Compute()).run(requests)
     for (answer, example) in zip(answers, golden.cases) {
-      #expect(answer.promptTokens == example.prompt_tokens)
+      #expect(answer.promptTokens == example.promptTokens)
       #expect(answer.tokens == example.tokens, "\(tokenizer.decode(answer.tokens))")
       #expect(tokenizer.decode(answer.tokens) == example.text)
     }

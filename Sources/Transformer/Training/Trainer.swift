@@ -252,7 +252,7 @@ extension Trainer {
     return pass
   }
 
-  /// Computes what the cache did not have, all pictures together; keeps it when the tower is frozen.
+  /// Computes what the cache did not have, all pictures together; a frozen tower's is kept.
   /// - Returns: what a trained tower needs for its backward pass.
   private func fillFeatures(
     _ features: Floats, _ pictures: [SeenPicture], _ tower: VisionTower

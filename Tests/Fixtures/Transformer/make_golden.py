@@ -3,7 +3,8 @@
 
 usage: python make_golden.py        (writes beside itself; needs torch, transformers, safetensors)
 
-For each case a Hugging Face folder CASE/ (config.json, model.safetensors) and CASE/golden.safetensors:
+For each case a Hugging Face folder CASE/ (config.json, model.safetensors) and in it
+golden.safetensors:
   input_ids (T)      as f32; the image token repeated once per patch
   mask (T)           1 where the token counts in the loss
   pixel_values       (images, 3, H, W), for models that see
@@ -28,7 +29,8 @@ VERSIONS = {"torch": torch.__version__, "transformers": transformers.__version__
             "generator": "make_golden.py"}
 STEPS, WARMUP_RATIO, RATE, CLIP, DECAY = 20, 0.15, 5e-3, 1.0, 0.01
 IMAGE_TOKEN = 5
-AFTER = ["norm.weight", "layers.1.self_attn.q_proj.weight", "linear_1.weight", "embed_tokens.weight"]
+AFTER = [
+    "norm.weight", "layers.1.self_attn.q_proj.weight", "linear_1.weight", "embed_tokens.weight"]
 
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
