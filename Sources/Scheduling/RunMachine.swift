@@ -96,6 +96,7 @@ public struct RunMachine: Sendable {
       at: now, timing: settings.timing, patience: clock.patience)
     for (worker, duration) in silence.suspected {
       turn.note(.suspected(worker, silence: duration))
+      board.makeHomeless(worker.name)
     }
     for (worker, duration) in silence.gone { leave(worker, .silent(duration), &turn) }
     for (worker, count) in board.expire(at: now, &turn).sorted(by: { $0.key < $1.key }) {
@@ -136,6 +137,7 @@ public struct RunMachine: Sendable {
   /// growing intervals only.
   private mutating func holdBack(_ worker: WorkerID, missed: Int, at now: Moment) {
     let timing = settings.timing
+    board.makeHomeless(worker.name)
     membership.update(worker) { member in
       member.missedLeases += missed
       let doublings = min(member.missedLeases, 5)

@@ -45,11 +45,6 @@ extension Simulator {
       .tick(incarnation: incarnation), at: now + world.settings.timing.tickEvery)
   }
 
-  func crashCoordinator() {
-    coordinator = nil
-    // What was on its way to it or from its disk is void: `incarnation` rises with the next start.
-  }
-
   /// One turn: the machine decides; what it wants durable is handed to the disk, the rest waits.
   func handle(_ event: Event) {
     guard var process = coordinator else { return }
@@ -126,7 +121,7 @@ extension Simulator {
       case .persist: break
       case .send(let worker, let message): send(message, to: worker)
       case .request(let request): answer(request)
-      case .note: break
+      case .note(let note): counts.count(note)
       }
     }
   }

@@ -125,6 +125,7 @@ extension Simulator {
     }
     local.isFetching = false
     if let checkpoint = local.plan.checkpoint, let saved = states[checkpoint.state] {
+      counts.statesLoaded += 1
       local.weights = saved.weights
       local.step = saved.step
     } else {
@@ -334,7 +335,9 @@ extension Simulator {
       return
     }
     let state = digest(of: weights, step: step)
-    states[state] = SavedState(step: step, weights: weights)
+    let model = worker.training?.plan.model
+    let saved = bug == .staleCheckpoint ? model.map(initialWeights) ?? weights : weights
+    states[state] = SavedState(step: step, weights: saved)
     say(.checkpointed(id, TrainingCheckpoint(step: step, state: state)), worker)
   }
 

@@ -13,10 +13,10 @@ public enum PlantedBug: String, Hashable, Sendable, CaseIterable {
   case forgetLeases
   /// The store forgets on a restart which epochs were used.
   case forgetEpoch
-  /// The store forgets on a restart how many jobs there were.
-  case forgetJobNumbers
   /// A worker applies a step as soon as it has its sum.
   case applyBeforeCommit
+  /// A checkpoint holds the weights from before the training, whatever its step.
+  case staleCheckpoint
   /// Partial sums are added in the order in which they arrive.
   case sumInArrivalOrder
   /// A worker sends results without keeping them.

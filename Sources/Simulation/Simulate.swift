@@ -11,6 +11,7 @@ public struct SimulationOutcome: Sendable {
   public var simulatedTime: Duration
   /// Happenings that were gone through.
   public var events: Int
+  public var counts: SimulationCounts
 
   /// How to see this history again.
   public var replayCommand: String { "comd simulate --seeds \(seed)..\(seed)" }
@@ -44,5 +45,6 @@ public func simulate(
   return SimulationOutcome(
     seed: seed, violations: violations,
     history: violations.isEmpty ? [] : simulator.history.lines,
-    simulatedTime: simulator.now.sinceStart, events: simulator.events)
+    simulatedTime: simulator.now.sinceStart, events: simulator.events,
+    counts: simulator.counts)
 }

@@ -61,6 +61,7 @@ final class Simulator {
   var finished: [FinishedResult: Moment] = [:]
   var dealtWith: Set<FinishedResult> = []
   var events = 0
+  var counts = SimulationCounts()
   /// Of the undisturbed run; nil while that one itself is run.
   let expectedLosses: [TrainingID: [Double]]?
 
@@ -115,6 +116,7 @@ final class Simulator {
       happen(happening)
     }
     if violations.isEmpty { checkEnd() }
+    counts.twins = store.twins
   }
 
   /// A process that stands still takes things in later, in the same order.
@@ -172,11 +174,13 @@ final class Simulator {
     switch action {
     case .crash(.coordinator, let restartAfter):
       guard coordinator != nil else { return }
-      crashCoordinator()
+      coordinator = nil
+      counts.coordinatorCrashes += 1
       queue.schedule(.restart(.coordinator), at: now + restartAfter)
     case .crash(.worker(let number), let restartAfter):
       guard workers[number].isRunning else { return }
       workers[number].stop()
+      counts.workerCrashes += 1
       queue.schedule(.restart(.worker(number)), at: now + restartAfter)
     case .stop(let number): workers[number].stop()
     case .start(let number): start(workers[number])

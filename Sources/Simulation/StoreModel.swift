@@ -25,7 +25,8 @@ struct StoreModel {
   var trainings: [TrainingID: RestoredTraining] = [:]
   var losses: [TrainingID: [Double]] = [:]
   var evaluations: [EvaluationScore] = []
-  var duplicates = 0
+  /// Late twins that were compared.
+  var twins = 0
   private(set) var violations: [Violation] = []
   let bug: PlantedBug?
 
@@ -46,7 +47,7 @@ struct StoreModel {
     case .failed(let report, let worker): fail(report, worker)
     case .duplicate(let report, _, let equal):
       if !equal { violations.append(.twinDiffers(report.job)) }
-      if self[report.job]?.acceptedAttempt != report.attempt { duplicates += 1 }
+      if self[report.job]?.acceptedAttempt != report.attempt { twins += 1 }
     case .quarantined(let id): update(id) { $0.state = .quarantined }
     case .assessed(let id, let iteration, let assessment):
       assessments.append(
@@ -86,7 +87,7 @@ struct StoreModel {
         return RestoredJob(
           job: stored.job, attempts: stored.attempts, failedOn: stored.failedOn, state: state)
       },
-      jobsCreated: bug == .forgetJobNumbers ? 0 : Int64(jobs.count), assessments: assessments,
+      jobsCreated: Int64(jobs.count), assessments: assessments,
       proposals: proposals,
       trainings: trainings.keys.sorted().compactMap { trainings[$0] }.map { training in
         var training = training

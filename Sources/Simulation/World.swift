@@ -13,7 +13,9 @@ struct World: Sendable {
   init(seed: UInt64) {
     var random = SeededRandom(seed: seed, "world")
     let pictures = (0..<(2 + random.below(3))).map { simulatedDigest("picture", UInt64($0)) }
-    pool = (1...(4 + random.below(7))).map { number in
+    // Some phases have to last, so that a worker that was away comes back into the same one.
+    let count = random.below(10) == 0 ? 24 + random.below(16) : 4 + random.below(7)
+    pool = (1...count).map { number in
       let isPoisoned = random.below(25) == 0
       return Instruction(
         id: InstructionID(Int64(number)),

@@ -1,0 +1,282 @@
+import Distillation
+import Domain
+import Scheduling
+import Testing
+
+/// Plays the shell and one untiring worker until nothing more happens.
+private struct Conductor {
+  var driver: Driver
+  var jobs: [Job] = []
+  var changes: [Change] = []
+  var requests: [Request] = []
+  /// What the models answer, by what they are asked for.
+  var reply: (Job) -> String?
+
+  init(
+    instructions: Int, pictures: Int = 1, input: RunInput = testInput(),
+    change: (inout RunSettings) -> Void = { _ in }, reply: @escaping (Job) -> String?
+  ) {
+    self.reply = reply
+    var settings = testSettings()
+    settings.reuse = false
+    change(&settings)
+    driver = Driver(instructions: 0)
+    driver.machine = RunMachine(
+      settings: settings, restored: RestoredRun(), address: testAddress, at: .zero)
+    perform(driver.handle(.prepared(input, pool: testPool(instructions, pictures))))
+    perform(driver.join(alice))
+    for _ in 0..<1000 where !isFinished { perform(driver.beat(alice, credit: 4)) }
+  }
+
+  var isFinished: Bool {
+    requests.contains { if case .finish = $0 { true } else { false } }
+  }
+
+  var phases: [RunPhase] {
+    changes.compactMap { if case .phase(let phase) = $0 { phase } else { nil } }
+  }
+
+  func count(_ matches: (Purpose) -> Bool) -> Int { jobs.count { matches($0.purpose) } }
+
+  mutating func perform(_ effects: [Effect]) {
+    var assignments: [Assignment] = []
+    for effect in effects {
+      switch effect {
+      case .persist(let change):
+        changes.append(change)
+        if case .jobsCreated(let created) = change { jobs += created }
+      case .send(_, .assign(let assigned)): assignments += assigned
+      case .send, .note: break
+      case .request(let request):
+        requests.append(request)
+        answer(request)
+      }
+    }
+    for assignment in assignments {
+      guard let job = jobs.first(where: { $0.id == assignment.job }) else { continue }
+      if let text = reply(job) {
+        perform(driver.report(assignment, text, from: alice))
+      } else {
+        perform(driver.fail(assignment, on: alice))
+      }
+    }
+  }
+
+  private mutating func answer(_ request: Request) {
+    switch request {
+    case .buildDataset(let id):
+      perform(driver.handle(.datasetBuilt(id, dataset: digest(5), samples: 0)))
+    case .scoreEvaluation(let subject, let set, let iteration):
+      perform(
+        driver.handle(
+          .evaluationScored(
+            EvaluationScore(
+              subject: subject.rawValue, set: set, iteration: iteration, items: 1, correct: 1,
+              categories: []))))
+    case .lookUp, .finish: break
+    }
+  }
+}
+
+@Suite("A run")
+struct PhaseTests {
+  /// Difficult, with a fresh proposal for everything.
+  private func replies(_ job: Job) -> String? {
+    switch job.purpose {
+    case .teacherAnswer, .studentAnswer, .evaluation: "an answer"
+    case .judgement(_, _, .teacherFirst, _): "9 2"
+    case .judgement(_, _, .studentFirst, _): "2 9"
+    case .newInstruction(let from, let iteration):
+      "entirely fresh words \(from.number) round \(iteration) here"
+    }
+  }
+
+  @Test("goes through its phases in order, and augments after every iteration but the last")
+  func phases() {
+    let run = Conductor(
+      instructions: 2, pictures: 2, change: { $0.method.iterations = 2 }, reply: replies)
+    #expect(
+      run.phases == [
+        .pretraining, .evaluating(iteration: 0), .answering(iteration: 1),
+        .tuning(iteration: 1), .evaluating(iteration: 1), .assessing(iteration: 1),
+        .augmenting(iteration: 1), .answering(iteration: 2), .tuning(iteration: 2),
+        .evaluating(iteration: 2), .assessing(iteration: 2), .finished,
+      ])
+    #expect(run.requests.last == .finish(.allIterations))
+  }
+
+  @Test("asks the teacher once for each instruction, whatever the number of iterations")
+  func teacherOnce() {
+    let run = Conductor(
+      instructions: 3, pictures: 3, change: { $0.method.iterations = 3 }, reply: replies)
+    var asked: [InstructionID] = []
+    for job in run.jobs {
+      if case .teacherAnswer(let id) = job.purpose { asked.append(id) }
+    }
+    #expect(asked.count == Set(asked).count)
+    #expect(asked.count == run.driver.machine.snapshot(at: .zero).pools.cache)
+  }
+
+  @Test("judges as soon as both answers are there, in both orders, and again when unreadable")
+  func judging() {
+    let run = Conductor(instructions: 1) { job in
+      switch job.purpose {
+      case .judgement(_, _, .teacherFirst, let attempt): attempt < 3 ? "hm" : "8 4"
+      case .judgement(_, _, .studentFirst, _): "3 9"
+      case .teacherAnswer, .studentAnswer, .evaluation, .newInstruction: "text"
+      }
+    }
+    let judgements = run.jobs.filter {
+      if case .judgement = $0.purpose { true } else { false }
+    }
+    #expect(judgements.count == 4)
+    #expect(Set(judgements.map(\.request.sampling.seed)).count == 4)
+    let expected = assess(
+      teacherFirst: ScorePair(teacher: 8, student: 4),
+      studentFirst: ScorePair(teacher: 9, student: 3), threshold: 0.33)
+    #expect(run.changes.contains(.assessed(InstructionID(1), iteration: 1, expected)))
+  }
+
+  @Test("records as unjudged what no attempt makes readable, or whose judge fails for good")
+  func unjudged() {
+    let unreadable = Conductor(instructions: 1) { job in
+      if case .judgement = job.purpose { "no numbers" } else { "text" }
+    }
+    #expect(
+      unreadable.changes.contains(
+        .assessed(InstructionID(1), iteration: 1, .unjudged(lastText: "no numbers"))))
+    let failing = Conductor(instructions: 1) { job in
+      if case .judgement = job.purpose { nil } else { "text" }
+    }
+    #expect(failing.isFinished)
+    #expect(
+      failing.changes.contains(
+        .assessed(InstructionID(1), iteration: 1, .unjudged(lastText: ""))))
+  }
+
+  @Test("leaves out an instruction that the student cannot be asked")
+  func unanswerable() {
+    let run = Conductor(instructions: 2) { job in
+      if case .studentAnswer(InstructionID(1), _) = job.purpose { nil } else { replies(job) }
+    }
+    #expect(run.isFinished)
+    let assessed = run.changes.compactMap {
+      if case .assessed(let id, _, _) = $0 { id } else { nil }
+    }
+    #expect(assessed == [InstructionID(2)])
+  }
+
+  @Test("replaces the tuning pool, lets the cache grow, and takes as many easy as difficult")
+  func pools() {
+    let run = Conductor(
+      instructions: 6, pictures: 6, change: { $0.method.iterations = 2 }
+    ) { job in
+      switch job.purpose {
+      case .judgement(let id, _, .teacherFirst, _): id.number <= 2 ? "9 1" : "9 9"
+      case .judgement(let id, _, .studentFirst, _): id.number <= 2 ? "1 9" : "9 9"
+      case .teacherAnswer, .studentAnswer, .evaluation, .newInstruction: replies(job)
+      }
+    }
+    let proposals = run.count { if case .newInstruction = $0 { true } else { false } }
+    #expect(proposals == 4)
+    let pools = run.driver.machine.snapshot(at: .zero).pools
+    #expect(pools.cache == 10)
+    #expect(pools.tuning == 4)
+    #expect(run.count { if case .teacherAnswer = $0 { true } else { false } } == 10)
+  }
+
+  @Test("ends early, with the reason, when no new instruction is admitted")
+  func nothingNew() {
+    let run = Conductor(instructions: 2, change: { $0.method.iterations = 4 }) { job in
+      if case .newInstruction = job.purpose { "question 0" } else { replies(job) }
+    }
+    #expect(run.requests.last == .finish(.nothingNew(afterIteration: 1)))
+    #expect(run.phases.suffix(2) == [.augmenting(iteration: 1), .finished])
+    let outcomes = run.changes.compactMap {
+      if case .proposed(_, _, let outcome) = $0 { outcome } else { nil }
+    }
+    #expect(
+      outcomes.allSatisfy {
+        $0 == .rejected(.tooSimilar(to: InstructionID(1), rougeL: 1))
+      })
+  }
+
+  @Test("examines the teacher once, the student and the blind student every time")
+  func evaluation() {
+    var input = testInput(items: 1)
+    input.evaluationSets[0].items[0].image = digest(3)
+    let run = Conductor(instructions: 1, input: input, reply: replies)
+    func examined(_ wanted: EvaluationSubject) -> [Job] {
+      run.jobs.filter {
+        if case .evaluation(wanted, _, _, _) = $0.purpose { true } else { false }
+      }
+    }
+    #expect(examined(.teacher).count == 1)
+    #expect(examined(.student).count == 2)
+    #expect(examined(.studentBlind).count == 2)
+    #expect(examined(.studentBlind).allSatisfy { $0.request.prompt.image == nil })
+    #expect(examined(.student).allSatisfy { $0.request.prompt.image == digest(3) })
+    #expect(run.driver.machine.snapshot(at: .zero).evaluations.count == 5)
+  }
+}
+
+@Suite("A restarted coordinator")
+struct RestartTests {
+  private func restored(_ state: RestoredJob.State) -> RestoredRun {
+    let prompt = testSettings().prompts.answer("question 0", image: digest(0), in: .plain)
+    let request = GenerationRequest(
+      model: digest(100), prompt: prompt, sampling: Sampling(temperature: 0, tokensMax: 1, seed: 1))
+    let job = Job(
+      id: JobID(1), purpose: .teacherAnswer(InstructionID(1)), address: testAddress(request),
+      request: request)
+    return RestoredRun(
+      phase: .answering(iteration: 1), instructions: testPool(1, 1), tuningIteration: [1],
+      jobs: [RestoredJob(job: job, attempts: 2, failedOn: [], state: state)], jobsCreated: 7)
+  }
+
+  @Test("sends a worker what it has leased, as the same attempt, and gives it to nobody else")
+  func lease() {
+    var driver = Driver(restored: restored(.leased(to: alice)))
+    _ = driver.join(bob)
+    #expect(driver.beat(bob).assignments(to: bob).isEmpty)
+    #expect(driver.join(alice).assignments(to: alice).map(\.attempt) == [2])
+    #expect(driver.beat(alice, holding: [JobID(1)]).messages(to: alice).isEmpty)
+  }
+
+  @Test("takes a lease back when its worker does not return")
+  func expired() {
+    var driver = Driver(restored: restored(.leased(to: alice)))
+    _ = driver.join(bob)
+    let effects = driver.pass(.seconds(13), holding: [bob: []])
+    #expect(effects.assignments(to: bob).map(\.attempt) == [3])
+  }
+
+  @Test("asks unknown senders to say hello again")
+  func unknown() {
+    var driver = Driver(restored: restored(.open))
+    #expect(driver.beat(alice).messages(to: alice) == [.helloWanted])
+  }
+
+  @Test("goes on to the next phase when all jobs had ended, with new job numbers")
+  func goesOn() {
+    var driver = Driver(restored: restored(.done(testResult("a"))))
+    #expect(driver.machine.snapshot(at: .zero).phase == .tuning(iteration: 1))
+    let effects = driver.handle(
+      .datasetBuilt(TrainingID(iteration: 1), dataset: digest(1), samples: 0))
+    let created = effects.persisted.compactMap {
+      if case .jobsCreated(let jobs) = $0 { jobs } else { nil }
+    }.flatMap { $0 }
+    #expect(created.map(\.id) == [JobID(8)])
+  }
+
+  @Test("that had finished asks for its report again")
+  func finished() {
+    var run = restored(.open)
+    run.phase = .finished
+    run.jobs = []
+    var machine = RunMachine(
+      settings: testSettings(), restored: run, address: testAddress, at: .zero)
+    let effects = machine.handle(.prepared(testInput(), pool: []), at: .zero)
+    #expect(effects.requests == [.finish(.allIterations)])
+  }
+}

@@ -1,0 +1,136 @@
+import Domain
+import Scheduling
+import Testing
+
+@Suite("The summation tree")
+struct ReductionPlanTests {
+  /// Magnitudes far apart, so that another order of additions shows.
+  private func leaves(_ count: Int, length: Int, seed: UInt64) -> [[Float]] {
+    var random = SeededRandom(seed: seed, "leaves")
+    return (0..<count).map { _ in
+      (0..<length).map { _ in Float(random.unit() - 0.5) * Float(1 << random.below(30)) }
+    }
+  }
+
+  /// What all members do in one step, each with its own programs and segments.
+  private func distributedSum(
+    _ leaves: [[Float]], ranks: [Int], segments: [Int], members: Int
+  ) -> [Float] {
+    let plan = ReductionPlan(rankOwners: ranks, segmentOwners: segments, members: members)
+    var partials: [TreeNode: [Float]] = [:]
+    for member in 0..<members {
+      for (node, sum) in run(plan.localProgram(member: member), leaves, [:]) {
+        #expect(partials[node] == nil, "\(node) is computed once")
+        partials[node] = sum
+      }
+    }
+    let root = TreeNode.root(virtualRanks: ranks.count)
+    let finished = run(plan.finishProgram, [], partials)[root] ?? []
+    let length = leaves[0].count
+    return segments.indices.flatMap { segment in
+      finished[segmentRange(segment, of: length, segments: segments.count)]
+    }
+  }
+
+  private func run(
+    _ program: [ReductionInstruction], _ leaves: [[Float]], _ partials: [TreeNode: [Float]]
+  ) -> [TreeNode: [Float]] {
+    var stack: [[Float]] = []
+    var results: [TreeNode: [Float]] = [:]
+    for instruction in program {
+      switch instruction {
+      case .push(let rank): stack.append(leaves[rank])
+      case .receive(let node, _): stack.append(partials[node] ?? [])
+      case .add:
+        let right = stack.removeLast()
+        stack.append(zip(stack.removeLast(), right).map { $0 + $1 })
+      case .emit(let node): results[node] = stack.removeLast()
+      }
+    }
+    #expect(stack.isEmpty)
+    return results
+  }
+
+  @Test("gives the same bits for every ownership", arguments: 1...18)
+  func sameBits(virtualRanks: Int) {
+    var random = SeededRandom(seed: UInt64(virtualRanks), "ownership")
+    let leaves = leaves(virtualRanks, length: 37, seed: UInt64(virtualRanks))
+    let expected = treeSum(leaves).map(\.bitPattern)
+    for members in 1...(virtualRanks + 2) {
+      let even = distributedSum(
+        leaves, ranks: rankOwners(virtualRanks: virtualRanks, members: members),
+        segments: segmentOwners(members: members), members: members)
+      #expect(even.map(\.bitPattern) == expected)
+      let scattered = distributedSum(
+        leaves, ranks: (0..<virtualRanks).map { _ in random.below(members) },
+        segments: (0..<5).map { _ in random.below(members) }, members: members)
+      #expect(scattered.map(\.bitPattern) == expected)
+    }
+  }
+
+  @Test("is another sum than adding from left to right")
+  func orderMatters() {
+    let leaves = leaves(16, length: 64, seed: 3)
+    let sequential = leaves.dropFirst().reduce(leaves[0]) { sum, leaf in
+      zip(sum, leaf).map { $0 + $1 }
+    }
+    #expect(treeSum(leaves) != sequential)
+  }
+
+  @Test("of five is ((0+1)+(2+3))+4")
+  func fiveByHand() {
+    let plan = ReductionPlan(
+      rankOwners: [0, 0, 0, 1, 1], segmentOwners: [0, 1], members: 2)
+    #expect(plan.contributions[0] == [TreeNode(level: 1, index: 0), TreeNode(rank: 2)])
+    #expect(plan.contributions[1] == [TreeNode(rank: 3), TreeNode(level: 2, index: 1)])
+    #expect(
+      plan.finishProgram == [
+        .receive(TreeNode(level: 1, index: 0), member: 0), .receive(TreeNode(rank: 2), member: 0),
+        .receive(TreeNode(rank: 3), member: 1), .add, .add,
+        .receive(TreeNode(level: 2, index: 1), member: 1), .add,
+        .emit(TreeNode(level: 3, index: 0)),
+      ])
+    #expect(treeSum([1, 2, 4, 8, 16] as [Double]) == 31)
+  }
+
+  @Test("costs 2(W-1)/W of the vector when blocks are whole subtrees")
+  func traffic() {
+    let plan = ReductionPlan(
+      rankOwners: rankOwners(virtualRanks: 16, members: 4),
+      segmentOwners: segmentOwners(members: 4), members: 4)
+    for member in plan.traffic(segmentBytes: Array(repeating: 100, count: 64)) {
+      #expect(member.sentBytes == 2 * 3 * 6400 / 4)
+      #expect(member.receivedBytes == 2 * 3 * 6400 / 4)
+    }
+  }
+
+  @Test("is spread in contiguous blocks, no member with more than its share")
+  func ownership() {
+    for virtualRanks in 1...40 {
+      for members in 1...45 {
+        let owners = rankOwners(virtualRanks: virtualRanks, members: members)
+        #expect(owners.count == virtualRanks)
+        #expect(zip(owners, owners.dropFirst()).allSatisfy { $0 == $1 || $0 + 1 == $1 })
+        let computing = min(virtualRanks, members)
+        #expect(Set(owners) == Set(0..<computing))
+        let share = (virtualRanks + computing - 1) / computing
+        #expect((0..<computing).allSatisfy { member in owners.count { $0 == member } <= share })
+      }
+    }
+    // Six partial sums in all, where 5 + 5 + 6 ranks would need seven.
+    let plan = ReductionPlan(
+      rankOwners: rankOwners(virtualRanks: 16, members: 3), segmentOwners: [0], members: 3)
+    #expect(plan.contributions.map(\.count).reduce(0, +) <= 6)
+  }
+
+  @Test("segments cover the vector once, for odd lengths, too")
+  func segments() {
+    for count in [0, 1, 63, 64, 65, 1000] {
+      let ranges = (0..<64).map { segmentRange($0, of: count, segments: 64) }
+      #expect(ranges.first?.lowerBound == 0)
+      #expect(ranges.last?.upperBound == count)
+      #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
+    }
+    #expect(Set(segmentOwners(members: 3)) == [0, 1, 2])
+  }
+}
