@@ -48,7 +48,7 @@ public enum AdminError: Error, CustomStringConvertible {
 
 /// Speaks to the live coordinator of a run with the operator's key.
 public final class AdminClient: Sendable {
-  private let client: MessageClient
+  private let access: AccessFile
   private let endpoint: String
 
   /// - Parameter runFolder: a run's folder on this machine, its coordinator running.
@@ -59,11 +59,8 @@ public final class AdminClient: Sendable {
       kill(presence.pid, 0) == 0
     else { throw AdminError.notRunning(folder: runFolder) }
     let ring = try KeyRing(reading: presence.keys)
-    let access = try AccessFile(reading: ring.adminAccessPath)
+    access = try AccessFile(reading: ring.adminAccessPath)
     endpoint = presence.control
-    client = try MessageClient(
-      endpoint: presence.control,
-      security: .curve(access.keys, serverKey: access.coordinatorPublicKey))
   }
 
   public func status() async throws -> StatusReport {
@@ -85,18 +82,34 @@ public final class AdminClient: Sendable {
     _ = try await ask(.perform(command))
   }
 
-  public func close() async { await client.close() }
-
   private func ask(_ request: AdminRequest) async throws -> AdminReply {
     let frame = Frame([UInt8](try JSONEncoder().encode(request)))
-    let client = client
+    let endpoint = endpoint
+    // A connection of its own for every question: operators ask seldom.
+    let client = try MessageClient(
+      endpoint: endpoint,
+      security: .curve(access.keys, serverKey: access.coordinatorPublicKey))
+    let reply = try await answer(to: frame, over: client)
+    await client.close()
+    if case .failed(let reason) = reply { throw AdminError.failed(reason) }
+    return reply
+  }
+
+  private func answer(to frame: Frame, over client: MessageClient) async throws -> AdminReply {
     let endpoint = endpoint
     return try await withThrowingTaskGroup(of: AdminReply.self) { group in
       group.addTask {
-        try await client.sendWaiting([frame])
+        var asked = false
         while let event = await client.events.next() {
-          guard case .message(let frames) = event, let bytes = frames.first?.bytes else { continue }
-          return try JSONDecoder().decode(AdminReply.self, from: Data(bytes))
+          switch event {
+          case .connected:
+            if !asked { try await client.sendWaiting([frame]) }
+            asked = true
+          case .disconnected, .refused: continue
+          case .message(let frames):
+            guard let bytes = frames.first?.bytes else { continue }
+            return try JSONDecoder().decode(AdminReply.self, from: Data(bytes))
+          }
         }
         throw AdminError.noAnswer(endpoint: endpoint)
       }
@@ -108,7 +121,6 @@ public final class AdminClient: Sendable {
       guard let reply = try await group.next() else {
         throw AdminError.noAnswer(endpoint: endpoint)
       }
-      if case .failed(let reason) = reply { throw AdminError.failed(reason) }
       return reply
     }
   }

@@ -41,23 +41,34 @@ actor PeerLinks {
 
   /// Sends what is queued, for every peer at once, until cancelled.
   func run() async {
-    let fence = fence
+    let (fence, log) = (fence, log)
     await withDiscardingTaskGroup { group in
       for await newcomer in newcomers {
-        group.addTask {
-          // Peers answer on their own connection to us; this only keeps the mailbox empty.
-          while await newcomer.client.events.next() != nil {}
-        }
-        group.addTask {
-          for await piece in newcomer.queue
-          where !fence.isVoid(piece.training, epoch: piece.epoch) {
-            // A piece that is lost with its connection voids the step, which runs again.
-            try? await newcomer.client.sendWaiting(piece.frames)
-          }
-          await newcomer.client.close()
-        }
+        group.addTask { await Self.serve(newcomer, fence: fence, log: log) }
       }
       group.cancelAll()
+    }
+  }
+
+  /// Sends one peer's queue, from its first connection on.
+  private static func serve(_ newcomer: Newcomer, fence: EpochFence, log: Logger) async {
+    let client = newcomer.client
+    while let event = await client.events.next() {
+      if case .connected = event { break }
+    }
+    await withDiscardingTaskGroup { group in
+      // Peers answer on their own connection to us; this only keeps the mailbox empty.
+      group.addTask { while await client.events.next() != nil {} }
+      for await piece in newcomer.queue
+      where !fence.isVoid(piece.training, epoch: piece.epoch) {
+        do {
+          try await client.sendWaiting(piece.frames)
+        } catch {
+          // The step is fenced by the coordinator's patience and runs again.
+          log.debug("a piece of a sum was not sent: \(error)")
+        }
+      }
+      await client.close()
     }
   }
 

@@ -141,6 +141,7 @@ actor TrainingRank {
     else { return sayStanding() }
     prepared = nil
     takeBack()
+    log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): begun")
     exchange = StepExchange(
       plan: plan, me: place, count: current.trainedCount, compute: compute)
     stand(plan.training, .ready(step: plan.step))
@@ -210,6 +211,7 @@ actor TrainingRank {
     guard let exchange, exchange.isComplete, prepared == nil else { return }
     let (loss, tokens) = exchange.loss
     let plan = exchange.plan
+    log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): summed, loss \(loss)")
     let vote = StepVote(
       training: plan.training, epoch: plan.epoch, step: plan.step, loss: loss,
       gradient: digest(of: exchange.total))

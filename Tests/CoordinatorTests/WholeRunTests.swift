@@ -14,7 +14,7 @@ private func run(_ cluster: TinyCluster, workers: Int, name: String) async throw
   let folder = "\(cluster.folder)/\(name)"
   let settings = try ClusterSettings.load(file: cluster.config)
   var log = Logger(label: "test")
-  log.logLevel = .debug
+  log.logLevel = .error
   let ring = try KeyRing.make(
     folder: folder + "/keys", workers: (1...workers).map { "w\($0)" },
     control: "tcp://127.0.0.1:1", bulk: "tcp://127.0.0.1:1")

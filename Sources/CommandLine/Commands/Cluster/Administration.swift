@@ -1,19 +1,11 @@
 import ArgumentParser
 import Coordinator
 
-/// Asks the live coordinator of a run, and hangs up.
+/// Asks the live coordinator of a run.
 func withAdmin<Result>(
   _ place: RunOptions, _ body: (AdminClient) async throws -> Result
 ) async throws -> Result {
-  let client = try AdminClient(runFolder: place.folder)
-  do {
-    let result = try await body(client)
-    await client.close()
-    return result
-  } catch {
-    await client.close()
-    throw error
-  }
+  try await body(try AdminClient(runFolder: place.folder))
 }
 
 struct Explain: AsyncParsableCommand {
