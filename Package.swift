@@ -100,13 +100,12 @@ let package = Package(
     room("Datasets", ["Domain", "Hashing"]),
     room("Evaluation", ["Domain", "Distillation", "Datasets"]),
     room("Shapes", ["Domain"]),
-    room("ShapesTraining", ["Shapes", "Domain", "Distillation", "Transformer", "Formats", "Kernels"]),
     .executableTarget(
       name: "CommandLineTool",
       dependencies: [
         "Domain", "Distillation", "Scheduling", "Simulation", "Protocol", "Transport", "Store",
         "Settings", "Hashing", "Kernels", "Formats", "Transformer", "Coordinator", "Worker",
-        "Datasets", "Evaluation", "Shapes", "ShapesTraining", arguments, logging, signals,
+        "Datasets", "Evaluation", "Shapes", arguments, logging, signals,
       ],
       path: "Sources/CommandLine", swiftSettings: strict),
 

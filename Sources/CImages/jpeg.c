@@ -31,7 +31,8 @@ static void error_exit(j_common_ptr common) {
   fail(common, no_memory ? COMD_IMAGE_NO_MEMORY : COMD_IMAGE_DAMAGED, message);
 }
 
-// Warnings are let pass, as Pillow does, but for the end of the bytes before the end of the picture.
+// Warnings are let pass, as Pillow does, but for the end of the bytes before the end of the
+// picture.
 static void emit_message(j_common_ptr common, int level) {
   if (level < 0 && common->err->msg_code == JWRN_JPEG_EOF)
     fail(common, COMD_IMAGE_TRUNCATED, "the file ends before the picture does");

@@ -48,7 +48,8 @@ public struct CoordinatorService: Sendable {
   /// Runs to the end, or until cancelled or told to stop.
   ///
   /// - Parameters:
-  ///   - onListening: hears the control and the bulk endpoint, as workers on this machine reach them.
+  ///   - onListening: hears the control and the bulk endpoint, as workers on this machine reach
+  ///     them.
   ///   - onProgress: hears about once a second where the run stands.
   public func run(
     onListening: @Sendable (_ control: String, _ bulk: String) -> Void = { _, _ in },

@@ -2,7 +2,8 @@ import Dispatch
 
 /// Runs an actor on a thread outside Swift's cooperative pool.
 ///
-/// For actors that block: on a disk's fsync, or on seconds of computing without a suspension. On the
+/// For actors that block: on a disk's fsync, or on seconds of computing without a suspension. On
+/// the
 /// shared pool they would starve the heartbeats.
 public final class ThreadExecutor: SerialExecutor {
   private let queue: DispatchQueue

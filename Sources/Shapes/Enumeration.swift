@@ -1,7 +1,8 @@
 import Domain
 
 extension Scene {
-  /// Every answerable query of a kind with its answer, in a fixed order but for the references: each
+  /// Every answerable query of a kind with its answer, in a fixed order but for the references:
+  /// each
   /// object goes by one of its unique names, drawn with `random`.
   ///
   /// Where nothing limits what is asked for (`exists`, counts, `moreThan`), it is kept to colours

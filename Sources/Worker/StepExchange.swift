@@ -205,7 +205,8 @@ struct StepExchange {
 }
 
 extension TreeNode {
-  /// Its number in breadth-first order from the root, 0, of a tree of this height: as the wire has it.
+  /// Its number in breadth-first order from the root, 0, of a tree of this height: as the wire has
+  /// it.
   func wire(height: Int) -> Int { (1 << (height - level)) - 1 + index }
 
   /// Nil for a number that no node of such a tree has.

@@ -12,7 +12,8 @@ struct TidyTests {
     var lines: [Substring]
   }
 
-  /// Every file of ours with one of the endings below `folder`, in path order; generated ones left out.
+  /// Every file of ours with one of the endings below `folder`, in path order; generated ones left
+  /// out.
   static func files(_ folder: String, endings: [String] = [".swift", ".c", ".h"]) throws
     -> [SourceFile]
   {
@@ -26,7 +27,8 @@ struct TidyTests {
       .map { path in
         let text = try String(contentsOf: base.appending(path: path), encoding: .utf8)
         return SourceFile(
-          path: "\(folder)/\(path)", lines: text.split(separator: "\n", omittingEmptySubsequences: false))
+          path: "\(folder)/\(path)",
+          lines: text.split(separator: "\n", omittingEmptySubsequences: false))
       }
   }
 
@@ -74,6 +76,10 @@ struct TidyTests {
         Issue.record("\(file.path) has \(file.lines.count - 1) lines")
       }
       for (number, line) in file.lines.enumerated() where line.count > 100 {
+        // What a test reads stays in one piece.
+        let start = line.drop { $0 == " " }
+        let isLiteral = start.hasPrefix("#\"") || start.hasPrefix("\"")
+        if isLiteral, file.path.hasPrefix("Tests/") { continue }
         Issue.record("\(file.path):\(number + 1) has \(line.count) columns")
       }
     }

@@ -32,7 +32,8 @@ comd_image_status comd_image_decode(
     const uint8_t *bytes, size_t count, uint8_t *rgb, size_t rgb_count, comd_image_info *info);
 
 // Encodes (height, width, 3) RGB as PNG into `png`, which has room for `*png_count` bytes; sets
-// `*png_count` to the bytes it takes. Called with `png` null it only says how many bytes are enough.
+// `*png_count` to the bytes it takes. Called with `png` null it only says how many bytes are
+// enough.
 comd_image_status comd_png_encode(
     const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *png, size_t *png_count);
 

@@ -38,7 +38,7 @@ func progressLine(
   let filled = Int((share * 20).rounded(.down))
   let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 20 - filled)
   let left = rate > 0 && done < total ? "  \(clock(Double(total - done) / rate)) left" : ""
-  return "\(what)  \(bar) \(Int(share * 100))%  \(done)/\(total) \(unit)\(speed)\(left)"
+  return "\(what)  \(bar)  \(Int(share * 100))%  \(done)/\(total) \(unit)\(speed)\(left)"
 }
 
 /// Three significant digits without an exponent: `0.123`, `12.3`, `1230`.

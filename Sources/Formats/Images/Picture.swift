@@ -18,7 +18,8 @@ public struct Picture: Hashable, Sendable {
     self.pixels = pixels
   }
 
-  /// Decodes a JPEG or PNG file into the pixels of Pillow's `Image.open(…).convert("RGB")`: alpha is
+  /// Decodes a JPEG or PNG file into the pixels of Pillow's `Image.open(…).convert("RGB")`: alpha
+  /// is
   /// dropped, CMYK and palettes are resolved, EXIF orientation and colour profiles are ignored.
   ///
   /// - Parameters:

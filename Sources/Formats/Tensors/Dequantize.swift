@@ -58,7 +58,8 @@ private func half(_ bytes: Span<UInt8>, _ at: Int) -> Float {
   Float(Float16(bitPattern: word16(bytes, at)))
 }
 
-/// 32 elements of 4 bits, or 5 with one bit each in `high`: `q · scale + minimum`, or with q counted
+/// 32 elements of 4 bits, or 5 with one bit each in `high`: `q · scale + minimum`, or with q
+/// counted
 /// from the middle of its range when there is no minimum.
 private func nibbles(
   _ bytes: Span<UInt8>, _ low: Int, _ scale: Float, _ minimum: Float?, high: UInt32?,

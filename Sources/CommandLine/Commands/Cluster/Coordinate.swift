@@ -33,9 +33,9 @@ struct Coordinate: AsyncParsableCommand {
       log: makeLogger("coordinator"))
     let json = facts.json
     let end = try await untilStopped {
-      try await service.run { status in
+      try await service.run(onProgress: { status in
         if json { try? printJSON(status) } else { liveLine.show(status.line) }
-      }
+      })
     }
     try conclude(end, runFolder: folder, json: json)
   }

@@ -33,36 +33,49 @@ struct Run: AsyncParsableCommand {
 
   func run() async throws {
     var settings = try ClusterSettings.load(file: config, inputs: .mustExist)
-    try await useLocalPorts(&settings)
-    let ring = try KeyRing.make(
-      folder: folder + "/keys", workers: workerNames(workers + 1),
+    await useLocalPorts(&settings)
+    try makeKeys(
       control: settings.coordinator.control.zeroMQ, bulk: settings.coordinator.bulk.zeroMQ)
     let service = CoordinatorService(
       CoordinatorOptions(
         settings: settings, configText: try configText(config), runFolder: folder,
-        keysFolder: folder + "/keys"),
+        keysFolder: keysFolder),
       log: makeLogger("coordinator"))
     let cores = ProcessInfo.processInfo.activeProcessorCount
+    let keysFolder = keysFolder
     let crew = LocalWorkers(
       runFolder: folder, names: workerNames(workers), threads: threads ?? max(1, cores / workers),
-      accessPath: { ring.accessPath(worker: $0) })
-    let end = try await untilStopped {
-      try await run(service, beside: crew)
-    }
+      accessPath: { "\(keysFolder)/workers/\($0).access" })
+    let end = try await untilStopped { try await run(service, beside: crew) }
     try conclude(end, runFolder: folder, json: facts.json)
+  }
+
+  private var keysFolder: String { folder + "/keys" }
+
+  /// Keys for the workers and one more; access files get these endpoints.
+  private func makeKeys(control: String, bulk: String) throws {
+    _ = try KeyRing.make(
+      folder: keysFolder, workers: workerNames(workers + 1), control: control, bulk: bulk)
   }
 
   /// The coordinator in this process, the workers in theirs; whichever ends first ends the other.
   private func run(
     _ service: CoordinatorService, beside crew: LocalWorkers
   ) async throws -> RunEnd {
+    let (listening, heard) = AsyncStream.makeStream(of: (control: String, bulk: String).self)
     let end: Swift.Result<RunEnd?, any Error>
     do {
       end = .success(
         try await withThrowingTaskGroup(of: RunEnd?.self) { group in
-          group.addTask { try await service.run { liveLine.show($0.line) } }
           group.addTask {
-            try await crew.run()
+            try await service.run(
+              onListening: { heard.yield(($0, $1)) }, onProgress: { liveLine.show($0.line) })
+          }
+          group.addTask {
+            for await endpoints in listening {
+              try makeKeys(control: endpoints.control, bulk: endpoints.bulk)
+              try await crew.run()
+            }
             return nil
           }
           defer { group.cancelAll() }
@@ -79,29 +92,20 @@ struct Run: AsyncParsableCommand {
   }
 }
 
-/// Puts the coordinator on this machine's loopback, on ports that are free.
-private func useLocalPorts(_ settings: inout ClusterSettings) async throws {
-  let asked = [settings.coordinator.control.port, settings.coordinator.bulk.port]
-  var ports: [Int] = []
-  for port in asked {
-    let free = try await freePort(preferring: port)
-    if port != 0, free != port { log("comd: port \(port) is taken, using \(free)") }
-    ports.append(free)
-  }
-  settings.coordinator.control = Endpoint(host: "127.0.0.1", port: ports[0])
-  settings.coordinator.bulk = Endpoint(host: "127.0.0.1", port: ports[1])
-}
-
-/// The port itself when nobody listens there, else any that is free now.
-private func freePort(preferring port: Int) async throws -> Int {
-  for candidate in port == 0 ? [0] : [port, 0] {
-    let endpoint = Endpoint(host: "127.0.0.1", port: candidate).zeroMQ
-    guard let probe = try? MessageServer(endpoint: endpoint, security: .plainForBenchmarks) else {
-      continue
+/// Puts the coordinator on this machine's loopback; a port that is taken gives way to any free one.
+private func useLocalPorts(_ settings: inout ClusterSettings) async {
+  func local(_ port: Int) async -> Endpoint {
+    let endpoint = Endpoint(host: "127.0.0.1", port: port)
+    if port == 0 { return endpoint }
+    guard
+      let probe = try? MessageServer(endpoint: endpoint.zeroMQ, security: .plainForBenchmarks)
+    else {
+      log("comd: port \(port) is taken, using another")
+      return Endpoint(host: "127.0.0.1", port: 0)
     }
-    let bound = probe.endpoint.split(separator: ":").last.flatMap { Int($0) }
     await probe.close()
-    if let bound { return bound }
+    return endpoint
   }
-  throw CommandError.failed("no TCP port of 127.0.0.1 is free; end what holds them")
+  settings.coordinator.control = await local(settings.coordinator.control.port)
+  settings.coordinator.bulk = await local(settings.coordinator.bulk.port)
 }
