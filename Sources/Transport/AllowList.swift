@@ -3,10 +3,10 @@ import Synchronization
 /// Which CURVE keys may talk to a server, and the name of who holds each. Live: a change counts
 /// from the next message on, also on connections that stand.
 public final class AllowList: Sendable {
-  private let names: Mutex<[String: String]>
+  private let names: Guarded<[String: String]>
 
   /// - Parameter names: from public key (Z85) to name.
-  public init(_ names: [String: String] = [:]) { self.names = Mutex(names) }
+  public init(_ names: [String: String] = [:]) { self.names = Guarded(names) }
 
   public func allow(publicKey: String, name: String) {
     names.withLock { $0[publicKey] = name }

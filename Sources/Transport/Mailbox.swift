@@ -16,7 +16,7 @@ public final class Mailbox<Element: Sendable>: Sendable {
 
     var count: Int { items.count - first }
   }
-  private let state = Mutex(State())
+  private let state = Guarded(State())
   private let messagesMax: Int
   private let bytesMax: Int
   /// Wakes the socket's thread when there is room again.

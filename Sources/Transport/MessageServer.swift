@@ -113,5 +113,5 @@ public final class MessageServer: Sendable {
 }
 
 final class Counts: Sendable {
-  let value = Mutex(ServerCounters())
+  let value = Guarded(ServerCounters())
 }

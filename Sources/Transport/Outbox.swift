@@ -23,14 +23,14 @@ final class Outbox: Sendable {
     var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
     var nextWaiter: UInt64 = 0
   }
-  private let state: Mutex<State>
+  private let state: Guarded<State>
   private let limits: SocketLimits
   let wakeUp: WakeUp
 
   /// - Parameter open: false while there is no connection to send over.
   init(limits: SocketLimits, open: Bool) throws(TransportError) {
     self.limits = limits
-    state = Mutex(State(open: open))
+    state = Guarded(State(open: open))
     wakeUp = try WakeUp()
   }
 
@@ -175,7 +175,7 @@ final class Completion: Sendable {
     var done = false
     var waiters: [CheckedContinuation<Void, Never>] = []
   }
-  private let state = Mutex(State())
+  private let state = Guarded(State())
 
   func finish() {
     let waiters = state.withLock { state in
