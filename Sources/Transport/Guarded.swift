@@ -1,7 +1,8 @@
 #if THREAD_SANITIZER
   import Foundation
 
-  /// As `Mutex`, over a lock that ThreadSanitizer knows: of `Mutex` it sees the quick path only, and
+  /// As `Mutex`, over a lock that ThreadSanitizer knows: of `Mutex` it sees the quick path only,
+  /// and
   /// reports a race whenever two threads really meet.
   final class Guarded<Value>: @unchecked Sendable {
     private let lock = NSLock()
