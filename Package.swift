@@ -100,12 +100,15 @@ let package = Package(
     room("Datasets", ["Domain", "Hashing"]),
     room("Evaluation", ["Domain", "Distillation", "Datasets"]),
     room("Shapes", ["Domain"]),
+    room(
+      "ShapesTraining",
+      ["Domain", "Distillation", "Shapes", "Formats", "Kernels", "Transformer"]),
     .executableTarget(
       name: "CommandLineTool",
       dependencies: [
         "Domain", "Distillation", "Scheduling", "Simulation", "Protocol", "Transport", "Store",
         "Settings", "Hashing", "Kernels", "Formats", "Transformer", "Coordinator", "Worker",
-        "Datasets", "Evaluation", "Shapes", arguments, logging, signals,
+        "Datasets", "Evaluation", "Shapes", "ShapesTraining", arguments, logging, signals,
       ],
       path: "Sources/CommandLine", swiftSettings: strict),
 
@@ -123,6 +126,9 @@ let package = Package(
     specification("Datasets", ["Domain", "Hashing"]),
     specification("Evaluation", ["Domain", "Datasets"]),
     specification("Shapes", ["Domain"]),
+    specification(
+      "ShapesTraining",
+      ["Domain", "Distillation", "Shapes", "Formats", "Kernels", "Transformer"]),
     specification("Hashing", ["Domain"]),
     specification(
       "Worker", ["Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels"]),

@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 rm -rf "$run"
 mkdir -p "$run"
 
+[ -f runs/shapes-data/evaluation.jsonl ] ||
+  "$comd" shapes sample --count 800 --captions 1600 --evaluation 8 --out runs/shapes-data
 "$comd" run --config Examples/shapes/cluster.yaml --dir "$run" --workers 3 &
 run_pid=$!
 trap 'kill -TERM "$run_pid" 2>/dev/null || true' INT TERM

@@ -58,13 +58,10 @@ extension Scene {
   /// The whole truth in one line: place, objects in the order of their cells, then the pairs.
   /// The caption of stage 1 and the answer to a request for a description.
   ///
-  /// `the sea with a big red circle at the top left and a small green k at the centre right .`
+  /// `the sea : at the top left a big red circle , at the centre right a small green k .`
   public var caption: String {
-    var phrases = objects.map { Answer.objectAndPlace($0).text }
-    let last = phrases.removeLast()
-    var text = "the \(kind.word) with "
-    if !phrases.isEmpty { text += phrases.joined(separator: " , ") + " and " }
-    text += last + " ."
+    let phrases = objects.map { "at the \($0.place.words) \($0.phrase)" }
+    var text = "the \(kind.word) : " + phrases.joined(separator: " , ") + " ."
     if let touching {
       text += " \(objects[touching.first].name) touches \(objects[touching.second].name) ."
     }

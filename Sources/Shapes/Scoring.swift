@@ -46,7 +46,8 @@ private func graded<Fact: Hashable>(_ said: Set<Fact>, _ truth: Set<Fact>) -> In
 }
 
 private let emptyWords: Set<String> = [
-  "a", "the", "is", "it", "at", "in", "of", "and", "to", "there", "row", "column", ".", ",", "?",
+  "a", "the", "is", "it", "at", "in", "of", "and", "to", "there", "row", "column", ".", ",", ":",
+  "?",
 ]
 
 private func contentWords(of text: String) -> [String] {
@@ -86,23 +87,19 @@ private func pairClaim(_ sentence: ArraySlice<String>) -> Claim? {
 
 private func objectClaims(_ sentence: ArraySlice<String>) -> [Claim] {
   var claims: [Claim] = []
-  var subject: String?
-  for phrase in sentence.split(whereSeparator: { ["a", "with", "and", ","].contains($0) }) {
-    let name = nameWords(phrase)
+  for phrase in sentence.split(whereSeparator: { $0 == "," || $0 == ":" }) {
     if let kind = SceneKind.allCases.first(where: { phrase.contains($0.word) }) {
       claims.append(.scene(kind.word))
     }
-    if !name.isEmpty {
-      subject = name.joined(separator: " ")
-      claims.append(.object(name.joined(separator: " ")))
-    }
-    guard let subject else { continue }
+    let name = nameWords(phrase).joined(separator: " ")
+    guard !name.isEmpty else { continue }
+    claims.append(.object(name))
     if let size = Size.allCases.first(where: { phrase.contains($0.word) }) {
-      claims.append(.size(size.word, of: subject))
+      claims.append(.size(size.word, of: name))
     }
     let row = phrase.first { Place.rowWords.contains($0) }
     let column = phrase.first { Place.columnWords.contains($0) }
-    if let row, let column { claims.append(.place("\(row) \(column)", of: subject)) }
+    if let row, let column { claims.append(.place("\(row) \(column)", of: name)) }
   }
   return claims
 }

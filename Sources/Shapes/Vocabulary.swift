@@ -11,7 +11,7 @@ public let worldWords: [String] = {
     Place.rowWords, Place.columnWords, numberWords,
     Direction.allCases.flatMap { [$0.word, $0.relation, $0.motion, $0.superlative] },
     Axis.allCases.map(\.choice),
-    ["yes no nothing outside letter digit the a row column object at with and , ."],
+    ["yes no nothing outside letter digit the a row column object at with and , . :"],
     ["touches is inside holding touching"],
   ]
   for phrase in phrases.joined() { found.formUnion(words(of: phrase)) }

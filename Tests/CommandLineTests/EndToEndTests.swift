@@ -124,17 +124,28 @@ struct EndToEndTests {
 
   @Test("tells its state to who asks while it runs")
   func status() async throws {
-    defer { cluster.remove() }
-    let run = try start("run", "--config", cluster.config, "--dir", run, "--workers", "1")
-    #expect(await run.line(containing: "phase: "))
-    #expect(try await start("pause", "--dir", self.run).end().status == 0)
-    let status = try await start("status", "--dir", self.run, "--json").end()
+    cluster.remove()
+    // Long enough that it still runs when the last question is asked.
+    let long = try TinyCluster(instructions: 200, iterations: 5)
+    defer { long.remove() }
+    let folder = URL(filePath: long.folder)
+    let run = folder.path + "/run"
+    func ask(_ words: String...) async throws -> (status: Int32, output: String) {
+      try await RunningComd(words + ["--dir", run], in: folder).end()
+    }
+    let running = try RunningComd(
+      ["run", "--config", long.config, "--dir", run, "--workers", "1"], in: folder)
+    #expect(await running.line(containing: "phase: "))
+    #expect(try await ask("pause").status == 0)
+    let status = try await ask("status", "--json")
     #expect(status.status == 0)
     #expect(status.output.contains("\"paused\":true"))
     #expect(status.output.contains("\"phase\":\""))
-    let why = try await start("explain", "--dir", self.run).end()
+    let why = try await ask("explain")
     #expect(why.status == 0 && !why.output.isEmpty)
-    #expect(try await start("resume", "--dir", self.run).end().status == 0)
-    #expect(await run.end().status == 0)
+    #expect(try await ask("drain", "w7").status == 1)
+    #expect(try await ask("resume").status == 0)
+    kill(running.pid, SIGTERM)
+    #expect(await running.end().status == 130)
   }
 }

@@ -168,15 +168,15 @@ struct PhaseTests {
 
   @Test("replaces the tuning pool, lets the cache grow, and takes as many easy as difficult")
   func pools() {
-    let run = Conductor(
-      instructions: 6, pictures: 6, change: { $0.method.iterations = 2 }
-    ) { job in
+    let twoDifficult: (Job) -> String? = { job in
       switch job.purpose {
       case .judgement(let id, _, .teacherFirst, _): id.number <= 2 ? "9 1" : "9 9"
       case .judgement(let id, _, .studentFirst, _): id.number <= 2 ? "1 9" : "9 9"
       case .teacherAnswer, .studentAnswer, .evaluation, .newInstruction: replies(job)
       }
     }
+    let run = Conductor(
+      instructions: 6, pictures: 6, change: { $0.method.iterations = 2 }, reply: twoDifficult)
     let proposals = run.count { if case .newInstruction = $0 { true } else { false } }
     #expect(proposals == 4)
     let pools = run.driver.machine.snapshot(at: .zero).pools
@@ -187,9 +187,11 @@ struct PhaseTests {
 
   @Test("ends early, with the reason, when no new instruction is admitted")
   func nothingNew() {
-    let run = Conductor(instructions: 2, change: { $0.method.iterations = 4 }) { job in
+    let repeating: (Job) -> String? = { job in
       if case .newInstruction = job.purpose { "question 0" } else { replies(job) }
     }
+    let run = Conductor(
+      instructions: 2, change: { $0.method.iterations = 4 }, reply: repeating)
     #expect(run.requests.last == .finish(.nothingNew(afterIteration: 1)))
     #expect(run.phases.suffix(2) == [.augmenting(iteration: 1), .finished])
     let outcomes = run.changes.compactMap {

@@ -84,9 +84,9 @@ struct OracleTests {
     #expect(answer(.countSigns) == "two")
     #expect(answer(.ground) == "sand")
     #expect(
-      answer(.describe) == "the desert with a big red circle at the top left , a small blue square "
-        + "at the top centre , a big yellow square at the middle right , a small pink k at the "
-        + "middle right and a small red 7 at the bottom left . the red circle touches the blue "
+      answer(.describe) == "the desert : at the top left a big red circle , at the top centre a "
+        + "small blue square , at the middle right a big yellow square , at the middle right a "
+        + "small pink k , at the bottom left a small red 7 . the red circle touches the blue "
         + "square . the pink k is inside the yellow square .")
   }
 
@@ -105,7 +105,7 @@ struct OracleTests {
     for (query, text, score) in cases {
       #expect(scene.score(text, to: query) == score, "\(query) \(text)")
     }
-    let half = "the sea with a big red circle at the top left ."
+    let half = "the sea : at the top left a big red circle ."
     #expect((3...7).contains(scene.score(half, to: .describe)))
     #expect(scene.score(scene.caption, to: .describe) == 10)
     #expect(scene.score("yes", to: .describe) == 1)
