@@ -29,7 +29,7 @@ struct CaptionReader {
     try forEachRecord(of: file, phrases: false) { record, _ in
       guard taken.contains(record.place) else { return }
       do {
-        let image = try inventory.digest(ofFile: folder.file(record.image))
+        let image = try inventory.digest(ofPicture: record.image, in: folder)
         pairs.append(CaptionPair(image: image, caption: record.caption))
       } catch {
         log.warning("skipped: \(file), record \(record.number): \(error)")

@@ -1,3 +1,4 @@
+import Datasets
 import Domain
 import Foundation
 import Hashing
@@ -61,6 +62,18 @@ final class Inventory: Sendable {
       state.unsaved = true
     }
     return digest
+  }
+
+  /// The digest of a picture.
+  ///
+  /// - Throws: `imageOutside`, or `imageMissing` for a file that cannot be read.
+  func digest(ofPicture name: String, in folder: ImageFolder) throws(DataProblem.Kind) -> Digest {
+    let file = try folder.file(name)
+    do {
+      return try digest(ofFile: file)
+    } catch {
+      throw .imageMissing(name)
+    }
   }
 
   /// Where a blob lies outside the run's folder, and its size.

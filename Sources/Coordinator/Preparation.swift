@@ -118,7 +118,7 @@ struct Preparation {
         continue
       }
       do {
-        let image = try record.image.map { try inventory.digest(ofFile: folder.file($0)) }
+        let image = try record.image.map { try inventory.digest(ofPicture: $0, in: folder) }
         for (turn, question) in record.questions.enumerated() {
           drafts.append(
             InstructionDraft(
@@ -156,9 +156,15 @@ struct Preparation {
     if let limit = examination.limit { set.items = Array(set.items.prefix(limit)) }
     let folder = ImageFolder(set.imageFolder)
     let items = try set.items.map { item in
-      Scheduling.EvaluationItem(
-        image: try item.image.map { try inventory.digest(ofFile: folder.file($0)) },
-        text: item.question)
+      do throws(DataProblem.Kind) {
+        let image = try item.image.map { name throws(DataProblem.Kind) in
+          try inventory.digest(ofPicture: name, in: folder)
+        }
+        return Scheduling.EvaluationItem(image: image, text: item.question)
+      } catch {
+        throw PreparationError.data(
+          DataProblem(file: "\(examination.path), question \(item.name)", error))
+      }
     }
     return (set, items)
   }

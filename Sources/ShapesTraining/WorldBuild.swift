@@ -37,7 +37,7 @@ public let studentSize = LanguageSize(hidden: 128, layers: 4, heads: 4, feedForw
 /// Trains and saves the world's models.
 ///
 /// 1. *Reading*: both language models learn on scenes as words, where nothing has to be seen: the
-///    student's on the kinds of `QuestionKind.read`, the teacher's on all and on judging and asking.
+///    student's on the kinds of `QuestionKind.read`, the teacher's on all, on judging and asking.
 /// 2. *Seeing*: the tower learns to turn each cell into the words that the teacher reads of it.
 /// 3. *Teaching*: tower, projector and teacher together on drawings.
 /// 4. *Mistakes*: weak students are made as a run makes them, and answer; so does the teacher.

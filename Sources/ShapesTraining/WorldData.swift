@@ -55,7 +55,7 @@ public func writeWorldData(
     let question = item.exercise.question
     lines.append(
       ExaminationRecord(
-        id: String(lines.count + 1), image: name, question: question.text,
+        id: String(lines.count + 1), image: WorldFile.images + "/" + name, question: question.text,
         answer: item.exercise.answer.text, category: question.query.kind.dimension.name,
         scene: item.scene.code))
   }
