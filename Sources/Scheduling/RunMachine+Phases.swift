@@ -56,6 +56,7 @@ extension RunMachine {
           )
         }, &turn)
     case .finished:
+      for worker in membership.ids { persistBusy(worker, &turn) }
       let iterations = state.begunIterations
       turn.effects.append(.request(.finish(state.completion(tuningIterations: iterations))))
     }

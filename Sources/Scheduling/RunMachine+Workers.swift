@@ -119,11 +119,16 @@ extension RunMachine {
     turn.persist(.workerLeft(worker, reason: departure.description))
   }
 
-  /// Takes back all that a worker has.
-  private mutating func forget(_ worker: WorkerID, _ turn: inout Turn) {
+  /// What a worker said last about its work, when that is not in the store yet.
+  func persistBusy(_ worker: WorkerID, _ turn: inout Turn) {
     if let member = membership[worker], member.busyMilliseconds > member.busyPersisted {
       turn.persist(.workerBusy(worker, milliseconds: member.busyMilliseconds))
     }
+  }
+
+  /// Takes back all that a worker has.
+  private mutating func forget(_ worker: WorkerID, _ turn: inout Turn) {
+    persistBusy(worker, &turn)
     board.release(worker, &turn)
     board.makeHomeless(worker.name)
     hungry.formUnion(membership.names)
