@@ -76,9 +76,11 @@ let package = Package(
     .target(name: "CKernels", cSettings: fastC),
     .target(name: "COpenBLAS", cSettings: fastC),
     .systemLibrary(name: "COneDNN"),
-    .target(name: "CImages", cSettings: fastC, linkerSettings: [
-      .linkedLibrary("jpeg"), .linkedLibrary("png"),
-    ]),
+    .target(
+      name: "CImages", cSettings: fastC,
+      linkerSettings: [
+        .linkedLibrary("jpeg"), .linkedLibrary("png"),
+      ]),
     room("Kernels", ["CKernels", "COpenBLAS", "COneDNN"], settings: unsafeRoom),
     room("Formats", ["CImages"], settings: unsafeRoom),
     room("Transformer", ["Kernels", "Formats"]),
@@ -131,7 +133,8 @@ let package = Package(
       ["Domain", "Distillation", "Shapes", "Formats", "Kernels", "Transformer"]),
     specification("Hashing", ["Domain"]),
     specification(
-      "Worker", ["Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels"]),
+      "Worker",
+      ["Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels"]),
     .target(
       name: "ClusterFixtures", dependencies: ["Domain", "Formats", "Shapes", "Transformer"],
       path: "Tests/ClusterFixtures", swiftSettings: strict),
@@ -142,7 +145,8 @@ let package = Package(
         "Worker", logging,
       ]),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["CommandLineTool", "ClusterFixtures"], swiftSettings: strict),
+      name: "CommandLineTests", dependencies: ["CommandLineTool", "ClusterFixtures"],
+      swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]
 )

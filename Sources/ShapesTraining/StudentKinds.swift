@@ -1,12 +1,11 @@
 public import Shapes
 
 extension QuestionKind {
-  /// Kinds that the student's base has never read: what the iterations have to teach. One at least
-  /// of every dimension but interaction's and reasoning's yes-or-no questions, whose answers have
-  /// priors.
+  /// Kinds that the student's base has never read: what the iterations have to teach. Every
+  /// dimension has some, so that none is finished before a run begins.
   public static let heldOut: [QuestionKind] = [
-    .ground, .objectOfColour, .colourAt, .sizeOf, .rowOf, .columnOf, .countSize, .sideOf,
-    .touchedBy, .sameColour, .readColour, .letterOrDigit, .countSigns,
+    .sceneIs, .ground, .objectOfColour, .colourAt, .sizeOf, .rowOf, .columnOf, .countSize, .sideOf,
+    .extreme, .touchedBy, .inside, .sameColour, .moved, .readColour, .letterOrDigit, .countSigns,
   ]
 
   /// Kinds that the student's base has read about, scenes given as words.

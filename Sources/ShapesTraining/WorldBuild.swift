@@ -90,7 +90,7 @@ public struct WorldBuild {
     let model = wordReadingModel(studentSize, tokenizer: tokenizer, seed: settings.seed &+ 1)
     let encoder = LessonEncoder(tokenizer: tokenizer, sight: .words)
     let writer = writer
-    let course = course("student-reading", samples: 80_000, peak: 1e-3)
+    let course = course("student-reading", samples: 60_000, peak: 1e-3)
     try await train(model, .all, course, shell: shell(course)) { index in
       studentInput(writer.studentLesson(index, items: 8, kinds: QuestionKind.read), index, encoder)
     }
@@ -101,8 +101,8 @@ public struct WorldBuild {
     let model = wordReadingModel(teacherSize, tokenizer: tokenizer, seed: settings.seed &+ 2)
     let encoder = LessonEncoder(tokenizer: tokenizer, sight: .words)
     let writer = writer
-    let course = course("teacher-reading", samples: 100_000, peak: 1e-3, decayShare: 0.1)
-    let early = UInt64(course.schedule.total * course.batch / 2)
+    let course = course("teacher-reading", samples: 70_000, peak: 1e-3, decayShare: 0.1)
+    let early = UInt64(30_000 * settings.scale)
     try await train(model, .all, course, shell: shell(course)) { index in
       let mix = index < early ? TeacherMix.answering : TeacherMix.everything
       return encoder.branched(writer.teacherLesson(index, items: 10, mix: mix))
@@ -137,7 +137,7 @@ public struct WorldBuild {
   private func teach(_ teacher: Model) async throws {
     let encoder = LessonEncoder(tokenizer: tokenizer, sight: .drawing)
     let writer = writer
-    let course = course("teaching", samples: 60_000, peak: 7e-4, decayShare: 0.05)
+    let course = course("teaching", samples: 50_000, peak: 7e-4, decayShare: 0.05)
     try await train(teacher, .all, course, shell: shell(course)) { index in
       encoder.branched(writer.teacherLesson(index + teachingStart, items: 10, mix: .everything))
     }

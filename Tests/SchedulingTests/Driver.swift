@@ -32,7 +32,7 @@ struct Driver {
   }
 
   mutating func beat(
-    _ worker: WorkerID, holding: [JobID] = [], credit: Int = 2,
+    _ worker: WorkerID, holding: [JobID] = [], credit: Int = 2, busy: Int64 = 0,
     _ training: TrainingID? = nil, _ standing: TrainingStanding? = nil
   ) -> [Effect] {
     sequences[worker, default: 0] += 1
@@ -40,7 +40,7 @@ struct Driver {
       .heartbeat(
         Heartbeat(
           sequence: sequences[worker, default: 0], holding: holding, credit: credit,
-          busyMilliseconds: 0, training: training, standing: standing)), worker)
+          busyMilliseconds: busy, training: training, standing: standing)), worker)
   }
 
   /// Lets time pass in the shell's ticks, while these workers keep beating.

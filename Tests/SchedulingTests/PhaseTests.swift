@@ -25,7 +25,7 @@ private struct Conductor {
       settings: settings, restored: RestoredRun(), address: testAddress, at: .zero)
     perform(driver.handle(.prepared(input, pool: testPool(instructions, pictures))))
     perform(driver.join(alice))
-    for _ in 0..<1000 where !isFinished { perform(driver.beat(alice, credit: 4)) }
+    for _ in 0..<1000 where !isFinished { perform(driver.beat(alice, credit: 4, busy: 40)) }
   }
 
   var isFinished: Bool {
@@ -183,6 +183,15 @@ struct PhaseTests {
     #expect(pools.cache == 10)
     #expect(pools.tuning == 4)
     #expect(run.count { if case .teacherAnswer = $0 { true } else { false } } == 10)
+  }
+
+  @Test("stores at its end what the workers did in their last seconds")
+  func busy() {
+    let run = Conductor(instructions: 2, reply: replies)
+    #expect(
+      run.changes.contains {
+        if case .workerBusy(alice, milliseconds: 40) = $0 { true } else { false }
+      })
   }
 
   @Test("ends early, with the reason, when no new instruction is admitted")
