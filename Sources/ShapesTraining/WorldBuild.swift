@@ -139,7 +139,7 @@ public struct WorldBuild {
     let writer = writer
     let course = course("teaching", samples: 50_000, peak: 7e-4, decayShare: 0.05)
     try await train(teacher, .all, course, shell: shell(course)) { index in
-      encoder.branched(writer.teacherLesson(index + teachingStart, items: 10, mix: .everything))
+      encoder.branched(drawingLesson(index + teachingStart, writer))
     }
   }
 
@@ -152,8 +152,7 @@ public struct WorldBuild {
       if index % 7 < 2, let lesson = writer.judgingLesson(index, of: pairs) {
         return encoder.branched(lesson)
       }
-      return encoder.branched(
-        writer.teacherLesson(index + judgingStart, items: 10, mix: .everything))
+      return encoder.branched(drawingLesson(index + judgingStart, writer, mix: .finishing))
     }
   }
 
@@ -182,10 +181,21 @@ public struct WorldBuild {
 private let teachingStart: UInt64 = 1 << 40
 private let judgingStart: UInt64 = 2 << 40
 
+/// A lesson for the teacher with eyes: every third is about what takes longest to learn.
+private func drawingLesson(
+  _ index: UInt64, _ writer: LessonWriter, mix: TeacherMix = .everything
+) -> Lesson {
+  let slow: Set<Shapes.Dimension> = [.counting, .spatial, .interaction, .reasoning]
+  let kinds = QuestionKind.allCases.filter { index % 3 > 0 || slow.contains($0.dimension) }
+  return writer.teacherLesson(index, items: 10, mix: mix, kinds: kinds)
+}
+
 extension TeacherMix {
   /// First of all to answer.
   static let answering = TeacherMix(answers: 92, judgements: 0, newQuestions: 0, captions: 8)
   static let everything = TeacherMix(answers: 65, judgements: 20, newQuestions: 10, captions: 5)
+  /// Beside lessons that judge what was really said.
+  static let finishing = TeacherMix(answers: 63, judgements: 14, newQuestions: 18, captions: 5)
 }
 
 /// Half of the lessons as single questions, half as dialogues with the picture in either place: the
