@@ -301,6 +301,96 @@ void   comd__job_ids__free_unpacked
   assert(message->base.descriptor == &comd__job_ids__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   comd__job_attempt__init
+                     (Comd__JobAttempt         *message)
+{
+  static const Comd__JobAttempt init_value = COMD__JOB_ATTEMPT__INIT;
+  *message = init_value;
+}
+size_t comd__job_attempt__get_packed_size
+                     (const Comd__JobAttempt *message)
+{
+  assert(message->base.descriptor == &comd__job_attempt__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__job_attempt__pack
+                     (const Comd__JobAttempt *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__job_attempt__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__job_attempt__pack_to_buffer
+                     (const Comd__JobAttempt *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__job_attempt__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__JobAttempt *
+       comd__job_attempt__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__JobAttempt *)
+     protobuf_c_message_unpack (&comd__job_attempt__descriptor,
+                                allocator, len, data);
+}
+void   comd__job_attempt__free_unpacked
+                     (Comd__JobAttempt *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__job_attempt__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__job_attempts__init
+                     (Comd__JobAttempts         *message)
+{
+  static const Comd__JobAttempts init_value = COMD__JOB_ATTEMPTS__INIT;
+  *message = init_value;
+}
+size_t comd__job_attempts__get_packed_size
+                     (const Comd__JobAttempts *message)
+{
+  assert(message->base.descriptor == &comd__job_attempts__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__job_attempts__pack
+                     (const Comd__JobAttempts *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__job_attempts__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__job_attempts__pack_to_buffer
+                     (const Comd__JobAttempts *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__job_attempts__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__JobAttempts *
+       comd__job_attempts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__JobAttempts *)
+     protobuf_c_message_unpack (&comd__job_attempts__descriptor,
+                                allocator, len, data);
+}
+void   comd__job_attempts__free_unpacked
+                     (Comd__JobAttempts *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__job_attempts__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   comd__step_member__init
                      (Comd__StepMember         *message)
 {
@@ -1066,6 +1156,95 @@ const ProtobufCMessageDescriptor comd__job_ids__descriptor =
   (ProtobufCMessageInit) comd__job_ids__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor comd__job_attempt__field_descriptors[2] =
+{
+  {
+    "job",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__JobAttempt, job),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "attempt",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__JobAttempt, attempt),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__job_attempt__field_indices_by_name[] = {
+  1,   /* field[1] = attempt */
+  0,   /* field[0] = job */
+};
+static const ProtobufCIntRange comd__job_attempt__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor comd__job_attempt__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.JobAttempt",
+  "JobAttempt",
+  "Comd__JobAttempt",
+  "comd",
+  sizeof(Comd__JobAttempt),
+  2,
+  comd__job_attempt__field_descriptors,
+  comd__job_attempt__field_indices_by_name,
+  1,  comd__job_attempt__number_ranges,
+  (ProtobufCMessageInit) comd__job_attempt__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__job_attempts__field_descriptors[1] =
+{
+  {
+    "attempts",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__JobAttempts, n_attempts),
+    offsetof(Comd__JobAttempts, attempts),
+    &comd__job_attempt__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__job_attempts__field_indices_by_name[] = {
+  0,   /* field[0] = attempts */
+};
+static const ProtobufCIntRange comd__job_attempts__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor comd__job_attempts__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.JobAttempts",
+  "JobAttempts",
+  "Comd__JobAttempts",
+  "comd",
+  sizeof(Comd__JobAttempts),
+  1,
+  comd__job_attempts__field_descriptors,
+  comd__job_attempts__field_indices_by_name,
+  1,  comd__job_attempts__number_ranges,
+  (ProtobufCMessageInit) comd__job_attempts__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor comd__step_member__field_descriptors[3] =
 {
   {
@@ -1461,7 +1640,7 @@ static const ProtobufCFieldDescriptor comd__coordinator_message__field_descripto
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__CoordinatorMessage, kind_case),
     offsetof(Comd__CoordinatorMessage, acknowledge),
-    &comd__job_ids__descriptor,
+    &comd__job_attempts__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */

@@ -25,6 +25,24 @@ public struct JobID: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var description: String { "job \(number)" }
 }
 
+/// One try at a job. A worker may finish several tries of one job, each with a result of its own.
+public struct JobAttempt: Hashable, Comparable, Sendable, CustomStringConvertible {
+  public var job: JobID
+  /// From 1; a lease that ended without a result and was given out again is a new attempt.
+  public var attempt: Int
+
+  public init(_ job: JobID, attempt: Int) {
+    self.job = job
+    self.attempt = attempt
+  }
+
+  public static func < (a: JobAttempt, b: JobAttempt) -> Bool {
+    a.job == b.job ? a.attempt < b.attempt : a.job < b.job
+  }
+
+  public var description: String { "attempt \(attempt) of \(job)" }
+}
+
 /// One instruction of a run, numbered from 1 in order of import, then of admission.
 public struct InstructionID: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var number: Int64

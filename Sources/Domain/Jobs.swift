@@ -77,6 +77,10 @@ public struct JobReport: Hashable, Sendable {
   public var address: Digest
   public var outcome: JobOutcome
 
+  /// What it is acknowledged by.
+  public var jobAttempt: JobAttempt { JobAttempt(job, attempt: attempt) }
+  public var isSuccess: Bool { if case .success = outcome { true } else { false } }
+
   public init(job: JobID, attempt: Int, address: Digest, outcome: JobOutcome) {
     self.job = job
     self.attempt = attempt

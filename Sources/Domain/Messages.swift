@@ -109,8 +109,9 @@ public enum CoordinatorMessage: Hashable, Sendable {
   /// The sender is not known (the coordinator restarted, or had given it up): say hello again.
   case helloWanted
   case assign([Assignment])
-  /// These results are durable: the worker may forget them.
-  case acknowledge([JobID])
+  /// The results of these attempts are durable: the worker may forget them, and no others of the
+  /// same jobs.
+  case acknowledge([JobAttempt])
   /// These jobs are no longer wanted.
   case cancel([JobID])
   case prepareTraining(TrainingPlan)
@@ -128,4 +129,4 @@ public enum CoordinatorMessage: Hashable, Sendable {
 }
 
 /// The version of the wire contract; raised with every change that an older peer would misread.
-public let protocolVersion = 1
+public let protocolVersion = 2

@@ -20,9 +20,9 @@ public func assignMessages(_ assignments: [Assignment]) -> [CoordinatorMessage] 
 }
 
 /// The acknowledgements as messages that keep to the limits, in order; none for none.
-public func acknowledgeMessages(_ jobs: [JobID]) -> [CoordinatorMessage] {
-  stride(from: 0, to: jobs.count, by: WireLimits.jobsMax).map {
-    .acknowledge(Array(jobs[$0..<min(jobs.count, $0 + WireLimits.jobsMax)]))
+public func acknowledgeMessages(_ attempts: [JobAttempt]) -> [CoordinatorMessage] {
+  stride(from: 0, to: attempts.count, by: WireLimits.jobsMax).map {
+    .acknowledge(Array(attempts[$0..<min(attempts.count, $0 + WireLimits.jobsMax)]))
   }
 }
 
@@ -113,6 +113,22 @@ private func jobList(
   return unsafe c
 }
 
+extension JobAttempt {
+  init(_ message: Comd__JobAttempt) throws(ProtocolError) {
+    self.init(
+      try unsafe Checked.job(message.job, "acknowledge.job"),
+      attempt: try unsafe Checked.integer(
+        message.attempt, "acknowledge.attempt", in: 1...Int.max))
+  }
+
+  func message(in arena: Arena) -> UnsafeMutablePointer<Comd__JobAttempt> {
+    let c = unsafe arena.make(comd__job_attempt__init)
+    unsafe c.pointee.job = UInt64(job.number)
+    unsafe c.pointee.attempt = UInt32(attempt)
+    return unsafe c
+  }
+}
+
 private func training(
   _ message: UnsafeMutablePointer<Comd__TrainingReference>?, _ field: String
 ) throws(ProtocolError) -> TrainingID {
@@ -142,7 +158,11 @@ extension CoordinatorMessage {
           batch.assignments, batch.n_assignments, "assignments", max: WireLimits.batchMax
         ) { assignment throws(ProtocolError) in try unsafe Assignment(assignment) })
     case COMD__COORDINATOR_MESSAGE__KIND_ACKNOWLEDGE:
-      self = .acknowledge(try unsafe jobs(message.acknowledge, "acknowledge.jobs"))
+      let batch = try unsafe Checked.present(message.acknowledge, "acknowledge")
+      self = .acknowledge(
+        try unsafe Checked.messages(
+          batch.attempts, batch.n_attempts, "acknowledge.attempts", max: WireLimits.jobsMax
+        ) { attempt throws(ProtocolError) in try unsafe JobAttempt(attempt) })
     case COMD__COORDINATOR_MESSAGE__KIND_CANCEL:
       self = .cancel(try unsafe jobs(message.cancel, "cancel.jobs"))
     case COMD__COORDINATOR_MESSAGE__KIND_PREPARE_TRAINING:
@@ -188,9 +208,13 @@ extension CoordinatorMessage {
         assignments.map { unsafe $0.message(in: arena) })
       unsafe c.pointee.kind_case = COMD__COORDINATOR_MESSAGE__KIND_ASSIGN
       unsafe c.pointee.assign = batch
-    case .acknowledge(let jobs):
+    case .acknowledge(let attempts):
+      let batch = unsafe arena.make(comd__job_attempts__init)
+      unsafe batch.pointee.n_attempts = attempts.count
+      unsafe batch.pointee.attempts = arena.pointers(
+        attempts.map { unsafe $0.message(in: arena) })
       unsafe c.pointee.kind_case = COMD__COORDINATOR_MESSAGE__KIND_ACKNOWLEDGE
-      unsafe c.pointee.acknowledge = jobList(jobs, in: arena)
+      unsafe c.pointee.acknowledge = batch
     case .cancel(let jobs):
       unsafe c.pointee.kind_case = COMD__COORDINATOR_MESSAGE__KIND_CANCEL
       unsafe c.pointee.cancel = jobList(jobs, in: arena)

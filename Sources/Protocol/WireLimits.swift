@@ -19,7 +19,7 @@ public enum WireLimits {
   public static let stopsMax = 64
   /// Reports or assignments in one message; `reportMessages` and `assignMessages` split by it.
   public static let batchMax = 1024
-  /// Job numbers in one message.
+  /// Job numbers, or attempts, in one message.
   public static let jobsMax = 65_536
   public static let modelsMax = 1024
   public static let membersMax = 4096

@@ -107,7 +107,7 @@ extension RunMachine {
       member.missedLeases = 0
       member.heldBackUntil = .zero
     }
-    turn.send(worker, .acknowledge(reports.map(\.job)))
+    turn.send(worker, .acknowledge(reports.map(\.jobAttempt)))
     hungry.insert(worker.name)
   }
 

@@ -109,15 +109,15 @@ extension Simulator {
     let late = finished.filter { result, at in
       now - max(at, Moment(sinceStart: plan.healAt)) > settling && !dealtWith.contains(result)
     }
-    for result in late.keys.sorted(by: { ($0.job, $0.worker) < ($1.job, $1.worker) })
+    for result in late.keys.sorted(by: { ($0.of, $0.worker) < ($1.of, $1.worker) })
     where !isOffered(result) {
-      violations.append(.finishedLost(result.job, on: result.worker))
+      violations.append(.finishedLost(result.of.job, on: result.worker))
     }
   }
 
   /// The result is on its worker's disk still, so nothing is lost.
   private func isOffered(_ result: FinishedResult) -> Bool {
     guard let number = workerNumbers[result.worker] else { return false }
-    return workers[number].spool[result.job] != nil
+    return workers[number].spool[result.of] != nil
   }
 }

@@ -108,8 +108,7 @@ extension Simulator {
 
   private func finish(_ turn: CoordinatorProcess.UnsyncedTurn) {
     for report in turn.reports {
-      dealtWith.insert(
-        FinishedResult(job: report.job, attempt: report.attempt, worker: turn.reporter))
+      dealtWith.insert(FinishedResult(of: report.jobAttempt, worker: turn.reporter))
       if case .success = report.outcome { acknowledged.insert(report.job) }
     }
     perform(turn.effects)
@@ -191,11 +190,11 @@ extension Simulator {
     _ event: Event, _ effects: [Effect]
   ) -> ([JobReport], String) {
     guard case .received(.reports(let reports), let worker) = event else { return ([], "") }
-    var jobs: Set<JobID> = []
+    var attempts: Set<JobAttempt> = []
     for case .send(worker, .acknowledge(let acknowledged)) in effects {
-      jobs.formUnion(acknowledged)
+      attempts.formUnion(acknowledged)
     }
-    return (reports.filter { jobs.contains($0.job) }, worker.name)
+    return (reports.filter { attempts.contains($0.jobAttempt) }, worker.name)
   }
 
   private func asPresentAttempts(_ event: Event, _ process: CoordinatorProcess) -> Event {

@@ -21,4 +21,6 @@ public enum PlantedBug: String, Hashable, Sendable, CaseIterable {
   case sumInArrivalOrder
   /// A worker sends results without keeping them.
   case skipSpool
+  /// A worker takes an acknowledgement for one of every attempt at the job.
+  case acknowledgeWholeJobs
 }

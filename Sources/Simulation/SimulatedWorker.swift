@@ -29,14 +29,14 @@ final class SimulatedWorker {
   var stalledUntil = Moment.zero
 
   // On disk.
-  var spool: [JobID: JobReport] = [:]
+  var spool: [JobAttempt: JobReport] = [:]
 
   // In the process.
   var isWelcome = false
   var isDraining = false
   var creditMax = 0
   var sequence: UInt64 = 0
-  var holding: [Assignment] = []
+  var desk = WorkerDesk()
   var running: JobID?
   /// Jobs begun and fetches begun: a timer of an older one is void.
   var token = 0
@@ -57,7 +57,7 @@ final class SimulatedWorker {
     isWelcome = false
     isDraining = false
     sequence = 0
-    holding = []
+    desk = WorkerDesk()
     running = nil
     training = nil
   }
@@ -70,6 +70,7 @@ extension Simulator {
     guard !worker.isRunning else { return }
     worker.boot = random.next()
     worker.isRunning = true
+    worker.desk = WorkerDesk(unacknowledged: Array(worker.spool.values))
     sayHello(worker)
     schedule(.offer, for: worker, after: .seconds(2))
   }
@@ -110,9 +111,7 @@ extension Simulator {
       queue.schedule(.restart(.worker(worker.number)), at: now + .seconds(3))
     case .helloWanted: sayHello(worker)
     case .assign(let assignments): take(assignments, worker)
-    case .acknowledge(let jobs):
-      for job in jobs { worker.spool[job] = nil }
-      leaveWhenDone(worker)
+    case .acknowledge(let attempts): acknowledged(attempts, worker)
     case .cancel(let jobs): cancel(jobs, worker)
     case .prepareTraining(let plan): prepare(plan, worker)
     case .openStep(let plan): open(plan, worker)
@@ -148,44 +147,38 @@ extension Simulator {
 
   private func beat(_ worker: SimulatedWorker) {
     worker.sequence += 1
-    let credit = worker.isDraining ? 0 : max(0, worker.creditMax - worker.holding.count)
+    let credit = worker.isDraining ? 0 : max(0, worker.creditMax - worker.desk.holding.count)
     say(
       .heartbeat(
         Heartbeat(
-          sequence: worker.sequence, holding: worker.holding.map(\.job), credit: credit,
+          sequence: worker.sequence, holding: worker.desk.holding, credit: credit,
           busyMilliseconds: 0, training: worker.training?.plan.training,
           standing: worker.training?.standing)), worker)
   }
 
   private func offer(_ worker: SimulatedWorker) {
-    guard worker.isWelcome, !worker.spool.isEmpty else { return }
-    say(.reports(worker.spool.keys.sorted().compactMap { worker.spool[$0] }), worker)
+    let reports = worker.desk.toOffer
+    guard worker.isWelcome, !reports.isEmpty else { return }
+    say(.reports(reports), worker)
   }
 
   // MARK: Jobs
 
   private func take(_ assignments: [Assignment], _ worker: SimulatedWorker) {
-    for assignment in assignments {
-      if let known = worker.spool[assignment.job] {
-        say(.reports([known]), worker)
-      } else if let place = worker.holding.firstIndex(where: { $0.job == assignment.job }) {
-        worker.holding[place].attempt = max(worker.holding[place].attempt, assignment.attempt)
-      } else {
-        worker.holding.append(assignment)
-      }
-    }
+    let known = worker.desk.take(assignments)
+    if !known.isEmpty { say(.reports(known), worker) }
     workOn(worker)
   }
 
   private func cancel(_ jobs: [JobID], _ worker: SimulatedWorker) {
-    worker.holding.removeAll { jobs.contains($0.job) }
+    worker.desk.cancel(jobs)
     if let running = worker.running, jobs.contains(running) { worker.running = nil }
     workOn(worker)
     leaveWhenDone(worker)
   }
 
   private func workOn(_ worker: SimulatedWorker) {
-    guard worker.running == nil, let next = worker.holding.first else { return }
+    guard worker.running == nil, let next = worker.desk.begin(1).first else { return }
     worker.running = next.job
     worker.token += 1
     let time = Duration.milliseconds(100 + random.below(900)) * worker.slowness
@@ -195,25 +188,44 @@ extension Simulator {
   private func finish(_ job: JobID, token: Int, _ worker: SimulatedWorker) {
     guard worker.token == token, worker.running == job else { return }
     worker.running = nil
-    guard let place = worker.holding.firstIndex(where: { $0.job == job }) else {
+    guard let assignment = worker.desk.running(job) else {
       workOn(worker)
       return
     }
-    let assignment = worker.holding.remove(at: place)
-    let report = JobReport(
-      job: job, attempt: assignment.attempt, address: assignment.address,
-      outcome: simulatedOutcome(
-        assignment.request, address: simulatedDigest(assignment.request.canonicalBytes),
-        attempt: assignment.attempt))
-    finished[FinishedResult(job: job, attempt: assignment.attempt, worker: worker.name)] = now
-    if bug != .skipSpool { worker.spool[job] = report }
-    say(.reports([report]), worker)
+    let reports = worker.desk.finish([
+      JobReport(
+        job: job, attempt: assignment.attempt, address: assignment.address,
+        outcome: simulatedOutcome(
+          assignment.request, address: simulatedDigest(assignment.request.canonicalBytes),
+          attempt: assignment.attempt))
+    ])
+    for report in reports { keep(report, worker) }
+    say(.reports(reports), worker)
     workOn(worker)
     leaveWhenDone(worker)
   }
 
+  private func keep(_ report: JobReport, _ worker: SimulatedWorker) {
+    finished[FinishedResult(of: report.jobAttempt, worker: worker.name)] = now
+    if bug == .skipSpool {
+      _ = worker.desk.acknowledged([report.jobAttempt])
+    } else {
+      worker.spool[report.jobAttempt] = report
+    }
+  }
+
+  private func acknowledged(_ attempts: [JobAttempt], _ worker: SimulatedWorker) {
+    var attempts = attempts
+    if bug == .acknowledgeWholeJobs {
+      let jobs = Set(attempts.map(\.job))
+      attempts = worker.spool.keys.filter { jobs.contains($0.job) }.sorted()
+    }
+    for attempt in worker.desk.acknowledged(attempts) { worker.spool[attempt] = nil }
+    leaveWhenDone(worker)
+  }
+
   private func leaveWhenDone(_ worker: SimulatedWorker) {
-    guard worker.isDraining, worker.holding.isEmpty, worker.spool.isEmpty else { return }
+    guard worker.isDraining, worker.desk.isClear else { return }
     say(.goodbye, worker)
     worker.stop()
   }

@@ -71,8 +71,7 @@ final class Simulator {
   }
 
   struct FinishedResult: Hashable {
-    var job: JobID
-    var attempt: Int
+    var of: JobAttempt
     var worker: String
   }
 

@@ -13,16 +13,16 @@ struct SpoolError: Error, CustomStringConvertible {
 
 /// Results that the coordinator has not acknowledged yet, safe from SIGKILL and power loss.
 ///
-/// An append-only file of records, each `length, checksum, kind, job, payload`. A torn last record,
-/// as a crash leaves it, is cut off when the file is opened. Acknowledged results are marked by a
-/// record of their own and leave the file when it is compacted.
+/// An append-only file of records, each `length, checksum, kind, job, attempt, payload`. A torn last
+/// record, as a crash leaves it, is cut off when the file is opened. Acknowledged results are marked
+/// by a record of their own and leave the file when it is compacted.
 struct Spool {
   private enum Kind: UInt8 {
     case kept = 1
     case forgotten = 2
   }
   private static let headBytes = 8
-  private static let bodyBytesMin = 9
+  private static let bodyBytesMin = 13
   /// The file is rewritten when it is larger than this and less than half of it is still wanted.
   static let compactionBytes = 4 << 20
 
@@ -30,7 +30,7 @@ struct Spool {
   private var file: FileHandle
   private var fileBytes = 0
   private var pendingBytes = 0
-  private var payloads: [JobID: [UInt8]] = [:]
+  private var payloads: [JobAttempt: [UInt8]] = [:]
 
   /// Opens the spool in `path`, made when it is not there.
   init(path: String) throws {
@@ -53,43 +53,41 @@ struct Spool {
     }
   }
 
-  /// What is still to be acknowledged, in job order.
-  var pending: [(job: JobID, payload: [UInt8])] {
+  /// What is still to be acknowledged, in the order of jobs and attempts.
+  var pending: [(of: JobAttempt, payload: [UInt8])] {
     payloads.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
-  var isEmpty: Bool { payloads.isEmpty }
-
   /// Keeps results; they are on disk when this returns.
-  mutating func keep(_ results: [(job: JobID, payload: [UInt8])]) throws {
+  mutating func keep(_ results: [(of: JobAttempt, payload: [UInt8])]) throws {
     var records: [UInt8] = []
-    for (job, payload) in results {
-      records += Self.record(.kept, job, payload)
-      insert(job, payload)
+    for (attempt, payload) in results {
+      records += Self.record(.kept, attempt, payload)
+      insert(attempt, payload)
     }
     try append(records)
   }
 
-  /// Forgets acknowledged results; a job that is not here is no error.
-  mutating func forget(_ jobs: [JobID]) throws {
+  /// Forgets acknowledged results; one that is not here is no error.
+  mutating func forget(_ attempts: [JobAttempt]) throws {
     var records: [UInt8] = []
-    for job in jobs where payloads[job] != nil {
-      records += Self.record(.forgotten, job, [])
-      remove(job)
+    for attempt in attempts where payloads[attempt] != nil {
+      records += Self.record(.forgotten, attempt, [])
+      remove(attempt)
     }
     if records.isEmpty { return }
     try append(records)
     if fileBytes > Self.compactionBytes, pendingBytes * 2 < fileBytes { try compact() }
   }
 
-  private mutating func insert(_ job: JobID, _ payload: [UInt8]) {
-    remove(job)
-    payloads[job] = payload
+  private mutating func insert(_ attempt: JobAttempt, _ payload: [UInt8]) {
+    remove(attempt)
+    payloads[attempt] = payload
     pendingBytes += payload.count
   }
 
-  private mutating func remove(_ job: JobID) {
-    if let old = payloads.removeValue(forKey: job) { pendingBytes -= old.count }
+  private mutating func remove(_ attempt: JobAttempt) {
+    if let old = payloads.removeValue(forKey: attempt) { pendingBytes -= old.count }
   }
 
   private mutating func append(_ records: [UInt8]) throws {
@@ -106,7 +104,7 @@ struct Spool {
   private mutating func compact() throws {
     let aside = path + ".new"
     var records: [UInt8] = []
-    for (job, payload) in pending { records += Self.record(.kept, job, payload) }
+    for (attempt, payload) in pending { records += Self.record(.kept, attempt, payload) }
     do {
       try Data(records).write(to: URL(filePath: aside))
       let fresh = try FileHandle(forUpdating: URL(filePath: aside))
@@ -132,22 +130,26 @@ struct Spool {
       guard Self.checksum(body) == word(bytes, offset + 4), let kind = Kind(rawValue: body.first!)
       else { break }
       let number = body.dropFirst().prefix(8).reduce(0 as UInt64) { $0 << 8 | UInt64($1) }
-      let job = JobID(Int64(bitPattern: number))
+      let attempt = JobAttempt(
+        JobID(Int64(bitPattern: number)), attempt: Int(word(bytes, body.startIndex + 9)))
       switch kind {
-      case .kept: insert(job, Array(body.dropFirst(Self.bodyBytesMin)))
-      case .forgotten: remove(job)
+      case .kept: insert(attempt, Array(body.dropFirst(Self.bodyBytesMin)))
+      case .forgotten: remove(attempt)
       }
       offset = end
     }
     return offset
   }
 
-  private static func record(_ kind: Kind, _ job: JobID, _ payload: [UInt8]) -> [UInt8] {
+  private static func record(
+    _ kind: Kind, _ attempt: JobAttempt, _ payload: [UInt8]
+  ) -> [UInt8] {
     var body: [UInt8] = [kind.rawValue]
     for shift in stride(from: 56, through: 0, by: -8) {
-      body.append(UInt8(truncatingIfNeeded: job.number >> Int64(shift)))
+      body.append(UInt8(truncatingIfNeeded: attempt.job.number >> Int64(shift)))
     }
-    body += payload
+    // The wire has 32 bits for it as well.
+    body += bigEndian(UInt32(attempt.attempt)) + payload
     return bigEndian(UInt32(body.count)) + bigEndian(checksum(body[...])) + body
   }
 

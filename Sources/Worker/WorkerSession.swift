@@ -3,6 +3,7 @@ import Executors
 import Foundation
 import Logging
 import Protocol
+import Scheduling
 import Transport
 
 /// The worker's side of the control socket: who it is, what it holds, what it has to report.
@@ -21,9 +22,12 @@ actor WorkerSession {
 
   /// Jobs that are generated in one batch.
   static let batchMax = 32
+  /// A result that stays unacknowledged is sent again with every eighth heartbeat.
+  static let beatsBetweenOffers: UInt64 = 8
 
   private let identity: Identity
   private let control: MessageClient
+  private var desk: WorkerDesk
   private var spool: Spool
   private let library: ModelLibrary
   private let generation: GenerationEngine
@@ -34,10 +38,6 @@ actor WorkerSession {
   private var draining = false
   private var beats: UInt64 = 0
   private var busy = Duration.zero
-  /// Given and not begun, in the order they came.
-  private var waiting: [Assignment] = []
-  /// In the batch that is computed now.
-  private var running: [JobID: Assignment] = [:]
   private let work = Signal()
   private let trainingCommands: AsyncStream<CoordinatorMessage>
   private let trainingInbox: AsyncStream<CoordinatorMessage>.Continuation
@@ -48,6 +48,8 @@ actor WorkerSession {
   ) {
     self.identity = identity
     self.control = control
+    desk = WorkerDesk(
+      unacknowledged: spool.pending.compactMap { try? decodeJobReport($0.payload) })
     self.spool = spool
     self.library = library
     self.generation = generation
@@ -61,6 +63,9 @@ actor WorkerSession {
     while let event = await control.events.next() {
       switch event {
       case .connected: await sayHello()
+      case .disconnected where draining && desk.holding.isEmpty:
+        // Nobody is there to say goodbye to. What was not acknowledged stays on the disk.
+        return .drained
       case .disconnected: log.info("the coordinator is away; working on")
       case .refused:
         log.warning("the coordinator does not know this worker's key; trying again")
@@ -72,7 +77,7 @@ actor WorkerSession {
           log.warning("dropped a message of the coordinator: \(error)")
         }
       }
-      if draining, waiting.isEmpty, running.isEmpty, spool.isEmpty {
+      if draining, desk.isClear {
         send(.goodbye)
         return .drained
       }
@@ -84,6 +89,7 @@ actor WorkerSession {
   func beat() async {
     while !Task.isCancelled {
       if welcome != nil { await sendHeartbeat() }
+      if welcome != nil, beats.isMultiple(of: Self.beatsBetweenOffers) { report(desk.toOffer) }
       try? await Task.sleep(for: welcome?.heartbeatEvery ?? .milliseconds(200))
     }
   }
@@ -91,7 +97,8 @@ actor WorkerSession {
   /// Computes batch after batch.
   func compute() async throws {
     while !Task.isCancelled {
-      guard let batch = nextBatch() else {
+      let batch = desk.begin(Self.batchMax)
+      guard !batch.isEmpty else {
         await work.wait()
         continue
       }
@@ -117,63 +124,30 @@ actor WorkerSession {
       if welcome == nil { log.info("joined run \(new.run)") }
       welcome = new
       await sendHeartbeat()
-      report(spool.pending.compactMap { try? decodeJobReport($0.payload) })
+      report(desk.toOffer)
       await rank.repeatLastWord()
     case .helloWanted: await sayHello()
     case .refused(let refusal): throw WorkerError.refused(refusal)
-    case .assign(let assignments): take(assignments)
-    case .acknowledge(let jobs): try spool.forget(jobs)
-    case .cancel(let jobs):
-      let unwanted = Set(jobs)
-      waiting.removeAll { unwanted.contains($0.job) }
-      for job in jobs { running[job] = nil }
-      try spool.forget(jobs)
+    case .assign(let assignments):
+      report(desk.take(assignments))
+      work.raise()
+    case .acknowledge(let attempts): try spool.forget(desk.acknowledged(attempts))
+    case .cancel(let jobs): desk.cancel(jobs)
     case .openStep(let plan):
       rank.latestEpoch.advance(to: plan.training, epoch: plan.epoch)
       trainingInbox.yield(message)
     case .prepareTraining, .commitStep, .checkpoint, .export, .endTraining:
       trainingInbox.yield(message)
     case .drain:
-      log.info("drained: finishing \(waiting.count + running.count) jobs")
+      log.info("drained: finishing \(desk.holding.count) jobs")
       draining = true
     }
   }
 
-  private func take(_ assignments: [Assignment]) {
-    let done = Dictionary(uniqueKeysWithValues: spool.pending.map { ($0.job, $0.payload) })
-    for assignment in assignments {
-      if let payload = done[assignment.job] {
-        if let known = try? decodeJobReport(payload) { report([known]) }
-      } else if running[assignment.job] != nil {
-        running[assignment.job] = assignment
-      } else if let place = waiting.firstIndex(where: { $0.job == assignment.job }) {
-        waiting[place] = assignment
-      } else {
-        waiting.append(assignment)
-      }
-    }
-    work.raise()
-  }
-
-  /// The next jobs that share a model, in the order they came.
-  private func nextBatch() -> [Assignment]? {
-    guard let model = waiting.first?.request.model else { return nil }
-    let batch = waiting.filter { $0.request.model == model }.prefix(Self.batchMax)
-    let taken = Set(batch.map(\.job))
-    waiting.removeAll { taken.contains($0.job) }
-    for assignment in batch { running[assignment.job] = assignment }
-    return Array(batch)
-  }
-
-  /// Spools what a batch brought, then reports it. Jobs cancelled meanwhile are dropped.
+  /// Spools what a batch brought, then reports it.
   private func finish(_ reports: [JobReport]) throws {
-    let wanted = reports.compactMap { report -> JobReport? in
-      guard let assignment = running.removeValue(forKey: report.job) else { return nil }
-      var report = report
-      report.attempt = assignment.attempt
-      return report
-    }
-    try spool.keep(wanted.map { ($0.job, encode($0)) })
+    let wanted = desk.finish(reports)
+    try spool.keep(wanted.map { ($0.jobAttempt, encode($0)) })
     report(wanted)
   }
 
@@ -194,12 +168,12 @@ actor WorkerSession {
   private func sendHeartbeat() async {
     guard let welcome else { return }
     beats += 1
-    let holding = waiting.map(\.job) + running.keys
+    let holding = desk.holding
     let training = rank.standing.current
     send(
       .heartbeat(
         Heartbeat(
-          sequence: beats, holding: holding.sorted(),
+          sequence: beats, holding: holding,
           credit: draining ? 0 : max(0, welcome.creditMax - holding.count),
           busyMilliseconds: busy.milliseconds, training: training?.training,
           standing: training?.standing)))

@@ -33,6 +33,7 @@ struct RandomMessages {
   mutating func long() -> Int { pick([0, 1, 300, Int.max]) }
   mutating func word() -> UInt64 { pick([0, 1, .max, random.next()]) }
   mutating func job() -> JobID { JobID(pick([1, 2, 128, Int64.max])) }
+  mutating func attempt() -> Int { pick([1, 2, Int(UInt32.max)]) }
   mutating func training() -> TrainingID { TrainingID(iteration: upTo(5)) }
   mutating func key() -> String {
     String((0..<40).map { _ in pick(Array("0123456789abcxyzABCXYZ.-:+=^!/*?&<>()[]{}@%$#")) })
@@ -57,7 +58,7 @@ struct RandomMessages {
   mutating func report() -> JobReport {
     let index = upTo(5)
     return JobReport(
-      job: job(), attempt: pick([1, 2, Int(UInt32.max)]), address: digest(),
+      job: job(), attempt: attempt(), address: digest(),
       outcome: index == 5 ? .success(result()) : .failure(failure(index)))
   }
 
@@ -160,7 +161,7 @@ struct RandomMessages {
           Assignment(
             job: $0.job(), attempt: $0.pick([1, 9]), address: $0.digest(), request: $0.request())
         })
-    case 5: .acknowledge(several(20) { $0.job() })
+    case 5: .acknowledge(several(20) { JobAttempt($0.job(), attempt: $0.attempt()) })
     case 6: .cancel(several(20) { $0.job() })
     case 7: .prepareTraining(plan())
     case 8: .openStep(step())

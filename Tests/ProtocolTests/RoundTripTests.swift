@@ -100,11 +100,13 @@ struct BatchTests {
   }
 
   @Test("of acknowledgements is split by their number")
-  func acknowledgements() {
-    let jobs = (1...Int64(WireLimits.jobsMax) + 1).map { JobID($0) }
+  func acknowledgements() throws {
+    let attempts = (1...Int64(WireLimits.jobsMax) + 1).map { JobAttempt(JobID($0), attempt: 3) }
+    let split = acknowledgeMessages(attempts)
     #expect(
-      acknowledgeMessages(jobs) == [
-        .acknowledge(Array(jobs.dropLast())), .acknowledge(Array(jobs.suffix(1))),
+      split == [
+        .acknowledge(Array(attempts.dropLast())), .acknowledge(Array(attempts.suffix(1))),
       ])
+    #expect(try split.map { try decodeCoordinatorMessage(encode($0)) } == split)
   }
 }

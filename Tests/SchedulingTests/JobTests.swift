@@ -72,11 +72,13 @@ struct JobTests {
       retaken.assignments(to: bob).first { $0.job == first.job && $0.attempt == 2 })
     let accepted = driver.report(second, "yes", from: bob)
     #expect(accepted.persisted.contains(.accepted(success(second, "yes"), from: bob)))
-    #expect(accepted.messages(to: bob).contains(.acknowledge([second.job])))
+    #expect(accepted.messages(to: bob).contains(.acknowledge([JobAttempt(second.job, attempt: 2)])))
     let repeated = driver.report(second, "yes", from: bob)
-    #expect(repeated.messages(to: bob).contains(.acknowledge([second.job])))
+    #expect(repeated.messages(to: bob).contains(.acknowledge([JobAttempt(second.job, attempt: 2)])))
     #expect(!repeated.persisted.contains { if case .duplicate = $0 { true } else { false } })
     let twin = driver.report(first, "yes", from: alice)
+    #expect(
+      twin.messages(to: alice).contains(.acknowledge([JobAttempt(first.job, attempt: 1)])))
     #expect(
       twin.persisted.contains(.duplicate(success(first, "yes"), from: alice, equal: true)))
     let counts = driver.machine.snapshot(at: driver.now).jobs

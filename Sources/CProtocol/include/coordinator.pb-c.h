@@ -26,6 +26,8 @@ typedef struct Comd__HelloWanted Comd__HelloWanted;
 typedef struct Comd__Assignment Comd__Assignment;
 typedef struct Comd__Assignments Comd__Assignments;
 typedef struct Comd__JobIds Comd__JobIds;
+typedef struct Comd__JobAttempt Comd__JobAttempt;
+typedef struct Comd__JobAttempts Comd__JobAttempts;
 typedef struct Comd__StepMember Comd__StepMember;
 typedef struct Comd__StepPlan Comd__StepPlan;
 typedef struct Comd__CommitStep Comd__CommitStep;
@@ -161,6 +163,28 @@ struct  Comd__JobIds
     , 0,NULL }
 
 
+struct  Comd__JobAttempt
+{
+  ProtobufCMessage base;
+  uint64_t job;
+  uint32_t attempt;
+};
+#define COMD__JOB_ATTEMPT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__job_attempt__descriptor) \
+    , 0, 0 }
+
+
+struct  Comd__JobAttempts
+{
+  ProtobufCMessage base;
+  size_t n_attempts;
+  Comd__JobAttempt **attempts;
+};
+#define COMD__JOB_ATTEMPTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__job_attempts__descriptor) \
+    , 0,NULL }
+
+
 struct  Comd__StepMember
 {
   ProtobufCMessage base;
@@ -260,7 +284,7 @@ struct  Comd__CoordinatorMessage
     Comd__Refusal *refused;
     Comd__HelloWanted *hello_wanted;
     Comd__Assignments *assign;
-    Comd__JobIds *acknowledge;
+    Comd__JobAttempts *acknowledge;
     Comd__JobIds *cancel;
     Comd__TrainingPlan *prepare_training;
     Comd__StepPlan *open_step;
@@ -401,6 +425,44 @@ Comd__JobIds *
                       const uint8_t       *data);
 void   comd__job_ids__free_unpacked
                      (Comd__JobIds *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__JobAttempt methods */
+void   comd__job_attempt__init
+                     (Comd__JobAttempt         *message);
+size_t comd__job_attempt__get_packed_size
+                     (const Comd__JobAttempt   *message);
+size_t comd__job_attempt__pack
+                     (const Comd__JobAttempt   *message,
+                      uint8_t             *out);
+size_t comd__job_attempt__pack_to_buffer
+                     (const Comd__JobAttempt   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__JobAttempt *
+       comd__job_attempt__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__job_attempt__free_unpacked
+                     (Comd__JobAttempt *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__JobAttempts methods */
+void   comd__job_attempts__init
+                     (Comd__JobAttempts         *message);
+size_t comd__job_attempts__get_packed_size
+                     (const Comd__JobAttempts   *message);
+size_t comd__job_attempts__pack
+                     (const Comd__JobAttempts   *message,
+                      uint8_t             *out);
+size_t comd__job_attempts__pack_to_buffer
+                     (const Comd__JobAttempts   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__JobAttempts *
+       comd__job_attempts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__job_attempts__free_unpacked
+                     (Comd__JobAttempts *message,
                       ProtobufCAllocator *allocator);
 /* Comd__StepMember methods */
 void   comd__step_member__init
@@ -567,6 +629,12 @@ typedef void (*Comd__Assignments_Closure)
 typedef void (*Comd__JobIds_Closure)
                  (const Comd__JobIds *message,
                   void *closure_data);
+typedef void (*Comd__JobAttempt_Closure)
+                 (const Comd__JobAttempt *message,
+                  void *closure_data);
+typedef void (*Comd__JobAttempts_Closure)
+                 (const Comd__JobAttempts *message,
+                  void *closure_data);
 typedef void (*Comd__StepMember_Closure)
                  (const Comd__StepMember *message,
                   void *closure_data);
@@ -604,6 +672,8 @@ extern const ProtobufCMessageDescriptor comd__hello_wanted__descriptor;
 extern const ProtobufCMessageDescriptor comd__assignment__descriptor;
 extern const ProtobufCMessageDescriptor comd__assignments__descriptor;
 extern const ProtobufCMessageDescriptor comd__job_ids__descriptor;
+extern const ProtobufCMessageDescriptor comd__job_attempt__descriptor;
+extern const ProtobufCMessageDescriptor comd__job_attempts__descriptor;
 extern const ProtobufCMessageDescriptor comd__step_member__descriptor;
 extern const ProtobufCMessageDescriptor comd__step_plan__descriptor;
 extern const ProtobufCMessageDescriptor comd__commit_step__descriptor;

@@ -1,0 +1,100 @@
+public import Domain
+
+/// The jobs of one worker: those it was given, those it computes, and the results that the
+/// coordinator has not acknowledged yet.
+///
+/// It decides only. Its owner computes the batches, has a result on the disk before he sends it,
+/// and takes it off the disk when it has been acknowledged. What the coordinator says may come
+/// late, twice, or in another order.
+public struct WorkerDesk: Sendable {
+  /// Given and not begun, in the order they came.
+  private var waiting: [Assignment] = []
+  /// In the batch that is computed now.
+  private var running: [JobID: Assignment] = [:]
+  private var unacknowledged: [JobAttempt: JobReport]
+
+  /// - Parameter unacknowledged: what the disk still has of an earlier process.
+  public init(unacknowledged: [JobReport] = []) {
+    self.unacknowledged = Dictionary(
+      unacknowledged.map { ($0.jobAttempt, $0) }, uniquingKeysWith: { $1 })
+  }
+
+  /// Jobs that were given and not finished, in id order.
+  public var holding: [JobID] { (waiting.map(\.job) + running.keys).sorted() }
+
+  /// To be sent after every welcome; in the order of jobs and attempts.
+  public var toOffer: [JobReport] {
+    unacknowledged.sorted { $0.key < $1.key }.map(\.value)
+  }
+
+  /// Nothing to do, and nothing that only this worker has.
+  public var isClear: Bool { waiting.isEmpty && running.isEmpty && unacknowledged.isEmpty }
+
+  /// The job as it was last assigned, while it is computed.
+  public func running(_ job: JobID) -> Assignment? { running[job] }
+
+  /// Takes assignments in; a job that is held already goes on under the higher attempt.
+  /// - Returns: results that answer some of them, to be sent again.
+  public mutating func take(_ assignments: [Assignment]) -> [JobReport] {
+    var known: [JobReport] = []
+    for assignment in assignments {
+      let job = assignment.job
+      if let report = answer(to: assignment) {
+        known.append(report)
+      } else if let held = running[job] {
+        running[job]?.attempt = max(held.attempt, assignment.attempt)
+      } else if let place = waiting.firstIndex(where: { $0.job == job }) {
+        waiting[place].attempt = max(waiting[place].attempt, assignment.attempt)
+      } else {
+        waiting.append(assignment)
+      }
+    }
+    return known
+  }
+
+  /// A success of any attempt answers: results depend on the request alone. A failure answers for
+  /// its own attempt only, as the next one may have better luck.
+  private func answer(to assignment: Assignment) -> JobReport? {
+    let own = unacknowledged[JobAttempt(assignment.job, attempt: assignment.attempt)]
+    return own ?? toOffer.last { $0.job == assignment.job && $0.isSuccess }
+  }
+
+  /// Begins the next jobs that share a model, at most `count`, in the order they came; none when
+  /// nothing waits.
+  public mutating func begin(_ count: Int) -> [Assignment] {
+    guard let model = waiting.first?.request.model else { return [] }
+    let batch = Array(waiting.filter { $0.request.model == model }.prefix(count))
+    let taken = Set(batch.map(\.job))
+    waiting.removeAll { taken.contains($0.job) }
+    for assignment in batch { running[assignment.job] = assignment }
+    return batch
+  }
+
+  /// Drops jobs that are not wanted any more. A finished one stays until it is acknowledged.
+  public mutating func cancel(_ jobs: [JobID]) {
+    let unwanted = Set(jobs)
+    waiting.removeAll { unwanted.contains($0.job) }
+    for job in jobs { running[job] = nil }
+  }
+
+  /// The batch has ended.
+  /// - Returns: what is to be kept on the disk and then sent: no jobs that were cancelled, and each
+  ///   under the attempt that was given out last.
+  public mutating func finish(_ reports: [JobReport]) -> [JobReport] {
+    let wanted = reports.compactMap { report -> JobReport? in
+      guard let assignment = running.removeValue(forKey: report.job) else { return nil }
+      var report = report
+      report.attempt = assignment.attempt
+      return report
+    }
+    for report in wanted { unacknowledged[report.jobAttempt] = report }
+    return wanted
+  }
+
+  /// The coordinator has these for good. Another attempt at the same job stays: a late or repeated
+  /// acknowledgement knows nothing of it.
+  /// - Returns: those that were here, to be taken off the disk.
+  public mutating func acknowledged(_ attempts: [JobAttempt]) -> [JobAttempt] {
+    attempts.filter { unacknowledged.removeValue(forKey: $0) != nil }
+  }
+}
