@@ -110,7 +110,8 @@ let package = Package(
       dependencies: [
         "Domain", "Distillation", "Scheduling", "Simulation", "Protocol", "Transport", "Store",
         "Settings", "Hashing", "Kernels", "Formats", "Transformer", "Coordinator", "Worker",
-        "Datasets", "Evaluation", "Shapes", "ShapesTraining", arguments, logging, signals,
+        "Datasets", "Evaluation", "Executors", "Shapes", "ShapesTraining", arguments, logging,
+        signals,
       ],
       path: "Sources/CommandLine", swiftSettings: strict),
 
@@ -134,18 +135,21 @@ let package = Package(
     specification("Hashing", ["Domain"]),
     specification(
       "Worker",
-      ["Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels"]),
+      [
+        "Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels",
+        logging,
+      ]),
     .target(
       name: "ClusterFixtures", dependencies: ["Domain", "Formats", "Shapes", "Transformer"],
       path: "Tests/ClusterFixtures", swiftSettings: strict),
     specification(
       "Coordinator",
       [
-        "ClusterFixtures", "Domain", "Distillation", "Settings", "Store", "Transport", "Hashing",
-        "Worker", logging,
+        "ClusterFixtures", "Domain", "Distillation", "Settings", "Store", "Protocol", "Transport",
+        "Hashing", "Worker", logging,
       ]),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["CommandLineTool", "ClusterFixtures"],
+      name: "CommandLineTests", dependencies: ["CommandLineTool", "ClusterFixtures", "Transport"],
       swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ]

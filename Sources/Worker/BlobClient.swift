@@ -92,7 +92,7 @@ actor BlobClient {
       if stopped { return continuation.resume(throwing: BlobTransferError.stopped) }
       let known = uploads[blob] != nil
       uploads[blob, default: Upload(size: size, waiting: [])].waiting.append(continuation)
-      if !known { send(.offer(request: nextRequest(), blob: blob, size: size)) }
+      if !known { offer(blob) }
     }
   }
 
@@ -110,6 +110,9 @@ actor BlobClient {
     case .wanted(_, let blob, let from): await sendChunks(of: blob, from: from)
     case .stored(_, let blob):
       uploads.removeValue(forKey: blob)?.waiting.forEach { $0.resume() }
+    case .refused(_, let blob, .unknownBlob) where uploads[blob] != nil:
+      // A coordinator that has just started does not know what the chunks on their way belong to.
+      offer(blob)
     case .refused(_, let blob, let reason):
       fail(blob, BlobTransferError.refused(blob, reason))
     }
@@ -160,10 +163,12 @@ actor BlobClient {
     for blob in downloads.keys.sorted() {
       requestChunk(blob, offset: downloads[blob]?.writer?.received ?? 0)
     }
-    for blob in uploads.keys.sorted() {
-      guard let size = uploads[blob]?.size else { continue }
-      send(.offer(request: nextRequest(), blob: blob, size: size))
-    }
+    for blob in uploads.keys.sorted() { offer(blob) }
+  }
+
+  private func offer(_ blob: Digest) {
+    guard let size = uploads[blob]?.size else { return }
+    send(.offer(request: nextRequest(), blob: blob, size: size))
   }
 
   private func requestChunk(_ blob: Digest, offset: Int64) {

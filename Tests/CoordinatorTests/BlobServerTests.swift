@@ -1,0 +1,134 @@
+import Domain
+import Foundation
+import Hashing
+import Logging
+import Protocol
+import Testing
+import Transport
+
+@testable import Coordinator
+
+/// A blob server on the loopback, over an empty folder.
+private struct Served {
+  let folder = NSTemporaryDirectory() + "blob-server-\(UUID().uuidString)"
+  let blobs: BlobFolder
+  let socket: MessageServer
+  let service: BlobServer
+
+  init() throws {
+    blobs = try BlobFolder(path: folder)
+    socket = try MessageServer(
+      endpoint: "tcp://127.0.0.1:0", security: .plainForBenchmarks, limits: .bulk)
+    service = BlobServer(
+      server: socket, blobs: blobs, inventory: Inventory(path: folder + "/inventory.tsv"),
+      log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+  }
+
+  /// Runs the server beside `work`.
+  func run(_ work: () async throws -> Void) async throws {
+    async let serving: Void = service.run()
+    do {
+      try await work()
+    } catch {
+      await socket.close()
+      throw error
+    }
+    await socket.close()
+    await serving
+    try FileManager.default.removeItem(atPath: folder)
+  }
+}
+
+/// A worker's end of the bulk socket, message by message.
+private struct Giver {
+  let client: MessageClient
+
+  init(to served: Served) async throws {
+    client = try MessageClient(
+      endpoint: served.socket.endpoint, security: .plainForBenchmarks, limits: .bulk)
+    while let event = await client.events.next() {
+      if case .connected = event { return }
+    }
+  }
+
+  func offer(_ blob: Digest, size: Int) async throws -> BulkReply? {
+    try await client.sendWaiting(
+      [Frame(encode(BulkRequest.offer(request: 1, blob: blob, size: Int64(size))))])
+    return try await reply()
+  }
+
+  func chunk(_ blob: Digest, _ bytes: ArraySlice<UInt8>) async throws {
+    let head = BulkRequest.chunk(
+      request: 2, blob: blob, offset: Int64(bytes.startIndex), length: bytes.count)
+    try await client.sendWaiting([Frame(encode(head)), Frame(Array(bytes))])
+  }
+
+  func reply() async throws -> BulkReply? {
+    while let event = await client.events.next() {
+      guard case .message(let frames) = event else { continue }
+      return try decodeBulkReply(
+        frames[0].bytes, payloadBytes: frames.count > 1 ? frames[1].count : 0)
+    }
+    return nil
+  }
+}
+
+@Suite("Workers that hand in the same blob", .timeLimit(.minutes(1)))
+struct BlobServerTests {
+  private let bytes = Array("abcdef".utf8)
+  private var blob: Digest { Digest(hashing: bytes) }
+
+  @Test("all hear when it is stored, whoever sent the last chunk")
+  func allHear() async throws {
+    let served = try Served()
+    try await served.run {
+      let (first, second) = (try await Giver(to: served), try await Giver(to: served))
+      #expect(try await first.offer(blob, size: 6) == .wanted(request: 1, blob: blob, from: 0))
+      try await first.chunk(blob, bytes[..<3])
+      // The offer comes after the chunk of another connection, or before it.
+      let asked = try await second.offer(blob, size: 6)
+      #expect([0, 3].map { .wanted(request: 1, blob: blob, from: $0) }.contains(asked))
+      try await first.chunk(blob, bytes[3...])
+      #expect(try await first.reply() == .stored(request: 1, blob: blob))
+      #expect(try await second.reply() == .stored(request: 1, blob: blob))
+      #expect(try served.blobs.read(blob) == bytes)
+      await first.client.close()
+      await second.client.close()
+    }
+  }
+
+  @Test("do not lose it to one of them who sends other bytes: the others begin anew")
+  func wrongBytes() async throws {
+    let served = try Served()
+    try await served.run {
+      let (liar, honest) = (try await Giver(to: served), try await Giver(to: served))
+      _ = try await liar.offer(blob, size: 6)
+      #expect(try await honest.offer(blob, size: 6) == .wanted(request: 1, blob: blob, from: 0))
+      try await liar.chunk(blob, Array("abcxyz".utf8)[...])
+      #expect(try await liar.reply() == .refused(request: 2, blob: blob, .mismatch))
+      #expect(try await honest.reply() == .wanted(request: 1, blob: blob, from: 0))
+      try await honest.chunk(blob, bytes[...])
+      #expect(try await honest.reply() == .stored(request: 1, blob: blob))
+      #expect(try served.blobs.read(blob) == bytes)
+      await liar.client.close()
+      await honest.client.close()
+    }
+  }
+
+  @Test("and leave it unfinished make room for others, and hear of it when they still listen")
+  func abandoned() async throws {
+    let served = try Served()
+    try await served.run {
+      let (silent, busy) = (try await Giver(to: served), try await Giver(to: served))
+      _ = try await silent.offer(blob, size: 6)
+      for number in 0..<BlobServer.arrivingMax {
+        let other = Digest(hashing: "\(number)".utf8)
+        #expect(
+          try await busy.offer(other, size: 9) == .wanted(request: 1, blob: other, from: 0))
+      }
+      #expect(try await silent.reply() == .refused(request: 1, blob: blob, .busy))
+      await silent.client.close()
+      await busy.client.close()
+    }
+  }
+}
