@@ -113,6 +113,7 @@ actor ClusterLoop {
       if !changes.isEmpty {
         try store.commit(changes)
         try pinKernelSet(changes)
+        for change in changes { log.trace("durable: \(change.words)") }
       }
       var following: [Effect] = []
       for effect in effects { following += try act(on: effect) }
@@ -158,7 +159,7 @@ actor ClusterLoop {
     let parts: [CoordinatorMessage] =
       switch message {
       case .assign(let assignments): assignMessages(assignments)
-      case .acknowledge(let jobs): acknowledgeMessages(jobs)
+      case .acknowledge(let attempts): acknowledgeMessages(attempts)
       case .welcome, .refused, .helloWanted, .cancel, .prepareTraining, .openStep, .commitStep,
         .checkpoint, .export, .endTraining, .drain:
         [message]

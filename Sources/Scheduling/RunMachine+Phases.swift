@@ -58,6 +58,7 @@ extension RunMachine {
     case .finished:
       for worker in membership.ids { persistBusy(worker, &turn) }
       let iterations = state.begunIterations
+      for worker in membership.ids { turn.send(worker, .drain) }
       turn.effects.append(.request(.finish(state.completion(tuningIterations: iterations))))
     }
   }

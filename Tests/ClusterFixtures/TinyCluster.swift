@@ -14,8 +14,12 @@ public struct TinyCluster: Sendable {
 
   /// - Parameters:
   ///   - instructions: in the tuning pool; two about each picture.
+  ///   - controlPort: of the coordinator; 0 for any that is free, as `bulkPort`.
   ///   - extra: lines of YAML that go below the defaults of the fixture, whole sections.
-  public init(instructions: Int = 12, iterations: Int = 1, extra: String = "") throws {
+  public init(
+    instructions: Int = 12, iterations: Int = 1, controlPort: Int = 0, bulkPort: Int = 0,
+    extra: String = ""
+  ) throws {
     folder = NSTemporaryDirectory() + "tiny-cluster-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
       atPath: folder + "/images", withIntermediateDirectories: true)
@@ -24,7 +28,10 @@ public struct TinyCluster: Sendable {
     try Self.model(seed: 2, layers: 1).save(folder: made("student"))
     let text = """
       run: tiny
-      coordinator: { control: "tcp://127.0.0.1:0", bulk: "tcp://127.0.0.1:0", dashboard: none }
+      coordinator:
+        control: "tcp://127.0.0.1:\(controlPort)"
+        bulk: "tcp://127.0.0.1:\(bulkPort)"
+        dashboard: none
       models:
         teacher: { path: teacher, conversation: plain }
         student: { path: student, conversation: plain }

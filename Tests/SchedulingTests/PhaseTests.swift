@@ -9,6 +9,8 @@ private struct Conductor {
   var jobs: [Job] = []
   var changes: [Change] = []
   var requests: [Request] = []
+  /// Who was sent away.
+  var drained: [WorkerID] = []
   /// What the models answer, by what they are asked for.
   var reply: (Job) -> String?
 
@@ -46,6 +48,7 @@ private struct Conductor {
         changes.append(change)
         if case .jobsCreated(let created) = change { jobs += created }
       case .send(_, .assign(let assigned)): assignments += assigned
+      case .send(let worker, .drain): drained.append(worker)
       case .send, .note: break
       case .request(let request):
         requests.append(request)
@@ -103,6 +106,7 @@ struct PhaseTests {
         .evaluating(iteration: 2), .assessing(iteration: 2), .finished,
       ])
     #expect(run.requests.last == .finish(.allIterations))
+    #expect(run.drained == [alice])
   }
 
   @Test("asks the teacher once for each instruction, whatever the number of iterations")

@@ -13,6 +13,8 @@ final class LocalWorkers: Sendable {
   private struct Exit: Sendable {
     var name: String
     var reason: String
+    /// Sent away by the coordinator: it is drained, or the run is over.
+    var isWanted: Bool
   }
 
   /// Told in `pids.json`, for scripts that want to stop or kill one of them.
@@ -50,7 +52,7 @@ final class LocalWorkers: Sendable {
   func run() async throws {
     let (exits, continuation) = AsyncStream.makeStream(of: Exit.self)
     for name in names { try start(name) { continuation.yield($0) } }
-    for await exit in exits {
+    for await exit in exits where !exit.isWanted {
       let (left, restarts) = state.withLock { ($0.running.count, $0.restarts) }
       log("comd: worker \(exit.name) \(exit.reason); its jobs go to others, \(left) left")
       if left > 0 { continue }
@@ -107,7 +109,12 @@ final class LocalWorkers: Sendable {
         state.running[name] = nil
         return state.isEnding
       }
-      if !isAsked { onExit(Exit(name: name, reason: reason)) }
+      if !isAsked {
+        onExit(
+          Exit(
+            name: name, reason: reason,
+            isWanted: process.terminationReason == .exit && process.terminationStatus == 0))
+      }
       alive.leave()
     }
     try state.withLock { state in

@@ -1,0 +1,158 @@
+import ClusterFixtures
+import Foundation
+import Testing
+import Transport
+
+@testable import CommandLineTool
+
+/// A run to be disturbed, and the same run undisturbed to compare it with.
+private struct Trial {
+  let cluster: TinyCluster
+  var folder: String { cluster.folder }
+  var run: String { folder + "/run" }
+
+  func start(_ words: String..., log: String = "info") throws -> ComdProcess {
+    try ComdProcess(words, in: folder, log: log)
+  }
+
+  func worker(_ name: String) throws -> ComdProcess {
+    try start(
+      "worker", "--access", "\(folder)/keys/workers/\(name).access", "--dir",
+      "\(folder)/work/\(name)", "--threads", "1")
+  }
+
+  /// The same settings in a folder of their own, by one worker that nothing happens to.
+  func undisturbed() async throws -> Student {
+    let alone = folder + "/undisturbed"
+    let process = try start("run", "--config", cluster.config, "--dir", alone, "--workers", "1")
+    #expect(await process.end().status == 0)
+    return try Student(of: alone)
+  }
+}
+
+/// What a run made: the digest that it reports, and the bytes in the folder that it left.
+private struct Student: Equatable {
+  var digest: String
+  var weights: Data
+
+  init(of run: String) throws {
+    digest = try #require(try ReportFile(runFolder: run).student?.weightsSha256)
+    weights = try Data(contentsOf: URL(filePath: run + "/student/model.safetensors"))
+  }
+}
+
+/// What a coordinator said to have become durable: jobs by number, steps by name, each as often as
+/// it was said.
+private struct Durable {
+  var accepted: [String: Int] = [:]
+  var leased: [String: Int] = [:]
+  var steps: [String: Int] = [:]
+
+  mutating func add(_ lines: [String]) {
+    for line in lines {
+      if let found = line.firstMatch(of: /durable: attempt \d+ of (job \d+) (accepted|leased)/) {
+        let job = String(found.1)
+        if found.2 == "accepted" {
+          accepted[job, default: 0] += 1
+        } else {
+          leased[job, default: 0] += 1
+        }
+      } else if let found = line.firstMatch(of: /durable: (.* step \d+) committed/) {
+        steps[String(found.1), default: 0] += 1
+      }
+    }
+  }
+}
+
+/// Two ports of the loopback that were free a moment ago.
+private func freePorts() async throws -> (Int, Int) {
+  let probes = try (0..<2).map { _ in
+    try MessageServer(endpoint: "tcp://127.0.0.1:0", security: .plainForBenchmarks)
+  }
+  let ports = probes.compactMap { $0.endpoint.split(separator: ":").last.flatMap { Int($0) } }
+  for probe in probes { await probe.close() }
+  return (try #require(ports.first), try #require(ports.last))
+}
+
+@Suite("A run whose processes are killed", .timeLimit(.minutes(3)))
+struct KilledProcessTests {
+  @Test("goes on where it was when its coordinator is started again, and repeats nothing")
+  func coordinator() async throws {
+    let (control, bulk) = try await freePorts()
+    let trial = Trial(
+      cluster: try TinyCluster(instructions: 32, controlPort: control, bulkPort: bulk))
+    defer { trial.cluster.remove() }
+    let expected = try await trial.undisturbed()
+    #expect(try await trial.start("init", "--dir", trial.folder).end().status == 0)
+    let workers = [try trial.worker("w1"), try trial.worker("w2")]
+    func coordinator() throws -> ComdProcess {
+      try trial.start(
+        "coordinator", "--config", trial.cluster.config, "--dir", trial.run, log: "trace")
+    }
+    var durable = Durable()
+    // Among jobs, between two steps of a training, and among jobs once more.
+    for (phase, event) in [
+      ("answering 1", "accepted"), ("tuning 1", "step 1 committed"), ("assessing 1", "accepted"),
+    ] {
+      let process = try coordinator()
+      #expect(await process.line(containing: "durable: phase \(phase)"))
+      #expect(await process.line(containing: event))
+      kill(process.pid, SIGKILL)
+      #expect(await process.end().status == -SIGKILL)
+      try add(await process.said(), to: &durable)
+    }
+    let last = try coordinator()
+    #expect(await last.end().status == 0)
+    try add(await last.said(), to: &durable)
+    #expect(!durable.leased.isEmpty)
+    #expect(durable.accepted.values.allSatisfy { $0 == 1 })
+    #expect(durable.steps.values.allSatisfy { $0 == 1 })
+    #expect(try Student(of: trial.run) == expected)
+    // The end of the run is theirs, too.
+    for worker in workers { #expect(await worker.end().status == 0) }
+  }
+
+  /// Takes in what one more coordinator said; what was accepted before it must not be asked for.
+  private func add(_ lines: [String], to durable: inout Durable) throws {
+    var own = Durable()
+    own.add(lines)
+    try #require(!own.accepted.isEmpty)
+    #expect(Set(own.leased.keys).isDisjoint(with: durable.accepted.keys))
+    durable.add(lines)
+  }
+
+  @Test("with one of three workers lost in the middle of tuning makes the same student")
+  func worker() async throws {
+    let trial = Trial(cluster: try TinyCluster(instructions: 64))
+    defer { trial.cluster.remove() }
+    let expected = try await trial.undisturbed()
+    let run = try trial.start(
+      "run", "--config", trial.cluster.config, "--dir", trial.run, "--workers", "3", log: "trace")
+    #expect(await run.line(containing: "durable: phase tuning 1"))
+    #expect(await run.line(containing: "tuning 1 step 3 committed"))
+    kill(try #require(try workerProcesses(of: trial.run)["w2"]), SIGKILL)
+    #expect(await run.end().status == 0)
+    let said = await run.said()
+    let loss = try #require(
+      said.firstIndex { $0.contains("w2") && $0.contains("ended by signal 9") })
+    #expect(said[loss...].contains { $0.contains("tuning 1 step 6 committed") })
+    #expect(try Student(of: trial.run) == expected)
+  }
+
+  @Test("asked twice to stop ends at once, without waiting for a worker that stands still")
+  func askedTwice() async throws {
+    let trial = Trial(cluster: try TinyCluster())
+    defer { trial.cluster.remove() }
+    let run = try trial.start(
+      "run", "--config", trial.cluster.config, "--dir", trial.run, "--workers", "1")
+    #expect(await run.line(containing: "joined"))
+    let worker = try #require(try workerProcesses(of: trial.run)["w1"])
+    kill(worker, SIGSTOP)
+    kill(run.pid, SIGTERM)
+    #expect(await run.line(containing: "finishing what is under way"))
+    kill(run.pid, SIGTERM)
+    #expect(await run.end().status == 130)
+    // Only a stop that waits ends the worker.
+    #expect(kill(worker, SIGKILL) == 0)
+  }
+}
