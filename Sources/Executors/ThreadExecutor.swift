@@ -1,17 +1,19 @@
 import Dispatch
 
-/// Runs an actor on a thread outside Swift's cooperative pool.
+/// Runs an actor or a task on a thread outside Swift's cooperative pool.
 ///
-/// For actors that block: on a disk's fsync, or on seconds of computing without a suspension. On
-/// the
-/// shared pool they would starve the heartbeats.
-public final class ThreadExecutor: SerialExecutor {
+/// For what blocks: a disk's fsync, or seconds of computing without a suspension. On the shared
+/// pool it would starve the heartbeats. And for what must not wait until others let the pool go.
+public final class ThreadExecutor: SerialExecutor, TaskExecutor {
   private let queue: DispatchQueue
 
   public init(label: String) { queue = DispatchQueue(label: label) }
 
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    queue.async { job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+    queue.async {
+      job.runSynchronously(
+        isolatedTo: self.asUnownedSerialExecutor(), taskExecutor: self.asUnownedTaskExecutor())
+    }
   }
 }

@@ -26,7 +26,7 @@ public final class RunStore: Sendable {
       try FileManager.default.createDirectory(
         atPath: folder, withIntermediateDirectories: true)
     }
-    let lock = try FolderLock(folder: folder)
+    let lock = try holding(folder)
     let pool = try naming(path) { try openDatabase(path, folder: folder) }
     self.folder = folder
     self.path = path

@@ -57,3 +57,15 @@ func naming<Value>(
     throw .io(path: path, reason: "\(error)")
   }
 }
+
+/// Locks a run's folder for this process.
+func holding(_ folder: String) throws(StoreError) -> FolderLock {
+  do {
+    return try FolderLock(folder: folder)
+  } catch {
+    switch error {
+    case .held(let holder): throw .locked(folder: folder, holder: holder)
+    case .io(let path, let reason): throw .io(path: path, reason: reason)
+    }
+  }
+}

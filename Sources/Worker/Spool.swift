@@ -13,9 +13,9 @@ struct SpoolError: Error, CustomStringConvertible {
 
 /// Results that the coordinator has not acknowledged yet, safe from SIGKILL and power loss.
 ///
-/// An append-only file of records, each `length, checksum, kind, job, attempt, payload`. A torn last
-/// record, as a crash leaves it, is cut off when the file is opened. Acknowledged results are marked
-/// by a record of their own and leave the file when it is compacted.
+/// An append-only file of records, each `length, checksum, kind, job, attempt, payload`. A torn
+/// last record, as a crash leaves it, is cut off when the file is opened. Acknowledged results are
+/// marked by a record of their own and leave the file when it is compacted.
 struct Spool {
   private enum Kind: UInt8 {
     case kept = 1

@@ -28,13 +28,16 @@ public enum WorkerEnd: Hashable, Sendable { case drained, stopped }
 
 /// Why a worker cannot go on.
 public enum WorkerError: Error, CustomStringConvertible {
-  case folderInUse(String)
+  case folderInUse(String, holder: Int32?)
+  case folder(path: String, reason: String)
   case refused(Refusal)
 
   public var description: String {
     switch self {
-    case .folderInUse(let folder):
-      "\(folder) is used by another worker that is running; give each its own --dir"
+    case .folderInUse(let folder, let holder):
+      "\(folder) is used by another worker that is running"
+        + (holder.map { ", process \($0)" } ?? "") + "; give each its own --dir"
+    case .folder(let path, let reason): "\(path): \(reason); choose a --dir that can be written"
     case .refused(.protocolVersion(let ours, let yours)):
       "the coordinator speaks version \(ours) of the protocol, this worker version \(yours): "
         + "install the same version of comd on both"
@@ -63,7 +66,7 @@ public struct WorkerService: Sendable {
     let folder = options.folder
     try FileManager.default.createDirectory(
       atPath: folder + "/models", withIntermediateDirectories: true)
-    let lock = try FolderLock(folder: folder)
+    let lock = try held(folder)
     defer { withExtendedLifetime(lock) {} }
 
     let access = options.access
@@ -143,6 +146,17 @@ public struct WorkerService: Sendable {
       group.cancelAll()
       await close(control, bulk, peers)
       return end ?? .stopped
+    }
+  }
+
+  private func held(_ folder: String) throws(WorkerError) -> FolderLock {
+    do {
+      return try FolderLock(folder: folder)
+    } catch {
+      switch error {
+      case .held(let holder): throw .folderInUse(folder, holder: holder)
+      case .io(let path, let reason): throw .folder(path: path, reason: reason)
+      }
     }
   }
 

@@ -1,6 +1,6 @@
-import Dispatch
+import Executors
 import Foundation
-import Synchronization
+import UnixSignals
 
 /// Runs work that the first SIGINT or SIGTERM asks to finish, by cancellation, and the second ends
 /// at once with exit code 130.
@@ -9,13 +9,34 @@ import Synchronization
 func untilStopped<Result: Sendable>(
   _ work: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
-  let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
-  let sources = watchSignals { continuation.yield($0) }
-  defer { for source in sources { source.cancel() } }
-  return try await withThrowingTaskGroup(of: Result?.self) { group in
+  let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+  let first = Signal()
+  return try await withThrowingTaskGroup(of: Void.self) { group in
+    group.addTask(executorPreference: watcher) { await heed(signals, first) }
+    defer { group.cancelAll() }
+    return try await run(work, until: first)
+  }
+}
+
+/// Outside the shared pool: work that keeps all of its threads busy is ended at once as well.
+private let watcher = ThreadExecutor(label: "signals")
+
+private func heed(_ signals: UnixSignalsSequence, _ first: Signal) async {
+  var isFirst = true
+  for await _ in signals {
+    guard isFirst else { _exit(ExitStatus.stopped.rawValue) }
+    isFirst = false
+    first.raise()
+  }
+}
+
+private func run<Result: Sendable>(
+  _ work: @escaping @Sendable () async throws -> Result, until stop: Signal
+) async throws -> Result {
+  try await withThrowingTaskGroup(of: Result?.self) { group in
     group.addTask { try await work() }
     group.addTask {
-      for await _ in signals { return nil }
+      await stop.wait()
       return nil
     }
     defer { group.cancelAll() }
@@ -25,30 +46,5 @@ func untilStopped<Result: Sendable>(
       group.cancelAll()
     }
     throw CancellationError()
-  }
-}
-
-private func watchSignals(
-  _ first: @escaping @Sendable (Int32) -> Void
-) -> [any DispatchSourceSignal] {
-  let counter = SignalCounter()
-  return [SIGINT, SIGTERM].map { number in
-    signal(number, SIG_IGN)
-    let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-    source.setEventHandler {
-      if counter.next() == 1 { first(number) } else { _exit(ExitStatus.stopped.rawValue) }
-    }
-    source.resume()
-    return source
-  }
-}
-
-private final class SignalCounter: Sendable {
-  private let count = Mutex(0)
-  func next() -> Int {
-    count.withLock { count in
-      count += 1
-      return count
-    }
   }
 }
