@@ -25,7 +25,7 @@ struct Golden {
 
   static let cases: [(name: String, trained: TrainedParts)] = [
     ("llama", .all), ("qwen2", .all), ("llava-clip", .projectorAndLanguage),
-    ("llava-dinov2", .all),
+    ("llava-dinov2", .all), ("llava-linear", .projectorAndLanguage),
   ]
 
   var tokens: [Int32] { get throws { try store.floats("input_ids").map { Int32($0) } } }

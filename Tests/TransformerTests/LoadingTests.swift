@@ -49,6 +49,41 @@ struct LoadingTests {
     }
   }
 
+  @Test("has the tensors and the keys of the folder that transformers wrote for it")
+  func sameFolder() throws {
+    let golden = try Golden("llava-linear")
+    let expected = try TensorStore(folder: "\(fixtures)/llava-linear")
+    try withTemporaryFolder { folder in
+      try golden.model.save(folder: folder)
+      let found = try TensorStore(folder: folder)
+      #expect(found.names == expected.names)
+      for name in expected.names {
+        #expect(try found.shape(of: name) == expected.shape(of: name), "\(name)")
+        #expect(try found.floats(name) == expected.floats(name), "\(name)")
+      }
+      let keys = try String(contentsOfFile: folder + "/config.json", encoding: .utf8)
+      #expect(keys.contains(#""projector_hidden_act": "linear""#))
+      #expect(keys.contains(#""use_mask_token": false"#))
+    }
+  }
+
+  @Test("with a projector of one layer is refused when its second layer does something")
+  func secondLayer() throws {
+    let model = try Golden("llava-linear").model
+    try withTemporaryFolder { folder in
+      try model.config.save(folder: folder)
+      let second = TensorShape(name: "multi_modal_projector.linear_2.weight", shape: [36, 36])
+      let shapes = model.layout.parameters.map { TensorShape(name: $0.name, shape: $0.shape) }
+      try writeSafetensors(
+        shapes + [second], precision: .f32, to: folder + "/model.safetensors"
+      ) { _, range, target in
+        for place in 0..<range.count { target[place] = 1 }
+      }
+      let error = #expect(throws: FormatError.self) { try Model.load(folder) }
+      #expect(error?.subject == "tensor \(second.name)")
+    }
+  }
+
   @Test("is found under the names of older and other writers")
   func olderNames() throws {
     let golden = try Golden("llava-clip")

@@ -96,6 +96,8 @@ private func visionMembers(_ vision: VisionConfig) -> [(String, JSONValue)] {
       ("qkv_bias", .bool(vision.queryKeyValueBias)),
       ("layerscale_value", .number(vision.layerScaleInitial)),
       ("use_swiglu_ffn", .bool(false)),
+      // Only a tower in training has the tensor; without the key transformers makes one up.
+      ("use_mask_token", .bool(false)),
     ]
   }
 }
@@ -111,7 +113,10 @@ private func llavaMembers(_ llava: LlavaConfig) -> [(String, JSONValue)] {
     ("tie_word_embeddings", .bool(llava.text.tiedEmbedding)),
   ]
   switch llava.projector {
-  case .linear: members.append(("mm_projector_type", .string("linear")))
+  case .linear:
+    // `transformers` has two layers always: these keys go with a second layer that does nothing.
+    members.append(("mm_projector_type", .string("linear")))
+    members.append(("projector_hidden_act", .string("linear")))
   case .mlp(let activation):
     members.append(("projector_hidden_act", .string(activation.rawValue)))
   }

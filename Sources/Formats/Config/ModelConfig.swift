@@ -149,8 +149,9 @@ public enum FeatureSelection: String, Hashable, Sendable {
 
 /// What stands between the vision tower and the decoder.
 public enum ProjectorKind: Hashable, Sendable {
-  /// One linear layer, as in the first LLaVA. Hugging Face's `llava` has no form for it; it is
-  /// written as `"mm_projector_type": "linear"`.
+  /// One linear layer, as in the first LLaVA. Hugging Face's `llava` always has two layers: this
+  /// is written as `"mm_projector_type": "linear"` with `"projector_hidden_act": "linear"` and a
+  /// second layer that does nothing.
   case linear
   /// Linear, activation, linear: LLaVA-1.5.
   case mlp(Activation)

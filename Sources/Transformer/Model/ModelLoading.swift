@@ -28,6 +28,7 @@ extension Model {
         remedy: "assemble a LLaVA model from the tower and a language model")
     }
     let store = try TensorStore(folder: folder)
+    try checkSecondLayer(config, store)
     return Model(
       config: try supported(config, file: folder + "/config.json"),
       parameters: try readParameters(config, store),
@@ -88,6 +89,28 @@ func readParameters(_ config: ModelConfig, _ store: TensorStore) throws(FormatEr
     }
   }
   return parameters
+}
+
+/// A linear projector is saved with a second layer that does nothing; one that does something was
+/// put there by another program, and a model without it would answer otherwise.
+private func checkSecondLayer(_ config: ModelConfig, _ store: TensorStore) throws(FormatError) {
+  guard case .llava(let llava) = config, llava.projector == .linear else { return }
+  let source = try store.renamed { canonicalName($0, config) }
+  let columns = llava.text.hiddenSize
+  for (name, diagonal) in [("weight", Float(1)), ("bias", 0)] {
+    let tensor = "multi_modal_projector.linear_2.\(name)"
+    guard source.contains(tensor) else { continue }
+    let values = try source.floats(tensor)
+    let step = columns + 1
+    let isNothing = values.indices.allSatisfy { values[$0] == ($0 % step == 0 ? diagonal : 0) }
+    guard isNothing else {
+      throw FormatError(
+        file: source.origin, subject: "tensor \(tensor)",
+        problem: .malformed(found: "a layer that changes its input"),
+        expected: "the identity, because mm_projector_type is linear",
+        remedy: "multiply the two layers into linear_1")
+    }
+  }
 }
 
 /// The name of a tensor as this project and `transformers` 5 write it, from the names of older and

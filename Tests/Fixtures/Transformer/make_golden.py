@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Golden values of small random models, computed by transformers in f32 on one thread.
 
-usage: python make_golden.py        (writes beside itself; needs torch, transformers, safetensors)
+usage: python make_golden.py [CASE...]     (all cases when none is named)
+
+Writes beside itself; needs torch, transformers, safetensors.
 
 For each case a Hugging Face folder CASE/ (config.json, model.safetensors) and in it
 golden.safetensors:
@@ -15,7 +17,7 @@ golden.safetensors:
   after/NAME         parameters after those steps, of the tensors listed in AFTER
 The versions that made them are in each file's metadata.
 """
-import math, os, shutil
+import math, os, shutil, sys
 import torch
 import transformers
 from safetensors import safe_open
@@ -74,6 +76,8 @@ def loss_of(model, inputs, mask):
 
 
 def golden(case, model, inputs, mask, curve_parts):
+    if sys.argv[1:] and case not in sys.argv[1:]:
+        return
     folder = os.path.join(HERE, case)
     shutil.rmtree(folder, ignore_errors=True)
     model.eval().save_pretrained(folder)
@@ -164,6 +168,20 @@ model = LlavaForConditionalGeneration(LlavaConfig(
 inputs, mask = text_inputs(4, 59, 12, images=2, patches=16)
 inputs["pixel_values"] = torch.randn((2, 3, 24, 24), generator=torch.Generator().manual_seed(4))
 golden("llava-dinov2", randomise(model, 4), inputs, mask, [""])
+
+# A projector of one layer, the way a folder can hold it that transformers opens: no activation, and
+# a second layer that does nothing. The tower has no mask token, as every tower that is saved here.
+model = LlavaForConditionalGeneration(LlavaConfig(
+    vision_config=Dinov2Config(**{**dino.to_dict(), "use_mask_token": False}),
+    text_config=LlamaConfig(**llama), image_token_index=IMAGE_TOKEN, image_seq_length=16,
+    vision_feature_layer=-1, mm_projector_type="linear", projector_hidden_act="linear"))
+inputs, mask = text_inputs(6, 67, 11, images=1, patches=16)
+inputs["pixel_values"] = torch.randn((1, 3, 24, 24), generator=torch.Generator().manual_seed(6))
+randomise(model, 6)
+second = model.model.multi_modal_projector.linear_2.requires_grad_(False)
+second.weight.copy_(torch.eye(36))
+second.bias.zero_()
+golden("llava-linear", model, inputs, mask, ["linear_1", "language_model"])
 
 # The position table of DINOv2 at other sizes: bicubic as torch does it, and its gradient.
 generator = torch.Generator().manual_seed(5)
