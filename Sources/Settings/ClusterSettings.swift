@@ -96,10 +96,20 @@ public enum Precision: String, Hashable, Sendable, CaseIterable { case f32, bf16
 public struct ModelSettings: Hashable, Sendable {
   /// A Hugging Face folder or a GGUF file.
   public var path: String
-  /// The form of a dialogue that the model was trained on.
-  public var conversation = ConversationTemplate.vicunaV1
+  /// The form of a dialogue that the model was trained on or, for a student, is tuned on.
+  public var conversation: ConversationTemplate
   public var precision = Precision.f32
-  public init(path: String) { self.path = path }
+
+  /// A teacher keeps the form that LLaVA was tuned on.
+  public static func teacher(path: String) -> ModelSettings {
+    ModelSettings(path: path, conversation: .vicunaV1)
+  }
+
+  /// A student learns the paper's form: `<STOP>` after each instruction and each answer.
+  /// - Source: Li et al. 2024, eq. 3 and figure 3.
+  public static func student(path: String) -> ModelSettings {
+    ModelSettings(path: path, conversation: .vicunaV1Stop)
+  }
 }
 
 public struct DataSettings: Hashable, Sendable {

@@ -9,8 +9,8 @@ extension ClusterSettings {
     var settings = ClusterSettings(
       run: run,
       models: ModelsSettings(
-        teacher: ModelSettings(path: "models/teacher"),
-        student: ModelSettings(path: "models/student")),
+        teacher: .teacher(path: "models/teacher"),
+        student: .student(path: "models/student")),
       data: DataSettings(instructions: "data/instructions.json", images: "data/images"))
     settings.data.captions = "data/captions.json"
     return settings.commented
@@ -32,8 +32,10 @@ extension ClusterSettings {
       dashboard: \(coordinator.dashboard?.authority ?? "none")
 
     # A model is a Hugging Face folder or a GGUF file. The teacher is also assessor and augmentor.
-    # conversation: the form of a dialogue that the model was trained on, one of
-    # \(ConversationTemplate.names.joined(separator: ", ")). precision: f32 or bf16.
+    # conversation: the form of a dialogue, one of
+    # \(ConversationTemplate.names.joined(separator: ", ")).
+    # A teacher's is the one it was trained on. A student learns its own; the default has a <STOP>
+    # after each instruction, too, as in the paper. precision: f32 or bf16.
     models:
     \(lines(of: models.teacher, key: "teacher"))
     \(lines(of: models.student, key: "student"))

@@ -40,6 +40,8 @@ struct ReadingTests {
     #expect(settings.tune.trained == .projectorAndLanguage)
     #expect(settings.data.captions == nil)
     #expect(settings.evaluate.isEmpty)
+    #expect(settings.models.teacher.conversation == .vicunaV1)
+    #expect(settings.models.student.conversation == .vicunaV1Stop)
   }
 
   @Test("gives every key its value")
@@ -104,8 +106,8 @@ struct ReadingTests {
     let text = ClusterSettings.template(run: "trial")
     let settings = try ClusterSettings.parse(text, file: "/there/cluster.yaml")
     let models = ModelsSettings(
-      teacher: ModelSettings(path: "/there/models/teacher"),
-      student: ModelSettings(path: "/there/models/student"))
+      teacher: .teacher(path: "/there/models/teacher"),
+      student: .student(path: "/there/models/student"))
     var data = DataSettings(
       instructions: "/there/data/instructions.json", images: "/there/data/images")
     data.captions = "/there/data/captions.json"
