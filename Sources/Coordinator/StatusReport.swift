@@ -85,11 +85,25 @@ public struct StatusReport: Codable, Sendable {
     } else if jobs.waiting + jobs.leased > 0 {
       parts.append("\(jobs.done) jobs done, \(jobs.waiting + jobs.leased) to go")
     }
-    if let rate = jobsPerSecond, training == nil { parts.append("\(rounded(rate, 1)) jobs/s") }
-    if let eta = etaSeconds { parts.append("\(Int(eta)) s left in this phase") }
-    parts.append("\(workers.count) workers")
+    if let rate = jobsPerSecond, training == nil {
+      parts.append(
+        rate < 1 ? "\(rounded(rate * 60, 1)) jobs/min" : "\(rounded(rate, 1)) jobs/s")
+    }
+    if let eta = etaSeconds, eta >= 1 { parts.append("\(clock(eta)) left in this phase") }
+    parts.append(workers.count == 1 ? "1 worker" : "\(workers.count) workers")
     if workers.isEmpty || paused { parts.append(waitingFor) }
     return parts.joined(separator: " · ")
+  }
+}
+
+/// Seconds as `42s`, `3m05s`, `2h07m`.
+public func clock(_ seconds: Double) -> String {
+  func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+  let whole = Int(min(max(seconds, 0), 1e9).rounded())
+  switch whole {
+  case 3_600...: return "\(whole / 3_600)h\(two(whole % 3_600 / 60))m"
+  case 60..<3_600: return "\(whole / 60)m\(two(whole % 60))s"
+  case _: return "\(whole)s"
   }
 }
 

@@ -41,7 +41,7 @@ public enum PhaseReason: Hashable, Sendable, CustomStringConvertible {
     case .noWorkers: "no worker is there: start one with its access file"
     case .jobs(let waiting, let leased): "\(waiting) jobs wait, \(leased) are with workers"
     case .dataset(let training): "the samples of \(training) are being written"
-    case .training(let training, let activity): "\(training): \(activity)"
+    case .training(_, let activity): activity.description
     case .scores(let count): "\(count) evaluations are being scored"
     case .finished(let completion): completion.description
     }
@@ -74,7 +74,7 @@ public enum JobReason: Hashable, Sendable, CustomStringConvertible {
       "waits \(position)"
         + (failedOn.isEmpty ? "" : "; failed on " + failedOn.joined(separator: ", "))
     case .leased(let worker, let attempt, let listed, let since):
-      "with \(worker) as attempt \(attempt) for \(since)"
+      "with \(worker) as attempt \(attempt) for \(text(of: since))"
         + (listed ? "" : "; the worker has not confirmed it yet")
     case .following(let job): "asks the same as \(job) and ends with it"
     case .done(let attempts): "done after \(attempts) attempts"
@@ -101,17 +101,17 @@ public enum WorkerReason: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .unknown: "no such worker is connected"
     case .revoked: "its key is revoked"
-    case .silent(let duration): "not heard for \(duration)"
+    case .silent(let duration): "not heard for \(text(of: duration))"
     case .draining(let holding): "is leaving; \(holding) jobs are still with it"
     case .paused: "the run is paused"
     case .heldBack(let duration):
-      "did not confirm the jobs it was given; asked again in \(duration)"
+      "did not confirm the jobs it was given; asked again in \(text(of: duration))"
     case .noCredit(let holding): "holds \(holding) jobs and takes no more"
     case .working(let holding): "holds \(holding) jobs"
     case .training(let training, let standing, let benched, let excluded):
       "\(training): " + (standing.map(text(of:)) ?? "not heard yet")
         + (excluded ? "; left out, its sums were wrong" : "")
-        + (benched.map { "; left out for \($0), it was late" } ?? "")
+        + (benched.map { "; left out for \(text(of: $0)), it was late" } ?? "")
     case .nothingToDo: "idle: no job waits"
     }
   }

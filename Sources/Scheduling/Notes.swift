@@ -28,10 +28,10 @@ public enum Note: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .joined(let worker): "\(worker) joined"
     case .refused(let worker, let refusal): "\(worker) was refused: \(text(of: refusal))"
-    case .suspected(let worker, let silence): "\(worker) has been silent for \(silence)"
+    case .suspected(let worker, let silence): "\(worker) has been silent for \(text(of: silence))"
     case .recovered(let worker): "\(worker) is heard again"
     case .left(let worker, let departure): "\(worker) left: \(departure)"
-    case .observerStalled(let stall): "the coordinator itself stood still for \(stall)"
+    case .observerStalled(let stall): "the coordinator itself stood still for \(text(of: stall))"
     case .failed(let job, let worker, let failure):
       "\(job) failed on \(worker): \(text(of: failure))"
     case .quarantined(let job, let reason): "\(job) is set aside: \(reason)"
@@ -73,7 +73,7 @@ public enum Departure: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .goodbye: "said goodbye"
-    case .silent(let silence): "silent for \(silence)"
+    case .silent(let silence): "silent for \(text(of: silence))"
     case .restarted(let boot): "started again as boot \(String(boot, radix: 16))"
     case .revoked: "revoked"
     }

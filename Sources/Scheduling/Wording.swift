@@ -44,3 +44,9 @@ func text(of standing: TrainingStanding) -> String {
   case .failed(let reason): "failed: \(reason)"
   }
 }
+
+/// Seconds with one decimal, like `4.1 s`.
+func text(of duration: Duration) -> String {
+  let tenths = Int((seconds(duration) * 10).rounded())
+  return "\(tenths / 10).\(abs(tenths) % 10) s"
+}

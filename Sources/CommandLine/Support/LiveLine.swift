@@ -3,15 +3,19 @@ import Synchronization
 
 /// The one line of standard error that is written over while a work goes on.
 ///
-/// On a terminal it is redrawn in place; elsewhere it becomes a plain line every few seconds.
+/// On a terminal it is redrawn in place; elsewhere it becomes a plain line every few seconds, while
+/// it changes.
 final class LiveLine: Sendable {
   private struct State {
     var shownAt: ContinuousClock.Instant?
     var isOnScreen = false
+    var shownText = ""
   }
 
   private static let redrawEvery = Duration.milliseconds(200)
   private static let lineEvery = Duration.seconds(5)
+  /// A plain line that says the same as the one before is left out for so long.
+  private static let sameLineEvery = Duration.seconds(60)
   private static let clear = "\r\u{1b}[K"
 
   let terminal: Terminal
@@ -25,16 +29,22 @@ final class LiveLine: Sendable {
     state.withLock { state in
       let now = ContinuousClock.now
       if let shownAt = state.shownAt, now - shownAt < every { return }
-      // A plain line is worth its room only for work that takes longer than the first interval.
-      let isFirst = state.shownAt == nil
-      state.shownAt = now
-      if isFirst, !terminal.movesCursor { return }
+      let text = text()
       if terminal.movesCursor {
-        put(Self.clear + text().prefix(max(20, terminal.columns - 1)))
+        put(Self.clear + text.prefix(max(20, terminal.columns - 1)))
         state.isOnScreen = true
       } else {
-        put(text() + "\n")
+        if text == state.shownText, let shownAt = state.shownAt, now - shownAt < Self.sameLineEvery
+        {
+          return
+        }
+        // A plain line is worth its room only for work that takes longer than the first interval.
+        if state.shownAt != nil {
+          put(text + "\n")
+          state.shownText = text
+        }
       }
+      state.shownAt = now
     }
   }
 

@@ -1,3 +1,4 @@
+import Coordinator
 import Foundation
 
 /// How far a long work is, told on standard error. The rate is the mean since the start, the time
@@ -48,15 +49,5 @@ func short(_ value: Double) -> String {
   case 10..<100: String(format: "%.1f", value)
   case 1..<10: String(format: "%.2f", value)
   case _: String(format: "%.3f", value)
-  }
-}
-
-/// Seconds as `42s`, `3m05s`, `2h07m`.
-func clock(_ seconds: Double) -> String {
-  let whole = Int(min(seconds, 1e9).rounded())
-  switch whole {
-  case 3_600...: return String(format: "%dh%02dm", whole / 3_600, whole % 3_600 / 60)
-  case 60..<3_600: return String(format: "%dm%02ds", whole / 60, whole % 60)
-  case _: return "\(whole)s"
   }
 }
