@@ -1,12 +1,19 @@
 import Domain
+import Executors
 import Foundation
 import Hashing
 import Logging
 import Protocol
 import Transport
 
-/// Serves blobs to workers over the bulk socket and takes in the ones they make.
+/// Serves blobs to workers over the bulk socket and takes in the ones they make, on a thread that
+/// may wait for the disk.
 actor BlobServer {
+  private let executor = ThreadExecutor(label: "blob server")
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
   private let server: MessageServer
   private let blobs: BlobFolder
   private let inventory: Inventory

@@ -84,7 +84,7 @@ public struct CoordinatorService: Sendable {
       loop: loop, control: control, keys: keys, allowList: allowList, revoked: revoked,
       stop: Signal())
     let office = Office(
-      options: options, folder: folder, run: runSettings, store: store, inventory: inventory,
+      options: options, folder: folder, settings: runSettings, store: store, inventory: inventory,
       loop: loop, log: log)
     let blobServer = BlobServer(
       server: bulk, blobs: store.blobs, inventory: inventory, log: log)

@@ -1,4 +1,5 @@
 import Domain
+import Executors
 import Foundation
 import Hashing
 import Logging
@@ -6,26 +7,44 @@ import Scheduling
 import Store
 
 /// Prepares the run, then does what the machine asks for, one thing after the other, until the run
-/// is over.
-struct Office: Sendable {
-  let options: CoordinatorOptions
-  let folder: RunFolder
-  let run: RunSettings
-  let store: RunStore
-  let inventory: Inventory
-  let loop: ClusterLoop
-  let log: Logger
+/// is over. Hashing data sets and writing reports waits for the disk on a thread of its own.
+actor Office {
+  private let executor = ThreadExecutor(label: "office")
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
+  private let options: CoordinatorOptions
+  private let folder: RunFolder
+  private let settings: RunSettings
+  private let store: RunStore
+  private let inventory: Inventory
+  private let loop: ClusterLoop
+  private let log: Logger
+
+  init(
+    options: CoordinatorOptions, folder: RunFolder, settings: RunSettings, store: RunStore,
+    inventory: Inventory, loop: ClusterLoop, log: Logger
+  ) {
+    self.options = options
+    self.folder = folder
+    self.settings = settings
+    self.store = store
+    self.inventory = inventory
+    self.loop = loop
+    self.log = log
+  }
 
   func run(_ requests: AsyncStream<Request>) async throws -> RunEnd {
-    let settings = options.settings
+    let cluster = options.settings
     let prepared = try Preparation(
-      settings: settings, inventory: inventory, blobs: store.blobs, log: log
+      settings: cluster, inventory: inventory, blobs: store.blobs, log: log
     ).read()
     let report = ReportWriter(
-      folder: folder, settings: settings, configText: options.configText, store: store)
+      folder: folder, settings: cluster, configText: options.configText, store: store)
     try report.writeManifest(prepared.input)
     let clerk = RunClerk(
-      settings: settings, run: run, store: store, inventory: inventory,
+      settings: cluster, run: settings, store: store, inventory: inventory,
       examinations: prepared.examinations, log: log)
     try await loop.turn(.prepared(prepared.input, pool: prepared.pool))
     for await request in requests {

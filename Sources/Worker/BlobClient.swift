@@ -1,4 +1,5 @@
 import Domain
+import Executors
 import Hashing
 import Logging
 import Protocol
@@ -24,8 +25,14 @@ enum BlobTransferError: Error, CustomStringConvertible {
 /// Fetches blobs from the coordinator and hands new ones in, chunk by chunk, over the bulk socket.
 ///
 /// A transfer outlives its connection: after a reconnection it goes on from the last chunk that
-/// arrived. Two callers who want the same blob share one transfer.
+/// arrived. Two callers who want the same blob share one transfer. It waits for the disk on a
+/// thread of its own.
 actor BlobClient {
+  private let executor = ThreadExecutor(label: "blobs")
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
   /// Small enough that transfers of several blobs take turns, large enough to fill the link.
   static let chunkBytes = 1 << 20
 

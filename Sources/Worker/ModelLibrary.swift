@@ -1,4 +1,5 @@
 import Domain
+import Executors
 import Formats
 import Foundation
 import Hashing
@@ -6,8 +7,14 @@ import Transformer
 
 /// The models a worker has: fetched over the wire, laid out as folders, loaded when first used.
 ///
-/// A model's digest is that of its manifest, so the files under a digest never change.
+/// A model's digest is that of its manifest, so the files under a digest never change. Reading and
+/// hashing gigabytes takes a thread of its own.
 actor ModelLibrary {
+  private let executor = ThreadExecutor(label: "models")
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
   private let blobs: BlobClient
   private let cache: BlobFolder
   private let folder: String

@@ -11,7 +11,10 @@ struct TrainingLoader: Sendable {
   let blobs: BlobClient
   let cache: BlobFolder
 
-  func load(_ plan: TrainingPlan, compute: Compute) async throws -> TrainingState {
+  /// Works on the caller's thread, which is the training's.
+  nonisolated(nonsending) func load(
+    _ plan: TrainingPlan, compute: Compute
+  ) async throws -> TrainingState {
     let model = try await library.model(plan.model).copy()
     let samples = try decodeTrainingSamples(await blobs.bytes(of: plan.dataset))
     let reader = try PromptReader(model)

@@ -38,9 +38,7 @@ actor TrainingRank {
   private var state: TrainingState?
   private var exchange: StepExchange?
   private var prepared: Prepared?
-  /// Pieces of a step that a faster peer has begun before we heard of it.
-  private var early: [(header: GradientSegment, values: [Float], from: String)] = []
-  static let earlyPiecesMax = 4096
+  private var early = EarlyPieces()
   /// Vectors of the trained parameters' size, made once and used again.
   private var free: [Floats] = []
   /// Those that the exchange reads until the step is over.
@@ -142,11 +140,14 @@ actor TrainingRank {
     prepared = nil
     takeBack()
     log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): begun")
-    exchange = StepExchange(
+    var begun = StepExchange(
       plan: plan, me: place, count: current.trainedCount, compute: compute)
+    let answers = early.release(into: &begun)
+    exchange = begun
     stand(plan.training, .ready(step: plan.step))
     do {
       try await links.connect(to: plan.members, except: me)
+      await send(answers, of: plan)
       try await computeRanks(plan)
     } catch {
       log.error("\(plan.training) step \(plan.step): \(error)")
@@ -183,9 +184,6 @@ actor TrainingRank {
       }
     }
     guard exchange?.plan.epoch == plan.epoch else { return }
-    let waiting = early
-    early = []
-    for piece in waiting { await receive(piece.header, piece.values, from: piece.from) }
     voteIfComplete()
   }
 
@@ -193,12 +191,10 @@ actor TrainingRank {
     guard let plan = exchange?.plan, header.training == plan.training,
       header.epoch <= plan.epoch
     else {
-      if early.count < Self.earlyPiecesMax { early.append((header, values, peer)) }
+      early.keep(header, values, from: peer)
       return
     }
-    guard header.epoch == plan.epoch, plan.members.indices.contains(header.sender),
-      plan.members[header.sender].worker.name == peer
-    else { return }
+    guard exchange?.isFrom(peer, header) == true else { return }
     await send(exchange?.receive(header, values) ?? [], of: plan)
     voteIfComplete()
   }
@@ -232,7 +228,7 @@ actor TrainingRank {
     state = nil
     prepared = nil
     exchange = nil
-    early = []
+    early = EarlyPieces()
     (free, emitted) = ([], [])
     standing.set(nil)
   }

@@ -1,4 +1,5 @@
 import Domain
+import Executors
 import Foundation
 import Hashing
 import Logging
@@ -6,8 +7,14 @@ import Protocol
 import Transformer
 import Transport
 
-/// What a training hands in, done beside the steps so that none of them waits for it.
-struct UploadQueue: Sendable {
+/// What a training hands in, done beside the steps so that none of them waits for it, and on a
+/// thread of its own: writing a student takes as long as the disk wants.
+actor UploadQueue {
+  private let executor = ThreadExecutor(label: "uploads")
+  nonisolated var unownedExecutor: UnownedSerialExecutor {
+    executor.asUnownedSerialExecutor()
+  }
+
   enum Item: Sendable {
     case checkpoint(TrainingID, step: Int, [UInt8])
     case export(TrainingID, Model, weights: Digest)
@@ -15,12 +22,12 @@ struct UploadQueue: Sendable {
 
   private let items: AsyncStream<Item>
   private let inbox: AsyncStream<Item>.Continuation
-  let library: ModelLibrary
-  let blobs: BlobClient
-  let cache: BlobFolder
-  let folder: String
-  let control: MessageClient
-  let log: Logger
+  private let library: ModelLibrary
+  private let blobs: BlobClient
+  private let cache: BlobFolder
+  private let folder: String
+  private let control: MessageClient
+  private let log: Logger
 
   init(
     library: ModelLibrary, blobs: BlobClient, cache: BlobFolder, folder: String,
@@ -36,7 +43,7 @@ struct UploadQueue: Sendable {
     self.log = log
   }
 
-  func put(_ item: Item) { inbox.yield(item) }
+  nonisolated func put(_ item: Item) { inbox.yield(item) }
 
   /// Uploads one item after the other until cancelled.
   func run() async {

@@ -21,7 +21,7 @@ struct EndToEndTests {
   func killedWorker() async throws {
     defer { cluster.remove() }
     let first = try start("run", "--config", cluster.config, "--dir", run, "--workers", "2")
-    #expect(await first.line(containing: "phase: "))
+    #expect(await first.line(containing: "w2#"))
     let victim = try #require(try workerProcesses(of: run)["w2"])
     kill(victim, SIGKILL)
     let end = await first.end()

@@ -43,7 +43,7 @@ struct Work: AsyncParsableCommand {
         ? try await whileParentLives { try await service.run() } : try await service.run()
     }
     switch end {
-    case .drained: log("comd: drained")
+    case .drained: log("comd: the coordinator let this worker go")
     case .stopped: throw CommandError.stopped("stopped; the same command goes on")
     }
   }
