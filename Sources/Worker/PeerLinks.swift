@@ -24,17 +24,20 @@ actor PeerLinks {
   private let keys: CurveKeyPair
   private let allowList: AllowList
   private let fence: EpochFence
+  /// Without encryption: for measurements on one machine.
+  private let isPlain: Bool
   private let log: Logger
   private var links: [StepMember: Link] = [:]
   private let newcomers: AsyncStream<Newcomer>
   private let door: AsyncStream<Newcomer>.Continuation
 
   init(
-    keys: CurveKeyPair, allowList: AllowList, fence: EpochFence, log: Logger
+    keys: CurveKeyPair, allowList: AllowList, fence: EpochFence, isPlain: Bool = false, log: Logger
   ) {
     self.keys = keys
     self.allowList = allowList
     self.fence = fence
+    self.isPlain = isPlain
     self.log = log
     (newcomers, door) = AsyncStream.makeStream()
   }
@@ -84,7 +87,8 @@ actor PeerLinks {
     }
     for member in wanted where links[member] == nil {
       let client = try MessageClient(
-        endpoint: member.endpoint, security: .curve(keys, serverKey: member.publicKey),
+        endpoint: member.endpoint,
+        security: isPlain ? .plainForBenchmarks : .curve(keys, serverKey: member.publicKey),
         limits: .peer)
       let (queue, continuation) = AsyncStream<Piece>.makeStream()
       links[member] = Link(client: client, queue: continuation)

@@ -152,11 +152,3 @@ final class LocalWorkers: Sendable {
     return handle
   }
 }
-
-/// The file of this very process, which starts itself again as a worker.
-private func ownExecutable() throws -> URL {
-  guard let url = Bundle.main.executableURL else {
-    throw CommandError.failed("this program's own file cannot be found; start it by its full path")
-  }
-  return url
-}

@@ -9,6 +9,13 @@ func makeLogger(_ label: String) -> Logger {
   return logger
 }
 
+/// The log of a service inside a measurement: warnings and errors only.
+func makeQuietLogger(_ label: String) -> Logger {
+  var logger = Logger(label: label) { _ in LogLines() }
+  logger.logLevel = .warning
+  return logger
+}
+
 private struct LogLines: LogHandler {
   var logLevel = Logger.Level.info
   var metadata = Logger.Metadata()

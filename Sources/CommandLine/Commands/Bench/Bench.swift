@@ -1,6 +1,6 @@
 import ArgumentParser
 
-struct Bench: ParsableCommand {
+struct Bench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure how fast this machine does one thing; the median of several runs.",
     discussion: """

@@ -26,9 +26,9 @@ struct Measurement: Encodable {
   var peakMemoryBytes: Int64
 
   var text: String {
-    "\(bench): \(short(value)) \(unit) (\(short(low)) to \(short(high)), \(runs) runs, "
-      + "\(threads) threads, \(precision)), \(short(gflops)) of \(short(peakGflops)) GFLOP/s, "
-      + "peak memory \(peakMemoryBytes >> 20) MiB"
+    let speed = gflops > 0 ? ", \(short(gflops)) of \(short(peakGflops)) GFLOP/s" : ""
+    return "\(bench): \(short(value)) \(unit) (\(short(low)) to \(short(high)), \(runs) runs, "
+      + "\(threads) threads, \(precision))\(speed), peak memory \(peakMemoryBytes >> 20) MiB"
   }
 }
 
@@ -49,13 +49,23 @@ func measure(
     rates.append(amount / (elapsed / .seconds(1)))
     progress.update(run + 1)
   }
-  rates.sort()
-  let value = median(ofSorted: rates)
+  try tell(bench, unit: unit, values: rates, operations: operations / amount, options)
+}
+
+/// Prints what was measured: the median with the least and the most.
+///
+/// - Parameter operations: floating-point operations of one unit; 0 where it is not about them.
+func tell(
+  _ bench: String, unit: String, values: [Double], operations: Double = 0, _ options: BenchOptions
+) throws {
+  let sorted = values.sorted()
+  let value = median(ofSorted: sorted)
   let threads = options.computing.threads
   let measurement = Measurement(
-    bench: bench, value: value, unit: unit, low: rates.first ?? 0, high: rates.last ?? 0,
-    runs: options.runs, threads: threads, precision: options.computing.precision.rawValue,
-    gflops: value / amount * operations / 1e9, peakGflops: peakGigaflops() * Double(threads),
+    bench: bench, value: value, unit: unit, low: sorted.first ?? 0, high: sorted.last ?? 0,
+    runs: values.count, threads: threads, precision: options.computing.precision.rawValue,
+    gflops: value * operations / 1e9,
+    peakGflops: operations > 0 ? peakGigaflops() * Double(threads) : 0,
     peakMemoryBytes: peakMemoryBytes())
   if options.facts.json {
     try printJSON(measurement)

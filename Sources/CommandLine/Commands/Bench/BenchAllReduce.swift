@@ -1,0 +1,173 @@
+import ArgumentParser
+import Foundation
+import Transport
+import Worker
+
+struct BenchAllReduce: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "allreduce",
+    abstract: "Summing a vector of f32 over worker processes, in milliseconds.",
+    discussion: """
+      Each process has a vector and gets the sum of all, by the tree, the pieces and the sockets \
+      with which gradients are summed. A run takes as long as its slowest process; every sum is \
+      checked.
+
+      Example:
+        comd bench allreduce --bytes 20MiB --workers 2 --plain
+      """)
+
+  @Option(help: "The size of the vector.")
+  var bytes = Bytes(20 << 20)
+  @Option(help: "Worker processes.")
+  var workers = 2
+  @Flag(help: "Without encryption.")
+  var plain = false
+  @Option(help: .hidden)
+  var member: Int?
+  @Option(help: .hidden)
+  var desk: String?
+  @OptionGroup var options: BenchOptions
+
+  func validate() throws {
+    try require("--workers", workers, in: 1...64)
+    try require("--bytes", bytes.count, in: 4...(8 << 30))
+  }
+
+  func run() async throws {
+    if let member, let desk { return try await takePart(as: member, desk: desk) }
+    let server = try MessageServer(
+      endpoint: "tcp://127.0.0.1:*", security: .plainForBenchmarks)
+    let crew = BenchMembers()
+    defer { crew.end() }
+    try crew.start((0..<workers).map { arguments(member: $0, desk: server.endpoint) })
+    let rounds = options.runs
+    let members = workers
+    let seconds = try await crew.during {
+      var desk = SumDesk(server: server, members: members)
+      try await desk.seatAll()
+      _ = try await desk.sum(round: 1)
+      let progress = Progress("bench allreduce", unit: "runs", total: rounds)
+      var seconds: [Double] = []
+      for round in 0..<rounds {
+        seconds.append(try await desk.sum(round: round + 2))
+        progress.update(round + 1)
+      }
+      return seconds
+    }
+    await server.close()
+    try tell("allreduce", unit: "ms", values: seconds.map { $0 * 1000 }, options)
+  }
+
+  private func arguments(member: Int, desk: String) -> [String] {
+    [
+      "bench", "allreduce", "--member", "\(member)", "--desk", desk, "--workers", "\(workers)",
+      "--bytes", "\(bytes.count)", "--threads",
+      "\(max(1, options.computing.threads / workers))",
+    ] + (plain ? ["--plain"] : [])
+  }
+
+  /// One member: sums when it is told to, until the desk is gone.
+  private func takePart(as index: Int, desk: String) async throws {
+    let member = try SumMember(
+      index: index, members: workers, elements: Int(bytes.count) / 4,
+      threads: options.computing.threads, isPlain: plain, log: makeQuietLogger("allreduce"))
+    let client = try MessageClient(endpoint: desk, security: .plainForBenchmarks)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { await member.run() }
+      while let event = await client.events.next() {
+        switch event {
+        case .connected:
+          let address = member.address
+          let here = SumWord.here(
+            member: index, endpoint: address.endpoint, key: address.publicKey)
+          try client.send([Frame(here)])
+        case .disconnected, .refused:
+          await client.close()
+        case .message(let frames):
+          guard let frame = frames.first else { continue }
+          switch try SumWord(frame) {
+          case .meet(let seats):
+            try await member.connect(
+              to: seats.map { SumAddress(endpoint: $0.endpoint, publicKey: $0.key) })
+          case .sum(let round):
+            let taken = await ContinuousClock().measure { await member.sum(round: round) }
+            let done = SumWord.done(seconds: taken / .seconds(1), isExact: await member.check())
+            try client.send([Frame(done)])
+          case .here, .done: break
+          }
+        }
+      }
+      group.cancelAll()
+    }
+  }
+}
+
+/// What the process that measures and its members say to each other.
+private enum SumWord: Codable {
+  struct Seat: Codable {
+    var endpoint: String
+    var key: String
+  }
+  case here(member: Int, endpoint: String, key: String)
+  case meet([Seat])
+  case sum(round: Int)
+  case done(seconds: Double, isExact: Bool)
+
+  init(_ frame: Frame) throws {
+    self = try JSONDecoder().decode(SumWord.self, from: Data(frame.bytes))
+  }
+}
+
+extension Frame {
+  fileprivate init(_ word: SumWord) throws { self.init([UInt8](try JSONEncoder().encode(word))) }
+}
+
+/// The measuring side: knows the members by their connections.
+private struct SumDesk {
+  let server: MessageServer
+  let members: Int
+  private var seats: [Int: (connection: ConnectionID, seat: SumWord.Seat)] = [:]
+
+  init(server: MessageServer, members: Int) {
+    self.server = server
+    self.members = members
+  }
+
+  /// Waits for all members and tells each where the others are.
+  mutating func seatAll() async throws {
+    while seats.count < members {
+      let (word, connection) = try await next()
+      if case .here(let member, let endpoint, let key) = word {
+        seats[member] = (connection, SumWord.Seat(endpoint: endpoint, key: key))
+      }
+    }
+    try tellAll(.meet((0..<members).compactMap { seats[$0]?.seat }))
+  }
+
+  /// One sum; seconds of the slowest member.
+  func sum(round: Int) async throws -> Double {
+    try tellAll(.sum(round: round))
+    var slowest = 0.0
+    var done = 0
+    while done < members {
+      guard case .done(let seconds, let isExact) = try await next().word else { continue }
+      if !isExact { throw CommandError.failed("round \(round): the sum of a member is wrong") }
+      slowest = max(slowest, seconds)
+      done += 1
+    }
+    return slowest
+  }
+
+  private func tellAll(_ word: SumWord) throws {
+    for member in seats.values { try server.send([try Frame(word)], to: member.connection) }
+  }
+
+  private func next() async throws -> (word: SumWord, connection: ConnectionID) {
+    while let event = await server.events.next() {
+      if case .message(let incoming) = event, let frame = incoming.frames.first {
+        return (try SumWord(frame), incoming.connection)
+      }
+    }
+    throw CancellationError()
+  }
+}
