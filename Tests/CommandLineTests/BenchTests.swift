@@ -19,7 +19,9 @@ struct BenchTests {
       .appending(path: "comd-bench-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    let end = try await RunningComd(["bench"] + words + ["--runs", "3", "--json"], in: folder).end()
+    let end = try await ComdProcess(
+      ["bench"] + words + ["--runs", "3", "--json"], in: folder.path
+    ).end()
     #expect(end.status == 0)
     return try JSONDecoder().decode(Row.self, from: Data(end.output.utf8))
   }
