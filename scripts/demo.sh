@@ -5,11 +5,15 @@ set -euo pipefail
 comd="$1"
 run="${2:-runs/demo}"
 cd "$(dirname "$0")/.."
+if [ ! -f Models/shapes/teacher/model.safetensors ]; then
+  echo "demo: Models/shapes is not there; \`$comd shapes build\` makes it" >&2
+  exit 1
+fi
 rm -rf "$run"
 mkdir -p "$run"
 
 [ -f runs/shapes-data/evaluation.jsonl ] ||
-  "$comd" shapes sample --count 800 --captions 1600 --evaluation 8 --out runs/shapes-data
+  "$comd" shapes sample --count 800 --questions 6 --captions 1200 --evaluation 12 --out runs/shapes-data
 "$comd" run --config Examples/shapes/cluster.yaml --dir "$run" --workers 3 &
 run_pid=$!
 trap 'kill -TERM "$run_pid" 2>/dev/null || true' INT TERM
