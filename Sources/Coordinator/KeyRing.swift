@@ -11,8 +11,8 @@ public struct KeyRingError: Error, CustomStringConvertible {
 /// The keys of a cluster, in a folder that only its owner can read.
 ///
 /// `coordinator.json` holds the coordinator's pair, `allowed.json` the public key of everyone who
-/// may
-/// connect, `workers/<name>.access` what one worker needs, `admin.access` what `comd status` needs.
+/// may connect, `workers/<name>.access` what one worker needs, `admin.access` what `comd status`
+/// needs.
 public struct KeyRing: Sendable {
   /// The name of the operator's key on the allow-list; no worker may have it.
   static let admin = "@admin"

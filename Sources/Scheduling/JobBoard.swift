@@ -42,10 +42,9 @@ struct Turn {
 /// Every job of the present phase: who has it, how often it was tried, how it ended.
 ///
 /// `awaitingLookUp` → `waiting` → `leased` → `done`; a lease that ends without a result goes back
-/// to
-/// `waiting`; too many failures end in `quarantined`. The first valid result wins, whichever
-/// attempt
-/// it is of: results depend on the request alone. A job with the address of another follows it.
+/// to `waiting`; too many failures end in `quarantined`. The first valid result wins, whichever
+/// attempt it is of: results depend on the request alone. A job with the address of another follows
+/// it.
 struct JobBoard: Sendable {
   enum State: Hashable, Sendable {
     case awaitingLookUp

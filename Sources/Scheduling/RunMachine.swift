@@ -2,12 +2,10 @@ import Distillation
 public import Domain
 
 /// All decisions of a run: who takes part, which job goes to whom, when a phase is over, when a
-/// step
-/// of a training counts.
+/// step of a training counts.
 ///
 /// Pure: no clock, no sockets, no randomness of its own. The same events at the same moments give
-/// the
-/// same effects, and after a crash a machine made from the store goes on where the run stood.
+/// the same effects, and after a crash a machine made from the store goes on where the run stood.
 ///
 /// The parts: `Membership` (who is there), `JobBoard` (jobs and leases), `RunState` (the method's
 /// phases and pools), `TrainingMachine` (one training). Each is a value with decisions of its own;

@@ -2,8 +2,7 @@ import Domain
 
 extension Scene {
   /// Every answerable query of a kind with its answer, in a fixed order but for the references:
-  /// each
-  /// object goes by one of its unique names, drawn with `random`.
+  /// each object goes by one of its unique names, drawn with `random`.
   ///
   /// Where nothing limits what is asked for (`exists`, counts, `moreThan`), it is kept to colours
   /// and forms that the scene has, one of them at least, so that no question is idle.

@@ -15,8 +15,8 @@ extension Scene {
   /// A question of `kind` in any wording, or nil when the scene allows none.
   ///
   /// Balanced: first one of the answers that are possible for this scene and kind is drawn, then
-  /// one
-  /// of the questions that have it, so that within a picture no answer is likelier than another.
+  /// one of the questions that have it, so that within a picture no answer is likelier than
+  /// another.
   public func exercise(
     of kind: QuestionKind, using random: inout SeededRandom
   ) -> Exercise? {

@@ -20,8 +20,7 @@ public struct SimulationOutcome: Sendable {
 /// Runs one history with faults, and the same run undisturbed, and compares them.
 ///
 /// Everything follows from the seed: the world (pool, pictures, judges), the number of workers,
-/// each
-/// message's fate, each crash. First faults, then healing, after which the run has to end.
+/// each message's fate, each crash. First faults, then healing, after which the run has to end.
 ///
 /// - Parameters:
 ///   - faults: what may go wrong; `[]` for an undisturbed history.

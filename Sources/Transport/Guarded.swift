@@ -2,8 +2,7 @@
   import Foundation
 
   /// As `Mutex`, over a lock that ThreadSanitizer knows: of `Mutex` it sees the quick path only,
-  /// and
-  /// reports a race whenever two threads really meet.
+  /// and reports a race whenever two threads really meet.
   final class Guarded<Value>: @unchecked Sendable {
     private let lock = NSLock()
     private var value: Value

@@ -19,8 +19,7 @@ public struct Picture: Hashable, Sendable {
   }
 
   /// Decodes a JPEG or PNG file into the pixels of Pillow's `Image.open(…).convert("RGB")`: alpha
-  /// is
-  /// dropped, CMYK and palettes are resolved, EXIF orientation and colour profiles are ignored.
+  /// is dropped, CMYK and palettes are resolved, EXIF orientation and colour profiles are ignored.
   ///
   /// - Parameters:
   ///   - name: stands for the file in errors.

@@ -26,8 +26,7 @@ public enum ResampleFilter: Int, Hashable, Sendable {
 
 extension Picture {
   /// Resizes with antialiasing, bit for bit as `Image.resize` of Pillow 13: one direction, rounded
-  /// to
-  /// 8 bits, then the other; weights in fixed point with 22 bits.
+  /// to 8 bits, then the other; weights in fixed point with 22 bits.
   ///
   /// Across comes first, but for pictures that lose more than twice as many rows as columns: for
   /// those, Pillow before 13 differs by a rounding.

@@ -59,8 +59,7 @@ private func half(_ bytes: Span<UInt8>, _ at: Int) -> Float {
 }
 
 /// 32 elements of 4 bits, or 5 with one bit each in `high`: `q · scale + minimum`, or with q
-/// counted
-/// from the middle of its range when there is no minimum.
+/// counted from the middle of its range when there is no minimum.
 private func nibbles(
   _ bytes: Span<UInt8>, _ low: Int, _ scale: Float, _ minimum: Float?, high: UInt32?,
   _ target: inout MutableSpan<Float>, _ first: Int

@@ -8,7 +8,7 @@ struct ShapesBuild: AsyncParsableCommand {
     commandName: "build",
     abstract: "Train the models of the embedded world, and say what they can do.",
     discussion: """
-      Takes about an hour and a half on two cores. Every training keeps its state: the same \
+      Takes an hour to an hour and a half on two cores. Every training keeps its state: the same \
       command goes on from it, to the result that it would have had.
 
       Example:
