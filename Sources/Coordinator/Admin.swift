@@ -84,13 +84,18 @@ public final class AdminClient: Sendable {
 
   private func ask(_ request: AdminRequest) async throws -> AdminReply {
     let frame = Frame([UInt8](try JSONEncoder().encode(request)))
-    let endpoint = endpoint
     // A connection of its own for every question: operators ask seldom.
     let client = try MessageClient(
       endpoint: endpoint,
       security: .curve(access.keys, serverKey: access.coordinatorPublicKey))
-    let reply = try await answer(to: frame, over: client)
+    let outcome: Result<AdminReply, any Error>
+    do {
+      outcome = .success(try await answer(to: frame, over: client))
+    } catch {
+      outcome = .failure(error)
+    }
     await client.close()
+    let reply = try outcome.get()
     if case .failed(let reason) = reply { throw AdminError.failed(reason) }
     return reply
   }

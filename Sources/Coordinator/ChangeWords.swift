@@ -20,7 +20,8 @@ extension Change {
     case .proposed(let id, let iteration, _): "\(id) proposed one in iteration \(iteration)"
     case .trainingPlanned(let plan): "\(plan.training) planned, \(plan.stepsTotal) steps"
     case .epochOpened(let training, let epoch): "\(training) epoch \(epoch) opened"
-    case .stepCommitted(let training, let step, _): "\(training) step \(step) committed"
+    case .stepCommitted(let training, let step, let epoch, _):
+      "\(training) step \(step) committed, epoch \(epoch)"
     case .checkpointed(let training, let checkpoint):
       "\(training) checkpoint at step \(checkpoint.step)"
     case .trainingFinished(let export): "\(export.training) gave model \(export.model)"

@@ -43,7 +43,8 @@ public enum Change: Hashable, Sendable {
   case trainingPlanned(TrainingPlan)
   /// An epoch was used; the next one is higher, crash or not.
   case epochOpened(TrainingID, epoch: UInt64)
-  case stepCommitted(TrainingID, step: Int, loss: Double)
+  /// Of a step that was computed again, the highest epoch counts.
+  case stepCommitted(TrainingID, step: Int, epoch: UInt64, loss: Double)
   case checkpointed(TrainingID, TrainingCheckpoint)
   case trainingFinished(TrainingExport)
   /// An evaluation set was scored: accuracy in all and by category, for a model by name.
@@ -116,11 +117,18 @@ public struct RestoredTraining: Hashable, Sendable {
   /// The highest epoch ever opened.
   public var epoch: UInt64
   public var stepsCommitted: Int
+  /// The epoch under which the last of them was committed, below `epoch` when the next step is open
+  /// already; 0 before the first.
+  public var commitEpoch: UInt64
   public var export: TrainingExport?
-  public init(plan: TrainingPlan, epoch: UInt64, stepsCommitted: Int, export: TrainingExport?) {
+  public init(
+    plan: TrainingPlan, epoch: UInt64, stepsCommitted: Int, commitEpoch: UInt64,
+    export: TrainingExport?
+  ) {
     self.plan = plan
     self.epoch = epoch
     self.stepsCommitted = stepsCommitted
+    self.commitEpoch = commitEpoch
     self.export = export
   }
 }

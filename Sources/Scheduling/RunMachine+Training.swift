@@ -35,8 +35,8 @@ extension RunMachine {
       dataset: dataset, recipe: recipe, stepsTotal: steps, checkpoint: nil)
     turn.persist(.trainingPlanned(plan))
     start(
-      RestoredTraining(plan: plan, epoch: 0, stepsCommitted: 0, export: nil), isNew: true,
-      at: now, &turn)
+      RestoredTraining(plan: plan, epoch: 0, stepsCommitted: 0, commitEpoch: 0, export: nil),
+      isNew: true, at: now, &turn)
   }
 
   private mutating func start(

@@ -195,7 +195,8 @@ extension TrainingMachine {
     _ round: Round, loss: Double, at now: Moment, _ turn: inout Turn
   ) {
     let step = round.plan.step
-    turn.persist(.stepCommitted(plan.training, step: step, loss: loss))
+    turn.persist(
+      .stepCommitted(plan.training, step: step, epoch: round.plan.epoch, loss: loss))
     for member in round.plan.members {
       tell(
         member.worker, .commitStep(plan.training, epoch: round.plan.epoch, step: step), at: now,

@@ -104,7 +104,7 @@ struct TrainingMachine: Sendable {
     epoch = restored.epoch
     committed = restored.stepsCommitted
     position = restored.stepsCommitted
-    if committed > 0 { lastCommit = (committed - 1, epoch) }
+    if committed > 0 { lastCommit = (committed - 1, restored.commitEpoch) }
     patience = StepPatience(first: timing.firstStepPatience, least: timing.stepPatienceMin)
     gatherUntil = now + (isNew ? timing.gatherPatience : timing.heartbeatEvery * 5)
     reconnectUntil = isNew ? now : now + timing.heartbeatEvery * 3

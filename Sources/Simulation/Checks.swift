@@ -25,7 +25,7 @@ extension Simulator {
 
   /// A step of a training has the loss that it has undisturbed, however it came about.
   func checkLoss(_ change: Change) {
-    guard case .stepCommitted(let id, let step, let loss) = change,
+    guard case .stepCommitted(let id, let step, _, let loss) = change,
       let expected = expectedLosses?[id]
     else { return }
     if !expected.indices.contains(step) || expected[step] != loss {

@@ -57,13 +57,13 @@ struct StoreModel {
       proposals.append(RestoredRun.Proposal(from: from, iteration: iteration, outcome: outcome))
     case .trainingPlanned(let plan):
       trainings[plan.training] = RestoredTraining(
-        plan: plan, epoch: 0, stepsCommitted: 0, export: nil)
+        plan: plan, epoch: 0, stepsCommitted: 0, commitEpoch: 0, export: nil)
     case .epochOpened(let id, let epoch):
       if let known = trainings[id]?.epoch, known >= epoch {
         violations.append(.epochReused(id, epoch: epoch))
       }
       trainings[id]?.epoch = epoch
-    case .stepCommitted(let id, let step, let loss): commit(id, step, loss)
+    case .stepCommitted(let id, let step, let epoch, let loss): commit(id, step, epoch, loss)
     case .checkpointed(let id, let checkpoint): trainings[id]?.plan.checkpoint = checkpoint
     case .trainingFinished(let export): trainings[export.training]?.export = export
     case .evaluated(let score): evaluations.append(score)
@@ -158,7 +158,7 @@ struct StoreModel {
     }
   }
 
-  private mutating func commit(_ id: TrainingID, _ step: Int, _ loss: Double) {
+  private mutating func commit(_ id: TrainingID, _ step: Int, _ epoch: UInt64, _ loss: Double) {
     let committed = trainings[id]?.stepsCommitted ?? 0
     if step > committed {
       violations.append(.stepOutOfOrder(id, step: step, committed: committed))
@@ -168,5 +168,6 @@ struct StoreModel {
     } else if losses[id]?[step] != loss {
       violations.append(.lossDiffers(id, step: step))
     }
+    if step + 1 == trainings[id]?.stepsCommitted { trainings[id]?.commitEpoch = epoch }
   }
 }

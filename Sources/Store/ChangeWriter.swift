@@ -45,9 +45,13 @@ struct ChangeWriter {
       try run(
         "UPDATE trainings SET epoch = max(epoch, ?) WHERE iteration = ?",
         [column(epoch), training.iteration])
-    case .stepCommitted(let training, let step, let loss):
+    case .stepCommitted(let training, let step, let epoch, let loss):
       // SQLite keeps NaN as null.
-      try run("INSERT OR IGNORE INTO steps VALUES (?, ?, ?)", [training.iteration, step, loss])
+      try run(
+        """
+        INSERT INTO steps (training, step, loss, epoch) VALUES (?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)
+        """, [training.iteration, step, loss, column(epoch)])
     case .checkpointed(let training, let checkpoint):
       try run(
         "INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?, ?)",

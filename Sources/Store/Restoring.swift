@@ -192,7 +192,9 @@ extension RunReader {
       SELECT iteration, model, dataset, steps_total, batch, learning_rate, warmup_ratio, epochs,
         weight_decay, beta1, beta2, epsilon, clip_norm, trained, virtual_ranks, checkpoint_every,
         seed, planned_step, planned_state, epoch, export_model, export_weights,
-        (SELECT coalesce(max(step) + 1, 0) FROM steps WHERE training = iteration)
+        (SELECT coalesce(max(step) + 1, 0) FROM steps WHERE training = iteration),
+        coalesce(
+          (SELECT epoch FROM steps WHERE training = iteration ORDER BY step DESC LIMIT 1), 0)
       FROM trainings ORDER BY iteration
       """
     ) { fields in
@@ -212,7 +214,7 @@ extension RunReader {
       }
       return RestoredTraining(
         plan: plan, epoch: try fields.word(19), stepsCommitted: try fields.integer(22),
-        export: export)
+        commitEpoch: try fields.word(23), export: export)
     }
   }
 

@@ -4,6 +4,11 @@ import GRDB
 func migrations() -> DatabaseMigrator {
   var migrator = DatabaseMigrator()
   migrator.registerMigration("1") { db in try db.execute(sql: version1) }
+  // The epoch under which a step was committed. 0, as in older runs, fits no worker's sum, so that
+  // the step is computed again.
+  migrator.registerMigration("2") { db in
+    try db.execute(sql: "ALTER TABLE steps ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0")
+  }
   return migrator
 }
 

@@ -5,6 +5,24 @@ import Testing
 /// The program itself, as it was built beside these tests.
 private let program = Bundle.main.executableURL?.deletingLastPathComponent().appending(path: "comd")
 
+/// Something done to a process at the moment at which it has said certain things.
+///
+/// It is done by the thread that reads what the process says: a test's own tasks may come much
+/// later on a busy machine, when the process has gone on or has ended.
+struct Reaction: Sendable {
+  /// Parts of lines that have to come, one after another.
+  var texts: [String]
+  /// Is given the id of the process.
+  var act: @Sendable (Int32) -> Void
+
+  /// Takes one more line in; acts on the one that completes the texts.
+  fileprivate mutating func see(_ line: String, from process: Int32) {
+    guard let text = texts.first, line.contains(text) else { return }
+    texts.removeFirst()
+    if texts.isEmpty { act(process) }
+  }
+}
+
 /// A `comd` process under way; killed when nobody refers to it any more.
 final class ComdProcess: Sendable {
   let pid: Int32
@@ -22,7 +40,9 @@ final class ComdProcess: Sendable {
   /// - Parameters:
   ///   - folder: for what it prints on standard output.
   ///   - log: the level of its log, and of the workers' that it starts.
-  init(_ arguments: [String], in folder: String, log: String = "info") throws {
+  init(
+    _ arguments: [String], in folder: String, log: String = "info", reaction: Reaction? = nil
+  ) throws {
     let process = Process()
     process.executableURL = program
     process.arguments = arguments
@@ -32,7 +52,8 @@ final class ComdProcess: Sendable {
     process.standardOutput = try FileHandle(forWritingTo: output)
     let pipe = Pipe()
     process.standardError = pipe
-    lines = linesRead(from: pipe.fileHandleForReading)
+    let (lines, line) = AsyncStream.makeStream(of: String.self)
+    self.lines = lines
     let (ended, end) = AsyncStream.makeStream(of: Int32.self)
     let running = Running()
     process.terminationHandler = { process in
@@ -42,7 +63,16 @@ final class ComdProcess: Sendable {
       end.finish()
     }
     try process.run()
-    (self.ended, self.running, pid) = (ended, running, process.processIdentifier)
+    let pid = process.processIdentifier
+    (self.ended, self.running, self.pid) = (ended, running, pid)
+    Thread.detachNewThread {
+      var reaction = reaction
+      readLines(from: pipe.fileHandleForReading) { text in
+        reaction?.see(text, from: pid)
+        line.yield(text)
+      }
+      line.finish()
+    }
   }
 
   deinit { if running.flag.withLock({ $0 }) { kill(pid, SIGKILL) } }
@@ -78,23 +108,20 @@ func workerProcesses(of run: String) throws -> [String: Int32] {
   return try JSONDecoder().decode(IDs.self, from: data).workers
 }
 
-private func linesRead(from handle: FileHandle) -> AsyncStream<String> {
-  let (lines, line) = AsyncStream.makeStream(of: String.self)
-  let unread = Mutex("")
-  handle.readabilityHandler = { handle in
+/// Kills a worker of a `comd run` with SIGKILL; nothing when there is none of this name.
+func killWorker(_ name: String, of run: String) {
+  if let worker = try? workerProcesses(of: run)[name] { kill(worker, SIGKILL) }
+}
+
+/// Blocks until the other side has closed the pipe.
+private func readLines(from handle: FileHandle, each use: (String) -> Void) {
+  var unread = Data()
+  while true {
     let data = handle.availableData
-    if data.isEmpty {
-      handle.readabilityHandler = nil
-      line.finish()
-      return
-    }
-    let complete = unread.withLock { unread in
-      unread += String(decoding: data, as: UTF8.self)
-      let parts = unread.split(separator: "\n", omittingEmptySubsequences: false)
-      unread = String(parts.last ?? "")
-      return parts.dropLast().map(String.init)
-    }
-    for text in complete { line.yield(text) }
+    if data.isEmpty { return }
+    unread += data
+    let parts = unread.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    for line in parts.dropLast() { use(String(decoding: line, as: UTF8.self)) }
+    unread = Data(parts.last ?? Data())
   }
-  return lines
 }

@@ -13,17 +13,18 @@ struct EndToEndTests {
     cluster = try TinyCluster()
   }
 
-  private func start(_ words: String...) throws -> ComdProcess {
-    try ComdProcess(words, in: cluster.folder)
+  private func start(_ words: String..., reaction: Reaction? = nil) throws -> ComdProcess {
+    try ComdProcess(words, in: cluster.folder, reaction: reaction)
   }
 
   @Test("runs to its end with a worker killed in the middle, and again it is done at once")
   func killedWorker() async throws {
     defer { cluster.remove() }
-    let first = try start("run", "--config", cluster.config, "--dir", run, "--workers", "2")
-    #expect(await first.line(containing: "w2#"))
-    let victim = try #require(try workerProcesses(of: run)["w2"])
-    kill(victim, SIGKILL)
+    let run = run
+    let first = try start(
+      "run", "--config", cluster.config, "--dir", run, "--workers", "2",
+      reaction: Reaction(texts: ["w2#"]) { _ in killWorker("w2", of: run) })
+    #expect(await first.line(containing: "ended by signal 9"))
     let end = await first.end()
     #expect(end.status == 0)
     #expect(end.output.contains("iteration"))
@@ -40,9 +41,9 @@ struct EndToEndTests {
   @Test("stopped by SIGTERM ends with 130, is explained as not running, and goes on to its end")
   func stopped() async throws {
     defer { cluster.remove() }
-    let first = try start("run", "--config", cluster.config, "--dir", run, "--workers", "1")
-    #expect(await first.line(containing: "phase: "))
-    kill(first.pid, SIGTERM)
+    let first = try start(
+      "run", "--config", cluster.config, "--dir", run, "--workers", "1",
+      reaction: Reaction(texts: ["phase: "]) { kill($0, SIGTERM) })
     #expect(await first.end().status == 130)
     #expect(try await start("status", "--dir", run).end().status == 1)
 

@@ -82,7 +82,7 @@ struct TrainingTests {
     let effects = group.vote(bob, plan)
     #expect(
       effects.persisted == [
-        .stepCommitted(group.training, step: 0, loss: 1.5),
+        .stepCommitted(group.training, step: 0, epoch: 1, loss: 1.5),
         .epochOpened(group.training, epoch: 2),
       ])
     #expect(effects.commits(to: alice) == [0])
@@ -103,7 +103,7 @@ struct TrainingTests {
     #expect(group.vote(alice, plan).persisted.isEmpty)
     #expect(
       group.vote(alice, again).persisted.first
-        == .stepCommitted(group.training, step: 0, loss: 1.5))
+        == .stepCommitted(group.training, step: 0, epoch: 2, loss: 1.5))
   }
 
   @Test("whose sums differ is run again, and then without the minority")
@@ -175,12 +175,14 @@ struct TrainingTests {
 
 @Suite("A training after a restart")
 struct TrainingRestartTests {
-  private func driver(committed: Int, checkpoint: TrainingCheckpoint?) -> Driver {
+  private func driver(
+    committed: Int, checkpoint: TrainingCheckpoint?, epoch: UInt64 = 12
+  ) -> Driver {
     let plan = TrainingPlan(
       training: .pretraining, model: digest(200), dataset: digest(4),
       recipe: testSettings().pretrain, stepsTotal: 9, checkpoint: checkpoint)
     let training = RestoredTraining(
-      plan: plan, epoch: 12, stepsCommitted: committed, export: nil)
+      plan: plan, epoch: epoch, stepsCommitted: committed, commitEpoch: 12, export: nil)
     return Driver(
       restored: RestoredRun(
         phase: .pretraining, instructions: testPool(1, 1), tuningIteration: [1],
@@ -200,6 +202,20 @@ struct TrainingRestartTests {
       effects += driver.handle(.tick)
     }
     return effects
+  }
+
+  @Test("takes those who hold the committed sum though the next step's epoch was opened already")
+  func nextEpochOpened() {
+    var driver = driver(committed: 5, checkpoint: nil, epoch: 13)
+    _ = driver.join(alice)
+    _ = driver.join(bob)
+    let holding = TrainingStanding.prepared(step: 4, epoch: 12)
+    let effects = pass(&driver, .seconds(4), [alice: holding, bob: holding])
+    #expect(effects.commits(to: alice).contains(4))
+    let plan = effects.steps(to: alice).first
+    #expect(plan?.members.map(\.worker) == [alice, bob])
+    #expect(plan?.epoch == 14)
+    #expect(plan?.step == 5)
   }
 
   @Test("goes on with those who hold the committed state, or its sum under the last epoch")

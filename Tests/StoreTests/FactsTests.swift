@@ -104,8 +104,10 @@ struct FactsTests {
             training: training, model: Digest(hashing: [3]), dataset: Digest(hashing: [4]),
             recipe: TrainingRecipe(learningRate: 1e-5, trained: .all, seed: 1), stepsTotal: 3,
             checkpoint: nil)),
-        .stepCommitted(training, step: 0, loss: 2), .stepCommitted(training, step: 1, loss: 1.5),
-        .stepCommitted(training, step: 2, loss: 1), .trainingFinished(export), .evaluated(score),
+        .stepCommitted(training, step: 0, epoch: 1, loss: 2),
+        .stepCommitted(training, step: 1, epoch: 2, loss: 1.5),
+        .stepCommitted(training, step: 2, epoch: 3, loss: 1), .trainingFinished(export),
+        .evaluated(score),
       ])
       let facts = try store.reportFacts()
       #expect(facts.pretraining == nil)

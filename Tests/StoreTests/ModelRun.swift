@@ -64,12 +64,17 @@ struct ModelRun {
     case .trainingPlanned(let plan):
       if trainings[plan.training] == nil {
         trainings[plan.training] = RestoredTraining(
-          plan: plan, epoch: 0, stepsCommitted: 0, export: nil)
+          plan: plan, epoch: 0, stepsCommitted: 0, commitEpoch: 0, export: nil)
       }
     case .epochOpened(let id, let epoch):
       update(id) { $0.epoch = max($0.epoch, epoch) }
-    case .stepCommitted(let id, let step, _):
-      update(id) { $0.stepsCommitted = max($0.stepsCommitted, step + 1) }
+    case .stepCommitted(let id, let step, let epoch, _):
+      update(id) { training in
+        guard step + 1 >= training.stepsCommitted else { return }
+        let isRepeated = step + 1 == training.stepsCommitted
+        training.commitEpoch = isRepeated ? max(training.commitEpoch, epoch) : epoch
+        training.stepsCommitted = step + 1
+      }
     case .checkpointed(let id, let checkpoint):
       update(id) { training in
         guard checkpoint.step >= training.plan.checkpoint?.step ?? 0 else { return }

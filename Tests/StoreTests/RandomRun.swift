@@ -192,7 +192,10 @@ struct RandomRun {
     }
     return switch random.below(4) {
     case 0: .epochOpened(training, epoch: known.epoch + 1)
-    case 1: .stepCommitted(training, step: known.stepsCommitted, loss: random.unit())
+    case 1:
+      .stepCommitted(
+        training, step: max(0, known.stepsCommitted - random.below(2)), epoch: known.epoch,
+        loss: random.unit())
     case 2:
       .checkpointed(
         training, TrainingCheckpoint(step: known.stepsCommitted, state: digest(of: known)))
