@@ -8,4 +8,4 @@ common=(-c release -Xswiftc -enable-testing --disable-xctest)
 swift test "${common[@]}" --sanitize=address --scratch-path .build-address \
   --filter '^(Kernels|Formats|Transformer|Protocol|Transport)Tests'
 swift test "${common[@]}" --sanitize=thread --scratch-path .build-thread \
-  --filter '^(Kernels|Transformer|Transport|Store)Tests'
+  --filter '^(Kernels|Transformer|Transport|Store|Coordinator|Worker)Tests'

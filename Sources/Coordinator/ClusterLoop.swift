@@ -26,8 +26,6 @@ actor ClusterLoop {
 
   private var connections: [WorkerID: ConnectionID] = [:]
   private var workers: [ConnectionID: WorkerID] = [:]
-  /// The kernel set that the run is pinned to, once its first worker has joined.
-  private var kernelSet: String?
 
   init(
     machine: consuming RunMachine, store: RunStore, control: MessageServer,
@@ -112,22 +110,11 @@ actor ClusterLoop {
       }
       if !changes.isEmpty {
         try store.commit(changes)
-        try pinKernelSet(changes)
         for change in changes { log.trace("durable: \(change.words)") }
       }
       var following: [Effect] = []
       for effect in effects { following += try act(on: effect) }
       effects = following
-    }
-  }
-
-  /// The first worker's kernel set is the run's from then on.
-  private func pinKernelSet(_ changes: [Change]) throws {
-    guard kernelSet == nil else { return }
-    for case .workerJoined(_, let name) in changes {
-      if try store.fact(Fact.kernelSet) == nil { try store.setFact(Fact.kernelSet, name) }
-      kernelSet = name
-      return
     }
   }
 

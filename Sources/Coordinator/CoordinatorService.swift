@@ -72,7 +72,7 @@ public struct CoordinatorService: Sendable {
     onListening(local(control.endpoint), local(bulk.endpoint))
     defer { try? FileManager.default.removeItem(atPath: folder.presence) }
 
-    let runSettings = try RunSettings(settings, kernelSet: try store.fact(Fact.kernelSet))
+    let runSettings = try RunSettings(settings, kernelSet: try store.kernelSet())
     let inventory = Inventory(path: folder.inventory)
     let (requests, inbox) = AsyncStream<Request>.makeStream()
     let loop = ClusterLoop(
@@ -193,7 +193,6 @@ private func local(_ endpoint: String) -> String {
 enum Fact {
   static let method = "method_sha256"
   static let config = "config_sha256"
-  static let kernelSet = "kernel_set"
   /// Caption pairs that stage 1 learns from.
   static let pairs = "pretraining_pairs"
 }

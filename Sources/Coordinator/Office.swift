@@ -41,8 +41,9 @@ actor Office {
       settings: cluster, inventory: inventory, blobs: store.blobs, log: log
     ).read()
     let report = ReportWriter(
-      folder: folder, settings: cluster, configText: options.configText, store: store)
-    try report.writeManifest(prepared.input)
+      folder: folder, settings: cluster, configText: options.configText, input: prepared.input,
+      store: store)
+    try report.write()
     let clerk = RunClerk(
       settings: cluster, run: settings, store: store, inventory: inventory,
       examinations: prepared.examinations, log: log)

@@ -13,32 +13,37 @@ struct ReportWriter {
   let folder: RunFolder
   let settings: ClusterSettings
   let configText: String
+  let input: RunInput
   let store: RunStore
 
-  /// The report of what is in the store now: during a run, of the part that is done.
+  /// What is in the store now: during a run, of the part that is done.
   func write() throws {
+    let kernelSet = try store.kernelSet()
+    try writeManifest(kernelSet: kernelSet)
     let report = RunReport(
       run: settings.run, configSha256: Digest(hashing: configText.utf8).hex,
-      kernelSet: try store.fact(Fact.kernelSet), facts: try store.reportFacts(),
+      kernelSet: kernelSet, facts: try store.reportFacts(),
       sets: settings.evaluate.map(\.name.rawValue),
       pairs: try store.fact(Fact.pairs).flatMap { Int($0) } ?? 0, studentPath: folder.student,
       now: Date())
     try write(report, to: folder.report)
   }
 
-  /// What the run was made from: settings, models, versions.
-  func writeManifest(_ input: RunInput) throws {
+  /// What the run was made from: settings, models, versions. Its kernel set is that of the first
+  /// worker, unknown until there is one.
+  private func writeManifest(kernelSet: String?) throws {
     struct Manifest: Encodable {
       var run: String
       var version: String
       var config: String
       var teacher: String
       var student: String
+      var kernelSet: String?
     }
     try write(
       Manifest(
         run: settings.run, version: comdVersion, config: configText, teacher: input.teacher.hex,
-        student: input.student.hex), to: folder.manifest)
+        student: input.student.hex, kernelSet: kernelSet), to: folder.manifest)
   }
 
   private func write(_ value: some Encodable, to path: String) throws {

@@ -127,6 +127,17 @@ public final class RunStore: Sendable {
     }
   }
 
+  /// The kernel set of the first worker that joined: the run's from then on. Nil before.
+  public func kernelSet() throws(StoreError) -> String? {
+    try naming(path) {
+      try pool.read { db in
+        try rows(
+          db, "SELECT kernel_set FROM workers WHERE kernel_set IS NOT NULL ORDER BY id LIMIT 1", []
+        ) { try $0.text(0) }.first
+      }
+    }
+  }
+
   // The journal.
 
   /// Keeps events in a transaction of their own; `commit` takes them along more cheaply.

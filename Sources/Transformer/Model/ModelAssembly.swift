@@ -25,7 +25,9 @@ public enum AssemblyError: Error, Hashable, Sendable, CustomStringConvertible {
 extension Model {
   /// A LLaVA model from a language model, a vision tower and a new projector.
   ///
-  /// The projector's weights are uniform in ±1/√inputs, its biases 0.
+  /// The projector's weights are uniform in ±1/√inputs, the last layer's then scaled so that what
+  /// it makes of a picture is as large as the word embeddings are (root mean square); its biases
+  /// are 0. Larger ones would drown the words, and stage 1 would first have to shrink them.
   /// - Parameters:
   ///   - language: any text model; of a LLaVA model, its language part.
   ///   - tower: Hugging Face folder of a CLIP or DINOv2 model.
@@ -61,7 +63,7 @@ extension Model {
       tokenizer: tokenizer, imageProcessor: processor)
     model.copyLanguage(of: language)
     model.copyTower(towerConfig, try readParameters(towerConfig, try TensorStore(folder: folder)))
-    model.drawProjector(seed: seed)
+    try model.drawProjector(seed: seed)
     return model
   }
 
@@ -106,7 +108,7 @@ extension Model {
     }
   }
 
-  private func drawProjector(seed: UInt64) {
+  private func drawProjector(seed: UInt64) throws {
     for parameter in layout.parameters
     where parameter.part == .projector && parameter.name.hasSuffix(".weight") {
       var stream = SeededStream(seed: seed ^ nameHash(parameter.name))
@@ -114,5 +116,41 @@ extension Model {
       let values = parameters[parameter.range]
       for index in 0..<values.count { values[index] = Float(bound * (2 * stream.unit() - 1)) }
     }
+    let compute = try Compute()
+    let size = try projectedNoise(seed: seed, on: compute).rootMeanSquare
+    let wanted = decoderTensors().embedding.rootMeanSquare
+    guard let projector = projectorTensors(), size.isNormal, wanted.isNormal else { return }
+    let last = (projector.second ?? projector.first).weight
+    for index in 0..<last.count { last[index] *= wanted / size }
+  }
+
+  /// What the projector makes of a picture of noise: (P, hidden size).
+  private func projectedNoise(seed: UInt64, on compute: Compute) throws -> Floats {
+    let arena = Arena()
+    guard let tower = VisionTower(self, compute: compute, arena: arena),
+      let projector = Projector(self, compute: compute, arena: arena)
+    else { preconditionFailure("a model without a tower has no projector") }
+    let (channels, side) = (tower.config.channelCount, tower.config.imageSize)
+    var stream = SeededStream(seed: seed ^ nameHash("noise"))
+    // As large as normalised pixels are: uniform, of variance 1.
+    let values = (0..<channels * side * side).map { _ in
+      Float(3.0.squareRoot() * (2 * stream.unit() - 1))
+    }
+    let picture = PixelValues(channels: channels, height: side, width: side, values: values)
+    let grid = try tower.grid(of: picture)
+    let state = tower.forward([picture], grids: [grid])
+    let features = arena.floats(tower.featureRows(grid) * tower.columns)
+    tower.selectFeatures(into: features, state.output, [grid])
+    let projected = Floats(zeros: tower.featureRows(grid) * text.hiddenSize)
+    _ = projector.forward(features, into: projected)
+    return projected
+  }
+}
+
+extension Floats {
+  fileprivate var rootMeanSquare: Float {
+    var sum = 0.0
+    for index in 0..<count { sum += Double(self[index]) * Double(self[index]) }
+    return Float((sum / Double(max(1, count))).squareRoot())
   }
 }
