@@ -34,13 +34,24 @@ static void product_task(void *context, size_t index, ck_workspace *space) {
   part.m = smaller(tasks->rows.part, part.m - row);
   part.n = smaller(tasks->columns.part, part.n - column);
   part.a += part.transpose_a ? row : row * part.lda;
-  part.b += part.transpose_b ? column * part.ldb : column;
+  if (part.panels)
+    part.first_column = column;
+  else
+    part.b += part.transpose_b ? column * part.ldb : column;
   part.c += row * part.ldc + column;
   tasks->kernels->matmul(space, &part);
 }
 
-void ck_matmul(ck_pool *pool, const ck_product *product) {
-  product_tasks tasks = {.kernels = ck_pool_kernels(pool), .product = product};
+static size_t panel_columns(const ck_kernels *kernels, size_t n) {
+  return (n + kernels->panel - 1) / kernels->panel * kernels->panel;
+}
+
+void ck_matmul(ck_pool *pool, const ck_product *asked) {
+  const ck_kernels *kernels = ck_pool_kernels(pool);
+  ck_product whole = *asked;
+  const ck_product *product = &whole;
+  whole.panel_columns = panel_columns(kernels, whole.n);
+  product_tasks tasks = {.kernels = kernels, .product = product};
   // Below this it takes longer to wake a thread than to multiply.
   const bool small = product->m * product->n * product->k < 100000;
   tasks.columns = cut(pool, product->n, small ? product->n : 64, 64);
@@ -48,6 +59,30 @@ void ck_matmul(ck_pool *pool, const ck_product *product) {
   const size_t least = wanted > 1 && !small ? larger(product->m / wanted, 56) : product->m;
   tasks.rows = cut(pool, product->m, least, 1);
   ck_pool_run(pool, tasks.rows.tasks * tasks.columns.tasks, product_task, &tasks);
+}
+
+typedef struct {
+  const ck_kernels *kernels;
+  const ck_product *product;
+  float *panels;
+} pack_tasks;
+
+static void pack_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
+  const pack_tasks *tasks = context;
+  const size_t depth = tasks->kernels->depth, begin = index * depth;
+  tasks->kernels->pack(
+      tasks->product, tasks->panels, begin, smaller(begin + depth, tasks->product->k));
+}
+
+size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k) {
+  return panel_columns(ck_pool_kernels(pool), n) * k;
+}
+
+void ck_pack(ck_pool *pool, const ck_product *product, float *panels) {
+  pack_tasks tasks = {ck_pool_kernels(pool), product, panels};
+  const size_t depth = tasks.kernels->depth;
+  ck_pool_run(pool, (product->k + depth - 1) / depth, pack_task, &tasks);
 }
 
 // ---- elements and rows

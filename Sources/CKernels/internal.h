@@ -24,6 +24,9 @@ typedef struct {
 /// The kernels of one instruction set. All work on [begin, end) of what the argument describes.
 typedef struct {
   void (*matmul)(ck_workspace *space, const ck_product *product);
+  /// Packs the terms [begin, end) of op(B); `begin` and all `end`s but k are multiples of `depth`.
+  void (*pack)(const ck_product *product, float *panels, size_t begin, size_t end);
+  size_t panel, depth;  // columns and terms of a packed panel
   void (*elements)(const ck_elements *work, size_t begin, size_t end);
   void (*adamw)(const ck_adamw *step, size_t begin, size_t end);
   double (*squares)(const float *x, size_t count);

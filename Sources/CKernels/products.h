@@ -164,7 +164,7 @@ static void run_strip(const strip *s) {
   }
 }
 
-/// Where the strip's columns of B are: packed now, packed before, or in place.
+/// Where the strip's columns of B are: packed now, packed before, packed for good, or in place.
 INLINE void place_b(
     strip *s, float *slot, const ck_product *product, size_t column, size_t term, bool direct,
     bool pack) {
@@ -174,9 +174,14 @@ INLINE void place_b(
     s->b_pair = PANEL;
     return;
   }
-  s->b = slot;
   s->b_step = PANEL;
   s->b_pair = s->depth * PANEL;
+  if (product->panels) {
+    s->b = product->panels + term * product->panel_columns +
+           (product->first_column + column) * s->depth;
+    return;
+  }
+  s->b = slot;
   if (!pack) return;
   pack_b(slot, product, column, s->wide ? PANEL : s->width, term, s->depth);
   if (s->wide) pack_b(slot + s->b_pair, product, column + PANEL, PANEL, term, s->depth);
@@ -187,13 +192,15 @@ static void run_block(
     ck_workspace *space, const ck_product *product, size_t column, size_t columns, size_t term,
     size_t depth) {
   float *packed_a = ck_buffer_reserve(&space->packed_a, BLOCK_ROWS * A_STRIDE);
-  float *packed_b = ck_buffer_reserve(&space->packed_b, BLOCK_COLUMNS * DEPTH);
+  const bool packed = product->panels != NULL;
+  float *packed_b =
+      ck_buffer_reserve(&space->packed_b, packed ? 0 : BLOCK_COLUMNS * DEPTH);
   const size_t blocks = (product->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
-  const bool direct = !product->transpose_b && product->m <= DIRECT_ROWS &&
+  const bool direct = !packed && !product->transpose_b && product->m <= DIRECT_ROWS &&
                       depth * product->ldb <= DIRECT_COUNT;
   // A transposed B is packed panel by panel when it is first used; another one row by row before,
   // to read whole rows.
-  const bool early = !product->transpose_b && !direct;
+  const bool early = !packed && !product->transpose_b && !direct;
   if (early) pack_rows(packed_b, product, column, columns, term, depth);
   size_t row = 0;
   for (size_t block = 0; block < blocks; block++) {
@@ -207,12 +214,26 @@ static void run_block(
           .fresh = term == 0 && !product->accumulate,
           .wide = product->m <= WIDE_ROWS && left >= 2 * PANEL};
       // A panel that is used by one block only stays in the first cache.
-      float *slot = blocks == 1 && !early ? packed_b : packed_b + j * depth;
+      float *slot = packed || (blocks == 1 && !early) ? packed_b : packed_b + j * depth;
       place_b(&s, slot, product, column + j, term, direct, block == 0 && !early);
       run_strip(&s);
       j += s.wide ? 2 * PANEL : s.width;
     }
     row += rows;
+  }
+}
+
+/// All columns of op(B) over the terms [begin, end): blocks of DEPTH terms, in each the panels one
+/// after the other, the last one filled up with zeros.
+static void pack_panels(const ck_product *product, float *panels, size_t begin, size_t end) {
+  const size_t whole = (product->n + PANEL - 1) / PANEL * PANEL;
+  for (size_t term = begin; term < end; term += DEPTH) {
+    const size_t depth = end - term < DEPTH ? end - term : DEPTH;
+    float *to = panels + term * whole;
+    for (size_t column = 0; column < product->n; column += PANEL, to += depth * PANEL) {
+      const size_t left = product->n - column;
+      pack_b(to, product, column, left < PANEL ? left : PANEL, term, depth);
+    }
   }
 }
 

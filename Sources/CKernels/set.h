@@ -17,6 +17,9 @@
 
 const ck_kernels SET(ck_kernels) = {
     .matmul = matmul,
+    .pack = pack_panels,
+    .panel = PANEL,
+    .depth = DEPTH,
     .elements = elements,
     .adamw = adamw,
     .squares = squares,

@@ -52,6 +52,33 @@ public protocol MatMul: Sendable {
 
   /// `c = op(a) · op(b)`, or `c += …`; shapes are checked by the caller, `matmul`.
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute)
+
+  /// op(b), laid out for many products; nil: this backend reads it best as it lies.
+  func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix?
+
+  /// As `multiply(into:_:_:_:on:)`, with the same bits; `b` is what `pack` gave on this `compute`.
+  func multiply(
+    into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute)
+}
+
+extension MatMul {
+  public func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix? { nil }
+
+  public func multiply(
+    into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
+  ) { preconditionFailure("this backend packs nothing") }
+}
+
+/// The right side of a product, op(B), in the layout that the kernels read: packed once for a
+/// matrix that serves many products, like a weight. It is a copy: later changes of B are not in it.
+public struct PackedMatrix: Sendable {
+  /// op(B) is (k, n).
+  public let n, k: Int
+  /// In panels, as wide as the instruction set of the `Compute` that packed it wants them.
+  let panels: Floats
+
+  /// Memory taken, in bytes.
+  public var bytes: Int { 4 * panels.count }
 }
 
 /// `C = op(A) · op(B)`, or `C += …`, by the backend of `compute`.
@@ -70,6 +97,31 @@ public func matmul(
       && b.count == product.k * product.n,
     "c \(c.count), a \(a.count), b \(b.count) do not fit \(product)")
   precondition(!c.overlaps(a) && !c.overlaps(b), "the result overlaps an input")
+  guard product.m > 0, product.n > 0 else { return }
+  compute.matMul.multiply(into: c, a, b, product, on: compute)
+}
+
+/// Lays the right side of a product out for many; see `PackedMatrix`.
+///
+/// - Parameters:
+///   - b: (k, n), or (n, k) with `transposeB`.
+///   - product: `m` and what is said of A do not matter.
+/// - Returns: nil when the backend of `compute` has no such layout.
+public func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix? {
+  precondition(b.count == product.n * product.k, "b \(b.count) does not fit \(product)")
+  return compute.matMul.pack(b, product, on: compute)
+}
+
+/// As `matmul(into:_:_:_:on:)` on the matrix that was packed, with the same bits.
+///
+/// - Precondition: the counts match the shape; `b` was packed on this `compute`.
+public func matmul(
+  into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
+) {
+  precondition(
+    c.count == product.m * product.n && a.count == product.m * product.k && b.n == product.n
+      && b.k == product.k, "c \(c.count), a \(a.count), b (\(b.k), \(b.n)) do not fit \(product)")
+  precondition(!c.overlaps(a), "the result overlaps an input")
   guard product.m > 0, product.n > 0 else { return }
   compute.matMul.multiply(into: c, a, b, product, on: compute)
 }

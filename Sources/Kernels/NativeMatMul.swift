@@ -9,15 +9,39 @@ struct NativeMatMul: MatMul {
   func kernelSet(on compute: Compute) -> String { "native-fma-chain-1" }
 
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute) {
+    var call = unsafe call(into: c, a, product)
+    unsafe call.b = UnsafePointer(b.base)
+    unsafe ck_matmul(compute.pool, &call)
+  }
+
+  func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix? {
+    var call = unsafe ck_product()
+    unsafe (call.n, call.k, call.b) = (product.n, product.k, UnsafePointer(b.base))
+    unsafe call.ldb = product.transposeB ? product.k : product.n
+    unsafe call.transpose_b = product.transposeB
+    let panels = unsafe Floats(zeros: ck_packed_count(compute.pool, product.n, product.k))
+    unsafe ck_pack(compute.pool, &call, panels.base)
+    return PackedMatrix(n: product.n, k: product.k, panels: panels)
+  }
+
+  func multiply(
+    into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
+  ) {
+    var call = unsafe call(into: c, a, product)
+    unsafe call.panels = UnsafePointer(b.panels.base)
+    unsafe ck_matmul(compute.pool, &call)
+  }
+
+  private func call(into c: Floats, _ a: Floats, _ product: Product) -> ck_product {
     var call = unsafe ck_product()
     unsafe (call.m, call.n, call.k) = (product.m, product.n, product.k)
-    unsafe (call.a, call.b, call.c) = (UnsafePointer(a.base), UnsafePointer(b.base), c.base)
+    unsafe (call.a, call.c) = (UnsafePointer(a.base), c.base)
     unsafe call.lda = product.transposeA ? product.m : product.k
     unsafe call.ldb = product.transposeB ? product.k : product.n
     unsafe call.ldc = product.n
     unsafe call.transpose_a = product.transposeA
     unsafe call.transpose_b = product.transposeB
     unsafe call.accumulate = product.accumulate
-    unsafe ck_matmul(compute.pool, &call)
+    return unsafe call
   }
 }

@@ -33,9 +33,17 @@ typedef struct {
   float *c;
   size_t lda, ldb, ldc;
   bool transpose_a, transpose_b, accumulate;
+  // op(B) as `ck_pack` laid it out, instead of `b`; NULL: it is read from `b`.
+  const float *panels;
+  size_t panel_columns, first_column;  // set by ck_matmul
 } ck_product;
 
 void ck_matmul(ck_pool *pool, const ck_product *product);
+
+/// Floats that `ck_pack` writes for op(B) of (k, n).
+size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k);
+/// Lays op(B), which n, k, b, ldb and transpose_b describe, out in panels, for this pool alone.
+void ck_pack(ck_pool *pool, const ck_product *product, float *panels);
 
 typedef enum {
   CK_ADD,          // out0 += in0

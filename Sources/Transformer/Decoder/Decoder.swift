@@ -8,21 +8,30 @@ struct Decoder {
   let config: DecoderConfig
   let weights: DecoderTensors<Floats>
   let shape: AttentionShape
-  let rotary: RotaryTable
+  private(set) var rotary: RotaryTable
   let compute: Compute
   let arena: Arena
 
-  /// - Parameter positions: the longest sequence that will be asked for.
-  init(_ model: Model, positions: Int, compute: Compute, arena: Arena) {
+  /// - Parameters:
+  ///   - positions: the longest sequence that will be asked for.
+  ///   - isFixed: the weights do not change while this value lives, and are packed.
+  init(_ model: Model, positions: Int, isFixed: Bool, compute: Compute, arena: Arena) {
     config = model.text
-    weights = model.decoderTensors()
+    let tensors = model.decoderTensors()
+    weights = isFixed ? tensors.packed(config, on: compute) : tensors
     shape = AttentionShape(
       heads: config.headCount, keyValueHeads: config.keyValueHeadCount, headSize: config.headSize)
-    rotary = RotaryTable(
-      headSize: config.headSize, base: Float(config.ropeBase), positions: positions)
+    rotary = Self.rotary(config, positions: positions)
     self.compute = compute
     self.arena = arena
   }
+
+  private static func rotary(_ config: DecoderConfig, positions: Int) -> RotaryTable {
+    RotaryTable(headSize: config.headSize, base: Float(config.ropeBase), positions: positions)
+  }
+
+  /// Makes room for longer sequences.
+  mutating func reach(positions: Int) { rotary = Self.rotary(config, positions: positions) }
 
   var columns: Int { config.hiddenSize }
   var epsilon: Float { Float(config.normEpsilon) }
@@ -78,29 +87,25 @@ extension Decoder {
     arena.scope {
       let normed = arena.floats(rows * columns)
       rmsNorm(into: normed, x, weight: layer.inputNorm, eps: epsilon, on: compute)
-      apply(layer.query, normed, into: query, rows: rows)
-      apply(layer.key, normed, into: key, rows: rows)
-      apply(layer.value, normed, into: value, rows: rows)
+      layer.query.apply(normed, into: query, rows: rows, on: compute)
+      layer.key.apply(normed, into: key, rows: rows, on: compute)
+      layer.value.apply(normed, into: value, rows: rows, on: compute)
       rotate(query, positions: positions, rotary, pairing, on: compute)
       rotate(key, positions: positions, rotary, pairing, on: compute)
       attend(attended, query, key, value)
-      apply(layer.output, attended, into: middle, rows: rows)
+      layer.output.apply(attended, into: middle, rows: rows, on: compute)
       add(into: middle, x, on: compute)
       rmsNorm(into: normed, middle, weight: layer.middleNorm, eps: epsilon, on: compute)
-      apply(layer.gate, normed, into: gate, rows: rows)
-      apply(layer.up, normed, into: up, rows: rows)
+      layer.gate.apply(normed, into: gate, rows: rows, on: compute)
+      layer.up.apply(normed, into: up, rows: rows, on: compute)
       let hidden = arena.floats(rows * config.intermediateSize)
       gatedSiLU(into: hidden, gate: gate, up: up, on: compute)
-      apply(layer.down, hidden, into: y, rows: rows)
+      layer.down.apply(hidden, into: y, rows: rows, on: compute)
       add(into: y, middle, on: compute)
     }
     return DecoderLayerState(
       input: x, query: query, key: key, value: value, attended: attended, middle: middle,
       gate: gate, up: up)
-  }
-
-  private func apply(_ layer: LinearTensors<Floats>, _ x: Floats, into y: Floats, rows: Int) {
-    linear(into: y, x, weight: layer.weight, bias: layer.bias, rows: rows, on: compute)
   }
 
   /// Runs all layers over packed rows and keeps what the backward pass needs.
@@ -149,7 +154,7 @@ extension Decoder {
     arena.scope {
       let normed = arena.floats(x.count)
       rmsNorm(into: normed, x, weight: weights.norm, eps: epsilon, on: compute)
-      linear(into: logits, normed, weight: weights.head, bias: nil, rows: rows, on: compute)
+      weights.head.apply(normed, into: logits, rows: rows, on: compute)
     }
   }
 }

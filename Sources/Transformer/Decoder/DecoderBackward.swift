@@ -130,15 +130,15 @@ extension Decoder {
     let normed = arena.floats(rows * columns)
     rmsNorm(into: normed, gathered, weight: weights.norm, eps: epsilon, on: compute)
     let logits = arena.floats(rows * config.vocabularySize)
-    linear(into: logits, normed, weight: weights.head, bias: nil, rows: rows, on: compute)
+    weights.head.apply(normed, into: logits, rows: rows, on: compute)
     let loss = softmaxCrossEntropy(
       dLogits: dx == nil ? nil : logits, logits, targets: targets.map(\.token),
       counted: Array(repeating: true, count: rows), on: compute)
     guard let dx else { return loss }
     let dNormed = arena.floats(rows * columns)
     linearBackward(
-      dx: dNormed, dWeight: gradient?.head, dBias: nil, dy: logits, normed, weight: weights.head,
-      rows: rows, on: compute)
+      dx: dNormed, dWeight: gradient?.head.weight, dBias: nil, dy: logits, normed,
+      weight: weights.head.weight, rows: rows, on: compute)
     let dGathered = arena.floats(rows * columns)
     rmsNormBackward(
       dx: dGathered, dWeight: gradient?.norm, dy: dNormed, gathered, weight: weights.norm,

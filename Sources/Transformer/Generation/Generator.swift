@@ -6,8 +6,9 @@ public import Kernels
 /// An answer depends on the model and on its request alone: not on the other requests, the order,
 /// threads, nor on what was computed before. Features of a picture and the beginning of a prompt
 /// that another request had too are computed once; by the invariance of the kernels that changes
-/// no bit. A parameter that changes during the generator's life makes its caches stale: make a new
-/// one. One generator belongs to one thread.
+/// no bit. Weights are packed once, which takes their memory a second time. A parameter that
+/// changes during the generator's life is not seen: make a new one. One generator belongs to one
+/// thread.
 public final class Generator {
   public let model: Model
   /// Positions of a sequence, prompt and answer.
@@ -59,9 +60,10 @@ public final class Generator {
     self.batchMax = batchMax
     self.keyValueBytesMax = keyValueBytesMax
     self.contextMax = min(contextMax ?? model.contextLength, model.contextLength)
-    decoder = Decoder(model, positions: self.contextMax, compute: compute, arena: arena)
-    tower = VisionTower(model, compute: compute, arena: arena)
-    projector = Projector(model, compute: compute, arena: arena)
+    decoder = Decoder(
+      model, positions: self.contextMax, isFixed: true, compute: compute, arena: arena)
+    tower = VisionTower(model, isFixed: true, compute: compute, arena: arena)
+    projector = Projector(model, isFixed: true, compute: compute, arena: arena)
     features = FeatureCache(bytesMax: featureBytesMax)
   }
 

@@ -127,8 +127,8 @@ extension Model {
   /// What the projector makes of a picture of noise: (P, hidden size).
   private func projectedNoise(seed: UInt64, on compute: Compute) throws -> Floats {
     let arena = Arena()
-    guard let tower = VisionTower(self, compute: compute, arena: arena),
-      let projector = Projector(self, compute: compute, arena: arena)
+    guard let tower = VisionTower(self, isFixed: false, compute: compute, arena: arena),
+      let projector = Projector(self, isFixed: false, compute: compute, arena: arena)
     else { preconditionFailure("a model without a tower has no projector") }
     let (channels, side) = (tower.config.channelCount, tower.config.imageSize)
     var stream = SeededStream(seed: seed ^ nameHash("noise"))

@@ -1,4 +1,5 @@
 import Formats
+import Kernels
 
 /// The tensors of a model by their places, for any kind of handle: ranges of the flat vector when
 /// the layout is made, windows on weights or on gradients when it is used.
@@ -11,6 +12,13 @@ typealias TakeTensor<Tensor> = (_ name: String, _ shape: [Int]) -> Tensor
 struct LinearTensors<Tensor> {
   let weight: Tensor
   let bias: Tensor?
+  /// The weight once more, as products read it quickest, while it does not change.
+  var packed: PackedMatrix?
+
+  init(weight: Tensor, bias: Tensor?) {
+    self.weight = weight
+    self.bias = bias
+  }
 
   init(_ name: String, out: Int, in inputs: Int, bias: Bool, _ take: TakeTensor<Tensor>) {
     weight = take("\(name).weight", [out, inputs])
@@ -32,9 +40,9 @@ struct NormTensors<Tensor> {
 /// One block of Llama or Qwen2.
 struct DecoderLayerTensors<Tensor> {
   let inputNorm: Tensor
-  let query, key, value, output: LinearTensors<Tensor>
+  var query, key, value, output: LinearTensors<Tensor>
   let middleNorm: Tensor
-  let gate, up, down: LinearTensors<Tensor>
+  var gate, up, down: LinearTensors<Tensor>
 
   init(_ name: String, _ config: DecoderConfig, _ take: TakeTensor<Tensor>) {
     let (columns, hidden) = (config.hiddenSize, config.intermediateSize)
@@ -62,10 +70,10 @@ struct DecoderLayerTensors<Tensor> {
 struct DecoderTensors<Tensor> {
   /// (vocabulary, columns)
   let embedding: Tensor
-  let layers: [DecoderLayerTensors<Tensor>]
+  var layers: [DecoderLayerTensors<Tensor>]
   let norm: Tensor
-  /// (vocabulary, columns); the embedding itself when tied.
-  let head: Tensor
+  /// (vocabulary, columns), without bias; the embedding itself when tied.
+  var head: LinearTensors<Tensor>
 
   /// - Parameter prefix: what stands before `model.` in the file, like `language_model.`.
   init(_ prefix: String, _ config: DecoderConfig, _ take: TakeTensor<Tensor>) {
@@ -75,18 +83,19 @@ struct DecoderTensors<Tensor> {
       DecoderLayerTensors("\(prefix)model.layers.\($0)", config, take)
     }
     norm = take("\(prefix)model.norm.weight", [config.hiddenSize])
-    head = config.tiedEmbedding ? embedding : take("\(prefix)lm_head.weight", table)
+    head = LinearTensors(
+      weight: config.tiedEmbedding ? embedding : take("\(prefix)lm_head.weight", table), bias: nil)
   }
 }
 
 /// One block of a vision tower.
 struct VisionLayerTensors<Tensor> {
   let attentionNorm: NormTensors<Tensor>
-  let query, key, value, output: LinearTensors<Tensor>
+  var query, key, value, output: LinearTensors<Tensor>
   /// DINOv2's LayerScale, (columns); nil for CLIP.
   let attentionScale: Tensor?
   let feedForwardNorm: NormTensors<Tensor>
-  let first, second: LinearTensors<Tensor>
+  var first, second: LinearTensors<Tensor>
   /// As `attentionScale`.
   let feedForwardScale: Tensor?
 
@@ -128,12 +137,12 @@ struct VisionTensors<Tensor> {
   /// (columns)
   let classEmbedding: Tensor
   /// weight: (columns, channels · patch · patch)
-  let patches: LinearTensors<Tensor>
+  var patches: LinearTensors<Tensor>
   /// (1 + side², columns), the class token first.
   let positions: Tensor
   /// CLIP's norm before the first layer.
   let inputNorm: NormTensors<Tensor>?
-  let layers: [VisionLayerTensors<Tensor>]
+  var layers: [VisionLayerTensors<Tensor>]
   /// Behind the layers; no feature that a language model reads passes it.
   let outputNorm: NormTensors<Tensor>
 
@@ -178,8 +187,8 @@ extension LinearTensors {
 
 /// What turns picture features into embeddings: one linear layer, or two with GELU between.
 struct ProjectorTensors<Tensor> {
-  let first: LinearTensors<Tensor>
-  let second: LinearTensors<Tensor>?
+  var first: LinearTensors<Tensor>
+  var second: LinearTensors<Tensor>?
 
   init(_ config: LlavaConfig, _ take: TakeTensor<Tensor>) {
     let (inputs, outputs) = (config.vision.hiddenSize, config.text.hiddenSize)

@@ -60,10 +60,13 @@ public final class Trainer {
     self.compute = compute
     self.rowsPerPass = rowsPerPass
     trainedRange = model.layout.range(of: trained)
-    tower = VisionTower(model, compute: compute, arena: arena)
-    projector = Projector(model, compute: compute, arena: arena)
+    tower = VisionTower(
+      model, isFixed: !trained.contains(.vision), compute: compute, arena: arena)
+    projector = Projector(
+      model, isFixed: !trained.contains(.projector), compute: compute, arena: arena)
     decoder = Decoder(
-      model, positions: min(model.contextLength, 1024), compute: compute, arena: arena)
+      model, positions: min(model.contextLength, 1024), isFixed: !trained.contains(.language),
+      compute: compute, arena: arena)
     cache = FeatureCache(bytesMax: featureBytesMax)
   }
 
@@ -223,8 +226,7 @@ extension Trainer {
       throw .tooLong(positions: positions, limit: model.contextLength)
     }
     if positions > decoder.rotary.positions {
-      decoder = Decoder(
-        model, positions: min(model.contextLength, 2 * positions), compute: compute, arena: arena)
+      decoder.reach(positions: min(model.contextLength, 2 * positions))
     }
   }
 

@@ -11,11 +11,12 @@ struct Projector {
   let compute: Compute
   let arena: Arena
 
-  init?(_ model: Model, compute: Compute, arena: Arena) {
-    guard let llava = model.llava, let weights = model.projectorTensors() else { return nil }
-    self.weights = weights
+  /// - Parameter isFixed: as for `Decoder`.
+  init?(_ model: Model, isFixed: Bool, compute: Compute, arena: Arena) {
+    guard let llava = model.llava, let tensors = model.projectorTensors() else { return nil }
     inputs = llava.vision.hiddenSize
     outputs = llava.text.hiddenSize
+    weights = isFixed ? tensors.packed(outputs: outputs, on: compute) : tensors
     switch llava.projector {
     case .linear: activation = nil
     case .mlp(let chosen): activation = chosen.kernel
@@ -31,21 +32,15 @@ struct Projector {
   func forward(_ features: Floats, into projected: Floats) -> Floats {
     let rows = features.count / inputs
     guard let second = weights.second, let activation else {
-      linear(
-        into: projected, features, weight: weights.first.weight, bias: weights.first.bias,
-        rows: rows, on: compute)
+      weights.first.apply(features, into: projected, rows: rows, on: compute)
       return projected
     }
     let hidden = arena.floats(rows * outputs)
-    linear(
-      into: hidden, features, weight: weights.first.weight, bias: weights.first.bias, rows: rows,
-      on: compute)
+    weights.first.apply(features, into: hidden, rows: rows, on: compute)
     arena.scope {
       let activated = arena.floats(hidden.count)
       activate(into: activated, hidden, activation, on: compute)
-      linear(
-        into: projected, activated, weight: second.weight, bias: second.bias, rows: rows,
-        on: compute)
+      second.apply(activated, into: projected, rows: rows, on: compute)
     }
     return hidden
   }

@@ -15,11 +15,13 @@ struct VisionTower {
   let compute: Compute
   let arena: Arena
 
-  init?(_ model: Model, compute: Compute, arena: Arena) {
-    guard let llava = model.llava, let weights = model.visionTensors() else { return nil }
+  /// - Parameter isFixed: as for `Decoder`.
+  init?(_ model: Model, isFixed: Bool, compute: Compute, arena: Arena) {
+    guard let llava = model.llava, let tensors = model.visionTensors() else { return nil }
     config = llava.vision
-    self.weights = weights
     layersUsed = llava.visionLayersUsed
+    weights =
+      isFixed ? tensors.packed(config, layersUsed: layersUsed, on: compute) : tensors
     keepsClass = llava.featureSelection == .all
     shape = AttentionShape(
       heads: config.headCount, keyValueHeads: config.headCount,
@@ -138,9 +140,7 @@ extension VisionTower {
         patch += grid.count
       }
       let patches = arena.floats(patch * columns)
-      linear(
-        into: patches, unfolded, weight: weights.patches.weight, bias: weights.patches.bias,
-        rows: patch, on: compute)
+      weights.patches.apply(unfolded, into: patches, rows: patch, on: compute)
       var (row, first) = (0, 0)
       for grid in grids {
         x[row * columns..<(row + 1) * columns].copy(from: weights.classEmbedding)
@@ -174,19 +174,19 @@ extension VisionTower {
     arena.scope {
       let normed = floats(columns)
       norm(layer.attentionNorm, x, into: normed)
-      apply(layer.query, normed, into: query, rows: rows)
-      apply(layer.key, normed, into: key, rows: rows)
-      apply(layer.value, normed, into: value, rows: rows)
+      layer.query.apply(normed, into: query, rows: rows, on: compute)
+      layer.key.apply(normed, into: key, rows: rows, on: compute)
+      layer.value.apply(normed, into: value, rows: rows, on: compute)
       attention(
         into: attended, logSumExp: logSumExp, q: query, k: key, v: value, layout, shape,
         on: compute)
-      apply(layer.output, attended, into: attentionOutput, rows: rows)
+      layer.output.apply(attended, into: attentionOutput, rows: rows, on: compute)
       addResidual(x, attentionOutput, scales: layer.attentionScale, into: middle)
       norm(layer.feedForwardNorm, middle, into: normed)
-      apply(layer.first, normed, into: hidden, rows: rows)
+      layer.first.apply(normed, into: hidden, rows: rows, on: compute)
       let activated = floats(config.intermediateSize)
       activate(into: activated, hidden, activation, on: compute)
-      apply(layer.second, activated, into: feedForwardOutput, rows: rows)
+      layer.second.apply(activated, into: feedForwardOutput, rows: rows, on: compute)
       addResidual(middle, feedForwardOutput, scales: layer.feedForwardScale, into: y)
     }
     return VisionLayerState(
@@ -197,10 +197,6 @@ extension VisionTower {
 
   func norm(_ norm: NormTensors<Floats>, _ x: Floats, into y: Floats) {
     layerNorm(into: y, x, weight: norm.weight, bias: norm.bias, eps: epsilon, on: compute)
-  }
-
-  private func apply(_ layer: LinearTensors<Floats>, _ x: Floats, into y: Floats, rows: Int) {
-    linear(into: y, x, weight: layer.weight, bias: layer.bias, rows: rows, on: compute)
   }
 
   /// `y = x + s · branch`.

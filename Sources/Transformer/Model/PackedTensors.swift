@@ -1,0 +1,65 @@
+import Formats
+import Kernels
+
+// Weights that do not change while they are used are packed once: a product then reads them as they
+// come instead of rearranging them each time. It costs their memory once more and changes no bit.
+
+extension LinearTensors<Floats> {
+  /// - Parameters:
+  ///   - x: (rows, in).
+  ///   - y: (rows, out), overwritten.
+  func apply(_ x: Floats, into y: Floats, rows: Int, on compute: Compute) {
+    linear(into: y, x, weight: weight, packed: packed, bias: bias, rows: rows, on: compute)
+  }
+
+  /// - Parameter outputs: rows of the weight.
+  fileprivate mutating func pack(outputs: Int, on compute: Compute) {
+    packed = packLinear(weight, outputs: outputs, on: compute)
+  }
+}
+
+extension DecoderTensors<Floats> {
+  func packed(_ config: DecoderConfig, on compute: Compute) -> Self {
+    var tensors = self
+    let queries = config.headCount * config.headSize
+    let keys = config.keyValueHeadCount * config.headSize
+    for index in layers.indices {
+      tensors.layers[index].query.pack(outputs: queries, on: compute)
+      tensors.layers[index].key.pack(outputs: keys, on: compute)
+      tensors.layers[index].value.pack(outputs: keys, on: compute)
+      tensors.layers[index].output.pack(outputs: config.hiddenSize, on: compute)
+      tensors.layers[index].gate.pack(outputs: config.intermediateSize, on: compute)
+      tensors.layers[index].up.pack(outputs: config.intermediateSize, on: compute)
+      tensors.layers[index].down.pack(outputs: config.hiddenSize, on: compute)
+    }
+    tensors.head.pack(outputs: config.vocabularySize, on: compute)
+    return tensors
+  }
+}
+
+extension VisionTensors<Floats> {
+  /// - Parameter layersUsed: the first so many layers are packed.
+  func packed(_ config: VisionConfig, layersUsed: Int, on compute: Compute) -> Self {
+    var tensors = self
+    let columns = config.hiddenSize
+    tensors.patches.pack(outputs: columns, on: compute)
+    for index in layers.indices.prefix(layersUsed) {
+      tensors.layers[index].query.pack(outputs: columns, on: compute)
+      tensors.layers[index].key.pack(outputs: columns, on: compute)
+      tensors.layers[index].value.pack(outputs: columns, on: compute)
+      tensors.layers[index].output.pack(outputs: columns, on: compute)
+      tensors.layers[index].first.pack(outputs: config.intermediateSize, on: compute)
+      tensors.layers[index].second.pack(outputs: columns, on: compute)
+    }
+    return tensors
+  }
+}
+
+extension ProjectorTensors<Floats> {
+  func packed(outputs: Int, on compute: Compute) -> Self {
+    var tensors = self
+    tensors.first.pack(outputs: outputs, on: compute)
+    tensors.second?.pack(outputs: outputs, on: compute)
+    return tensors
+  }
+}

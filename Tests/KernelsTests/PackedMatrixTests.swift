@@ -1,0 +1,51 @@
+import Kernels
+import Testing
+
+@Suite("A packed matrix")
+struct PackedMatrixTests {
+  @Test("gives every product the bits of the matrix as it lies, on every set and thread count")
+  func sameBits() throws {
+    var values = Values(5)
+    for compute in try everyCompute() {
+      for (m, n, k) in MatMulTests.shapes {
+        let (a, b, start) = (
+          values.floats(m * k), values.floats(k * n), values.floats(m * n)
+        )
+        for variant in 0..<8 {
+          let product = Product(
+            m: m, n: n, k: k, transposeA: variant & 1 != 0, transposeB: variant & 2 != 0,
+            accumulate: variant & 4 != 0)
+          let expected = start.copy
+          matmulReference(into: expected, a, b, product)
+          let packed = try #require(pack(b, product, on: compute))
+          let c = start.copy
+          matmul(into: c, a, packed, product, on: compute)
+          #expect(c.bits == expected.bits, "\(product) on \(compute.instructionSet)")
+        }
+      }
+    }
+  }
+
+  @Test("is read for any number of rows once it is there")
+  func anyRows() throws {
+    let (n, k, rows) = (200, 300, 40)
+    var values = Values(6)
+    let (a, b) = (values.floats(rows * k), values.floats(n * k))
+    let compute = try Compute(threads: 2)
+    let packed = try #require(packLinear(b, outputs: n, on: compute))
+    #expect(packed.bytes >= 4 * n * k)
+    for m in 1...rows {
+      let (c, expected) = (Floats(zeros: m * n), Floats(zeros: m * n))
+      let product = Product(m: m, n: n, k: k, transposeB: true)
+      matmul(into: c, a[0..<m * k], packed, product, on: compute)
+      matmul(into: expected, a[0..<m * k], b, product, on: compute)
+      #expect(c.bits == expected.bits, "\(m) rows")
+    }
+  }
+
+  @Test("of a backend that has no layout of its own is none")
+  func otherBackends() throws {
+    let compute = try Compute(matMul: .reference)
+    #expect(packLinear(Floats([1, 2, 3, 4]), outputs: 2, on: compute)?.n == nil)
+  }
+}
