@@ -115,24 +115,28 @@ let package = Package(
       ],
       path: "Sources/CommandLine", swiftSettings: strict),
 
-    specification("Domain"),
-    specification("Distillation", ["Domain"]),
+    // What tests of several rooms use.
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    specification("TestSupport"),
+
+    specification("Domain", ["TestSupport"]),
+    specification("Distillation", ["TestSupport", "Domain"]),
     specification("Scheduling", ["Domain"]),
     specification("Simulation"),
-    specification("Protocol", ["Domain"]),
+    specification("Protocol", ["TestSupport", "Domain"]),
     specification("Transport"),
     specification("Store", ["Domain", "Hashing"]),
-    specification("Settings", ["Domain"]),
-    specification("Kernels"),
-    specification("Formats"),
-    specification("Transformer", ["Kernels", "Formats"]),
-    specification("Datasets", ["Domain", "Hashing"]),
-    specification("Evaluation", ["Domain", "Datasets"]),
-    specification("Shapes", ["Domain"]),
+    specification("Settings", ["TestSupport", "Domain", "Distillation"]),
+    specification("Kernels", ["TestSupport"]),
+    specification("Formats", ["TestSupport"]),
+    specification("Transformer", ["TestSupport", "Kernels", "Formats"]),
+    specification("Datasets", ["TestSupport", "Domain", "Hashing"]),
+    specification("Evaluation", ["TestSupport", "Domain", "Datasets"]),
+    specification("Shapes", ["TestSupport", "Domain"]),
     specification(
       "ShapesTraining",
-      ["Domain", "Distillation", "Shapes", "Formats", "Kernels", "Transformer"]),
-    specification("Hashing", ["Domain"]),
+      ["TestSupport", "Domain", "Distillation", "Shapes", "Formats", "Kernels", "Transformer"]),
+    specification("Hashing", ["TestSupport", "Domain"]),
     specification(
       "Worker",
       [
@@ -149,8 +153,10 @@ let package = Package(
         "Hashing", "Worker", logging,
       ]),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["CommandLineTool", "ClusterFixtures", "Transport"],
+      name: "CommandLineTests",
+      dependencies: ["CommandLineTool", "ClusterFixtures", "TestSupport", "Transport"],
       swiftSettings: strict),
-    .testTarget(name: "TidyTests", swiftSettings: strict),
+    .testTarget(
+      name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
   ]
 )

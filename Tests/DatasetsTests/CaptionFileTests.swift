@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("A caption file")
@@ -68,9 +69,9 @@ struct CaptionFileTests {
       try problems("e.csv", "image,caption\n1,\"open\n2,b\n").map(\.kind) == [.unclosedQuote])
   }
 
-  @Test("reads Flickr8k's captions", .enabled(if: dataFolder != nil))
+  @Test("reads Flickr8k's captions", .needs(.data))
   func flickr() throws {
-    let file = try #require(dataFolder) + "/flickr8k_1000/captions.txt"
+    let file = try Provision.data.path("flickr8k_1000/captions.txt")
     let found = try CaptionFile(file).map { try $0.get() }
     #expect(found.count == 5000)
     #expect(Set(found.map(\.image)).count == 1000)

@@ -2,6 +2,7 @@ import Datasets
 import Domain
 import Foundation
 import Hashing
+import TestSupport
 import Testing
 
 @Suite("The check of the data")
@@ -64,9 +65,9 @@ struct DataCheckTests {
     #expect(report.problemCount == 50)
   }
 
-  @Test("finds nothing wrong with the real sets", .enabled(if: dataFolder != nil))
+  @Test("finds nothing wrong with the real sets", .needs(.data))
   func real() throws {
-    let data = try #require(dataFolder)
+    let data = try Provision.data.path()
     let pool = checkData(
       DataInputs(
         instructions: data + "/scienceqa/test_4241.jsonl", captions: nil,

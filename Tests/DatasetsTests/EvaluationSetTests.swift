@@ -1,6 +1,7 @@
 import Datasets
 import Domain
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("An examination")
@@ -106,9 +107,9 @@ struct EvaluationSetTests {
     #expect(throws: DataProblem.self) { try readSEEDBench(at: file) }
   }
 
-  @Test("of ScienceQA's test split has 4,241 questions", .enabled(if: dataFolder != nil))
+  @Test("of ScienceQA's test split has 4,241 questions", .needs(.data))
   func realScienceQA() throws {
-    let set = try readEvaluation(.scienceQA, at: #require(dataFolder) + "/scienceqa")
+    let set = try readEvaluation(.scienceQA, at: Provision.data.path("scienceqa"))
     #expect(set.items.count == 4241)
     #expect(set.items.filter { $0.categories.contains("IMG") }.count == 2017)
     #expect(set.items.filter { $0.categories.contains("NAT") }.count == 186)
@@ -118,9 +119,9 @@ struct EvaluationSetTests {
       })
   }
 
-  @Test("of LLaVA's test set has 90 questions with references", .enabled(if: dataFolder != nil))
+  @Test("of LLaVA's test set has 90 questions with references", .needs(.data))
   func realLLaVA() throws {
-    let set = try readEvaluation(.llavaTest, at: #require(dataFolder) + "/llava_text")
+    let set = try readEvaluation(.llavaTest, at: Provision.data.path("llava_text"))
     #expect(set.items.count == 90)
     for column in ["Con", "CR", "DD"] {
       #expect(set.items.filter { $0.categories == [column] }.count == 30)

@@ -1,6 +1,7 @@
 import Datasets
 import Domain
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("An instruction file")
@@ -127,9 +128,9 @@ struct InstructionFileTests {
     }
   }
 
-  @Test("reads ScienceQA's questions as they come", .enabled(if: dataFolder != nil))
+  @Test("reads ScienceQA's questions as they come", .needs(.data))
   func scienceQA() throws {
-    let file = try #require(dataFolder) + "/scienceqa/test_4241.jsonl"
+    let file = try Provision.data.path("scienceqa/test_4241.jsonl")
     let found = try InstructionFile(file).map { try $0.get() }
     #expect(found.count == 4241)
     #expect(found.filter { $0.image != nil }.count == 2017)

@@ -74,8 +74,17 @@ struct DifficultyTests {
 
   @Test("knows threshold 0 and 1 as the ablation does: all difficult, and almost none")
   func extremes() {
-    #expect(Self.pairs.allSatisfy { difficulty($0) >= 0 })
-    #expect(Self.pairs.filter { difficulty($0) >= 1 }.count == 19)
+    func difficult(at threshold: Double) -> Int {
+      Self.pairs.count { pair in
+        switch assess(teacherFirst: pair, studentFirst: pair, threshold: threshold) {
+        case .judged(_, _, _, let difficult): difficult
+        case .unjudged: false
+        }
+      }
+    }
+    #expect(difficult(at: 0) == 100)
+    // Those with a score of 1 in them.
+    #expect(difficult(at: 1) == 19)
   }
 
   @Test("averages each model's score over the orders")

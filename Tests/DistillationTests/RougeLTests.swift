@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("ROUGE-L")
@@ -45,8 +46,7 @@ struct RougeLTests {
   let golden: Golden
 
   init() throws {
-    let file = URL(filePath: #filePath).deletingLastPathComponent()
-      .appending(path: "../Fixtures/Distillation/rouge-l.json")
+    let file = URL(filePath: fixture("Distillation/rouge-l.json"))
     golden = try JSONDecoder().decode(Golden.self, from: Data(contentsOf: file))
   }
 

@@ -2,6 +2,7 @@ import Datasets
 import Domain
 import Evaluation
 import Foundation
+import TestSupport
 import Testing
 
 @Suite("A score")
@@ -65,13 +66,13 @@ struct ScoreTests {
 
   @Test(
     "of LLaVA-13B's own ScienceQA answers is the accuracy it is known for",
-    .enabled(if: ProcessInfo.processInfo.environment["COMD_DATA_DIR"] != nil))
+    .needs(.data))
   func llava() throws {
     struct Line: Decodable {
       var answer: String
       enum CodingKeys: String, CodingKey { case answer = "llava13b_sqa_output" }
     }
-    let folder = try #require(ProcessInfo.processInfo.environment["COMD_DATA_DIR"]) + "/scienceqa"
+    let folder = try Provision.data.path("scienceqa")
     let items = try readEvaluation(.scienceQA, at: folder).items
     let text = try String(contentsOfFile: folder + "/test_4241.jsonl", encoding: .utf8)
     let answers = try text.split(whereSeparator: \.isNewline).map {

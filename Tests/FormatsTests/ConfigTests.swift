@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Formats
@@ -115,7 +116,10 @@ struct ConfigTests {
 
   @Test("with a linear projector reads back the same")
   func linearProjector() throws {
-    guard case .llava(var llava) = try read("llava-1.5-7b") else { return }
+    guard case .llava(var llava) = try read("llava-1.5-7b") else {
+      Issue.record("not read as LLaVA")
+      return
+    }
     llava.projector = .linear
     llava.featureLayer = -1
     let config = ModelConfig.llava(llava)
@@ -127,7 +131,10 @@ struct ConfigTests {
     try withTemporaryFolder { folder in
       _ = try write(fixtureBytes("configs/vicuna-7b.json"), folder, "config.json")
       _ = try write(Array(#"{"eos_token_id": [2, 7]}"#.utf8), folder, "generation_config.json")
-      guard case .decoder(let decoder) = try ModelConfig(folder: folder) else { return }
+      guard case .decoder(let decoder) = try ModelConfig(folder: folder) else {
+        Issue.record("not read as a decoder")
+        return
+      }
       #expect(decoder.endTokens == [2, 7])
     }
   }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Formats
@@ -179,9 +180,9 @@ struct GGUFTests {
 
   @Test(
     "of the real Qwen2.5 and SmolLM2 models gives their shapes and every tensor that they need",
-    .enabled(if: modelsFolder != nil, "set COMD_MODELS_DIR to the folder of real models"))
+    .needs(.models))
   func realModels() throws {
-    let folder = try #require(modelsFolder)
+    let folder = try Provision.models.path()
     let small = try GGUFFile(path: folder + "/SmolLM2-135M-Instruct.Q4_1.gguf")
     let config = try small.decoderConfig()
     #expect(config.layerCount == 30 && config.hiddenSize == 576 && config.intermediateSize == 1536)

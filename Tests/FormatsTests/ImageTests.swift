@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Formats
@@ -7,10 +8,6 @@ private func levels(_ picture: Picture) -> [Float] { picture.pixels.map { Float(
 
 private func decode(_ name: String) throws -> Picture {
   try Picture.decode(fixtureBytes("images/\(name)"), name: name)
-}
-
-private func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
-  a.count == b.count ? zip(a, b).map { abs($0 - $1) }.max() ?? 0 : .infinity
 }
 
 @Suite("A picture")
@@ -105,7 +102,7 @@ struct ImageProcessorTests {
       let values = try processor.pixelValues(fixtureBytes("images/\(file)"), name: file)
       let key = "\(name) \(file)"
       #expect(try expected.shape(of: key) == [3, values.height, values.width])
-      #expect(try largestDifference(values.values, expected.floats(key)) == 0, "\(key)")
+      #expect(try relativeDifference(values.values, expected.floats(key)) == 0, "\(key)")
     }
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Formats
@@ -73,13 +74,13 @@ struct TokenizerTests {
 
   @Test(
     "of the real models gives the ids of the tokenizers package, also when saved and read again",
-    .enabled(if: modelsFolder != nil, "set COMD_MODELS_DIR to the folder of real models"),
+    .needs(.models),
     arguments: [
       ("real-smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "<|im_end|>"),
       ("real-qwen2.5", "Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf", "<|im_end|>"),
     ])
   func realModels(_ name: String, _ file: String, _ end: String) throws {
-    let first = try GGUFFile(path: try #require(modelsFolder) + "/" + file).tokenizer()
+    let first = try GGUFFile(path: try Provision.models.path(file)).tokenizer()
     check(first, try goldenRows(name))
     #expect(first.endToken == first.controlToken(end))
     #expect(first.chatTemplate?.contains("<|im_start|>") == true)

@@ -1,14 +1,11 @@
 import Domain
 import Foundation
 import Hashing
+import TestSupport
 import Testing
 
-private func newFolder() -> String { NSTemporaryDirectory() + "comd-blobs-" + UUID().uuidString }
-
 private func withFolder(_ body: (BlobFolder) throws -> Void) throws {
-  let path = newFolder()
-  defer { try? FileManager.default.removeItem(atPath: path) }
-  try body(BlobFolder(path: path))
+  try withTemporaryFolder { try body(BlobFolder(path: $0 + "/blobs")) }
 }
 
 /// Names of the files below a folder that are no folders themselves.
@@ -47,9 +44,8 @@ struct BlobTests {
   @Test("can be a copy of a file")
   func fromFile() throws {
     try withFolder { folder in
-      let source = newFolder()
-      defer { try? FileManager.default.removeItem(atPath: source) }
-      try Data(large).write(to: URL(filePath: source))
+      let elsewhere = try TemporaryFolder()
+      let source = try elsewhere.write("source", large)
       let digest = try folder.put(file: source)
       #expect(try folder.put(file: source) == digest)
       #expect(try folder.read(digest) == large)
@@ -151,28 +147,25 @@ struct BlobWriterTests {
 
 @Suite("A model's manifest")
 struct ModelManifestTests {
-  private func modelFolder() throws -> String {
-    let path = newFolder()
-    let files = FileManager.default
-    try files.createDirectory(atPath: path + "/sub", withIntermediateDirectories: true)
-    try Data("{}".utf8).write(to: URL(filePath: path + "/config.json"))
-    try Data(large).write(to: URL(filePath: path + "/sub/weights.safetensors"))
-    try Data("x".utf8).write(to: URL(filePath: path + "/.hidden"))
-    try files.createSymbolicLink(
-      atPath: path + "/link.json", withDestinationPath: path + "/config.json")
-    return path
+  private func modelFolder() throws -> TemporaryFolder {
+    let folder = try TemporaryFolder()
+    try folder.write("config.json", "{}")
+    try folder.write("sub/weights.safetensors", large)
+    try folder.write(".hidden", "x")
+    try FileManager.default.createSymbolicLink(
+      atPath: folder.path("link.json"), withDestinationPath: folder.path("config.json"))
+    return folder
   }
 
   @Test("lists a folder's files by path, through links, without hidden ones")
   func scanning() throws {
-    let path = try modelFolder()
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    let manifest = try ModelManifest(scanning: path)
+    let model = try modelFolder()
+    let manifest = try ModelManifest(scanning: model.path)
     #expect(manifest.files.map(\.path) == ["config.json", "link.json", "sub/weights.safetensors"])
     #expect(manifest.files.map(\.size) == [2, 2, 3_000_000])
     #expect(manifest.files[2].sha256 == Digest(hashing: large))
     #expect(manifest.totalBytes == 3_000_004)
-    let single = try ModelManifest(scanning: path + "/config.json")
+    let single = try ModelManifest(scanning: model.path("config.json"))
     #expect(single.files.map(\.path) == ["config.json"])
   }
 
@@ -203,14 +196,13 @@ struct ModelManifestTests {
 
   @Test("is laid out as a folder again")
   func materialized() throws {
-    let path = try modelFolder()
-    defer { try? FileManager.default.removeItem(atPath: path) }
+    let model = try modelFolder()
     try withFolder { folder in
-      let manifest = try ModelManifest(scanning: path)
+      let manifest = try ModelManifest(scanning: model.path)
       let target = folder.path + "/laid out"
       let missing = manifest.files[0].sha256
       #expect(throws: BlobError.missing(missing)) { try folder.materialize(manifest, at: target) }
-      for file in manifest.files { try folder.put(file: path + "/" + file.path) }
+      for file in manifest.files { try folder.put(file: model.path(file.path)) }
       try folder.materialize(manifest, at: target)
       try folder.materialize(manifest, at: target)
       #expect(try ModelManifest(scanning: target) == manifest)

@@ -1,4 +1,5 @@
 import Kernels
+import TestSupport
 import Testing
 
 @Suite("Attention")
@@ -49,7 +50,7 @@ struct AttentionTests {
           let results = Results(layout.rows, shape)
           results.fill(x, layout, shape, on: compute)
           for (result, wanted) in zip(results.all, expected.all) {
-            let d = difference(result, wanted, least: 0.1)
+            let d = relativeDifference(result.array, wanted.array, least: 0.1)
             #expect(d < 1e-5, "\(layout) \(shape): \(d)")
           }
           let bits = results.all.map(\.bits)
@@ -138,7 +139,7 @@ struct AttentionTests {
       attentionOverCacheReference(
         into: twin, q: x.q,
         [CachedSequence(keys: x.k, values: x.v, length: length, newRows: length)], shape)
-      #expect(difference(out, twin) < 1e-5)
+      #expect(relativeDifference(out.array, twin.array) < 1e-5)
     }
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 @Suite("Floats")
@@ -23,20 +24,18 @@ struct FloatsTests {
 
   @Test("map a part of a file, keep their writes to themselves, and refuse a short file")
   func mapping() throws {
-    let file = FileManager.default.temporaryDirectory
-      .appending(path: "comd-floats-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: file) }
+    let folder = try TemporaryFolder()
     let values: [Float] = (0..<40_000).map(Float.init)
-    try values.withUnsafeBytes { try Data($0).write(to: file) }
-    let mapped = try Floats.mapping(path: file.path, byteOffset: 4 * 30_000, count: 10_000)
+    let file = try values.withUnsafeBytes { try folder.write("floats", $0) }
+    let mapped = try Floats.mapping(path: file, byteOffset: 4 * 30_000, count: 10_000)
     #expect(mapped.array == Array(values[30_000...]))
     mapped[0] = -1
-    let again = try Floats.mapping(path: file.path, byteOffset: 4 * 30_000, count: 1)
+    let again = try Floats.mapping(path: file, byteOffset: 4 * 30_000, count: 1)
     #expect(mapped[0] == -1 && again[0] == 30_000)
     #expect(
       throws: KernelError.file(
-        path: file.path, reason: .tooShort(bytes: 160_000, needed: 160_004))
-    ) { try Floats.mapping(path: file.path, byteOffset: 4 * 30_000, count: 10_001) }
+        path: file, reason: .tooShort(bytes: 160_000, needed: 160_004))
+    ) { try Floats.mapping(path: file, byteOffset: 4 * 30_000, count: 10_001) }
     #expect(throws: KernelError.file(path: "/none", reason: .notReadable(errorNumber: ENOENT))) {
       try Floats.mapping(path: "/none", byteOffset: 0, count: 1)
     }

@@ -1,4 +1,5 @@
 import Kernels
+import TestSupport
 import Testing
 
 @Suite("Operations on rows")
@@ -13,7 +14,7 @@ struct RowTests {
     for compute in try everyCompute() {
       let results = fast(compute)
       for (result, wanted) in zip(results, expected) {
-        let d = difference(result, wanted)
+        let d = relativeDifference(result.array, wanted.array)
         #expect(d < tolerance, "\(name) on \(compute.instructionSet): \(d)")
       }
       let bits = results.map(\.bits)
@@ -120,7 +121,7 @@ struct RowTests {
       let loss = softmaxCrossEntropy(
         dLogits: place, place, targets: targets, counted: counted, on: compute)
       #expect(abs(loss - expected) <= 1e-6 * abs(expected) + 1e-6)
-      #expect(difference(place, dExpected) < 2e-6)
+      #expect(relativeDifference(place.array, dExpected.array) < 2e-6)
       #expect(place[2 * columns..<3 * columns].array.allSatisfy { $0 == 0 })
       let alone = softmaxCrossEntropy(
         dLogits: nil, logits, targets: targets, counted: counted, on: compute)
@@ -150,7 +151,7 @@ struct RowTests {
       let y = x.copy
       rotate(y, positions: positions, table, pairing, on: compute)
       rotate(y, positions: positions, table, pairing, inverse: true, on: compute)
-      #expect(difference(y, x) < 1e-6)
+      #expect(relativeDifference(y.array, x.array) < 1e-6)
     }
   }
 

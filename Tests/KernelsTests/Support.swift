@@ -29,17 +29,6 @@ extension Floats {
   var copy: Floats { Floats(array) }
 }
 
-/// The largest difference relative to the largest expected magnitude, taken as `least` or more.
-func difference(_ x: Floats, _ expected: Floats, least: Float = 1e-30) -> Float {
-  var (worst, top) = (0 as Float, least)
-  for (a, b) in zip(x.array, expected.array) {
-    guard a.isFinite == b.isFinite else { return .infinity }
-    worst = max(worst, a.isFinite ? abs(a - b) : 0)
-    top = max(top, b.isFinite ? abs(b) : 0)
-  }
-  return worst / top
-}
-
 /// One for each instruction set of this processor, and one with more threads.
 func everyCompute() throws -> [Compute] {
   try InstructionSet.supported.map { try Compute(threads: 1, instructionSet: $0) }

@@ -1,8 +1,6 @@
 import Foundation
+import TestSupport
 import Testing
-
-private let root = URL(filePath: #filePath).resolvingSymlinksInPath()
-  .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
 private let generatorIsHere = ["/usr/bin", "/usr/local/bin"].contains {
   FileManager.default.isExecutableFile(atPath: $0 + "/protoc-c")
@@ -14,10 +12,9 @@ struct GeneratedCodeTests {
     "is what protoc-c makes of proto/ today: after a change run proto/generate.sh",
     .enabled(if: generatorIsHere, "protoc-c (package protobuf-c-compiler) is not installed"))
   func upToDate() throws {
-    let target = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    defer { try? FileManager.default.removeItem(at: target) }
+    let target = try TemporaryFolder()
     let generator = Process()
-    generator.executableURL = root.appending(path: "proto/generate.sh")
+    generator.executableURL = repository.appending(path: "proto/generate.sh")
     generator.arguments = [target.path]
     try generator.run()
     generator.waitUntilExit()
@@ -26,9 +23,9 @@ struct GeneratedCodeTests {
       ["\($0).pb-c.c", "include/\($0).pb-c.h"]
     }
     for name in names {
-      let made = try String(contentsOf: target.appending(path: name), encoding: .utf8)
+      let made = try String(contentsOf: target.url.appending(path: name), encoding: .utf8)
       let kept = try String(
-        contentsOf: root.appending(path: "Sources/CProtocol/\(name)"), encoding: .utf8)
+        contentsOf: repository.appending(path: "Sources/CProtocol/\(name)"), encoding: .utf8)
       #expect(made == kept, "\(name) is out of date: run proto/generate.sh")
     }
   }

@@ -1,5 +1,6 @@
 import Foundation
 import Settings
+import TestSupport
 import Testing
 
 @Suite("A problem in a settings file")
@@ -180,15 +181,13 @@ struct ProblemTests {
   @Test("a settings file that is not there, or is no text, is named")
   func noFile() throws {
     #expect(throws: SettingsError.self) { try ClusterSettings.load(file: "/not/there.yaml") }
-    let file = FileManager.default.temporaryDirectory.appendingPathComponent(
-      "settings-\(UUID().uuidString).yaml")
-    defer { try? FileManager.default.removeItem(at: file) }
+    let folder = try TemporaryFolder()
     for bytes in [Data([0xff, 0xfe, 0x00]), Data(repeating: 0x20, count: 1 << 21)] {
-      try bytes.write(to: file)
+      let file = try folder.write("cluster.yaml", bytes)
       let error = #expect(throws: SettingsError.self) {
-        try ClusterSettings.load(file: file.path)
+        try ClusterSettings.load(file: file)
       }
-      #expect(error?.problems.first?.file == file.path)
+      #expect(error?.problems.first?.file == file)
       guard case .syntax = error?.problems.first?.kind else {
         Issue.record("\(String(describing: error))")
         continue

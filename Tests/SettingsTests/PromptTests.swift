@@ -1,22 +1,20 @@
 import Distillation
 import Foundation
 import Settings
+import TestSupport
 import Testing
 
 @Suite("A folder of prompts")
 struct PromptTests {
-  let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-    "prompts-\(UUID().uuidString)")
+  let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
 
   /// Settings in this folder that name it as their folder of prompts, with the given files in it.
   private func load(_ files: [String: String]) throws -> PromptSet {
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    for (name, text) in files {
-      try Data(text.utf8).write(to: folder.appendingPathComponent(name))
-    }
+    for (name, text) in files { try folder.write(name, text) }
     let settings = try ClusterSettings.parse(
-      least + "prompts: .\n", file: folder.appendingPathComponent("cluster.yaml").path)
+      least + "prompts: .\n", file: folder.path("cluster.yaml"))
     return try settings.loadPrompts()
   }
 
@@ -30,7 +28,7 @@ struct PromptTests {
   @Test("with a file that is no prompt's names the nearest one")
   func unknownFile() {
     let error = #expect(throws: SettingsError.self) { try load(["judeg.txt": "x"]) }
-    #expect(error?.problems.map(\.file) == [folder.appendingPathComponent("judeg.txt").path])
+    #expect(error?.problems.map(\.file) == [folder.path("judeg.txt")])
     guard case .unknownPrompt("judge.txt", _) = error?.problems.first?.kind else {
       Issue.record("\(String(describing: error))")
       return

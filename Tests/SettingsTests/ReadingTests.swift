@@ -2,6 +2,7 @@ import Distillation
 import Domain
 import Foundation
 import Settings
+import TestSupport
 import Testing
 
 @Suite("A settings file")
@@ -129,14 +130,9 @@ struct ReadingTests {
 
   @Test("is read from its folder, wherever the process stands")
   func relativePaths() throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-      "settings-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let file = folder.appendingPathComponent("cluster.yaml")
-    try Data(least.utf8).write(to: file)
-    let settings = try ClusterSettings.load(file: file.path)
-    #expect(settings.models.teacher.path == folder.appendingPathComponent("t").path)
-    #expect(settings.data.instructions == folder.appendingPathComponent("i.json").path)
+    let folder = try TemporaryFolder()
+    let settings = try ClusterSettings.load(file: folder.write("cluster.yaml", least))
+    #expect(settings.models.teacher.path == folder.path("t"))
+    #expect(settings.data.instructions == folder.path("i.json"))
   }
 }

@@ -1,5 +1,6 @@
 import Domain
 import Shapes
+import TestSupport
 import Testing
 
 /// Scenes from a fixed seed, of one split or of all.
@@ -60,10 +61,7 @@ struct SceneTests {
   @Test("is drawn with the same bytes everywhere")
   func golden() {
     let bytes = scenes(50).flatMap { $0.drawing().bytes }
-    let hash = bytes.reduce(into: 0xcbf2_9ce4_8422_2325 as UInt64) { hash, byte in
-      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-    }
-    #expect(hash == 1_058_517_550_877_846_205)
+    #expect(checksum(bytes) == 1_058_517_550_877_846_205)
   }
 
   @Test("looks different when anything in it is different")

@@ -4,6 +4,7 @@ import Formats
 import Foundation
 import Shapes
 import ShapesTraining
+import TestSupport
 import Testing
 
 @Suite("Lessons of the embedded world")
@@ -36,12 +37,19 @@ struct LessonTests {
   @Test("never ask a student's base about what it is to learn in a run")
   func heldOut() throws {
     let writer = LessonWriter(prompts: try PromptSet(replacing: worldPrompts()), seed: 5)
+    let captions = Set(writer.prompts.captions)
+    var asked = 0
     for index in 0..<UInt64(100) {
-      for item in writer.studentLesson(index, items: 8, kinds: QuestionKind.read).items {
-        guard let question = Question(parsing: item.question) else { continue }
+      let items = writer.studentLesson(index, items: 8, kinds: QuestionKind.read).items
+      // Of each lesson one item asks for the caption.
+      for item in items where !captions.contains(item.question) {
+        let question = try #require(Question(parsing: item.question), "\(item.question)")
         #expect(!QuestionKind.heldOut.contains(question.query.kind), "\(item.question)")
+        asked += 1
       }
+      #expect(items.count { captions.contains($0.question) } == 1)
     }
+    #expect(asked > 600)
     let left = Set(QuestionKind.heldOut.map(\.dimension))
     #expect(left == Set(Dimension.allCases), "every dimension has something to teach")
   }
@@ -52,13 +60,27 @@ struct LessonTests {
     let mix = TeacherMix(answers: 0, judgements: 1, newQuestions: 0, captions: 0)
     var wins = 0
     for index in 0..<UInt64(40) {
-      for item in writer.teacherLesson(index, items: 4, mix: mix).items {
+      let lesson = writer.teacherLesson(index, items: 4, mix: mix)
+      for item in lesson.items {
         let scores = try parseJudgement(item.answer, order: .teacherFirst)
-        #expect(item.question.contains("first answer"))
+        let (question, first, second) = try judged(item.question)
+        #expect(scores.teacher == Double(lesson.scene.score(first, to: question.query)))
+        #expect(scores.student == Double(lesson.scene.score(second, to: question.query)))
         if scores.teacher > scores.student { wins += 1 }
       }
     }
     #expect((40...120).contains(wins), "the first answer is the better one in \(wins) of 160")
+  }
+
+  /// What a judge is shown, taken apart again.
+  private func judged(
+    _ text: String
+  ) throws -> (question: Question, first: String, second: String) {
+    let parts = try #require(
+      text.wholeMatch(of: /(.*)\nfirst answer : (.*) \.\nsecond answer : (.*) \.\njudge both \.\n?/)
+    )
+    let question = try #require(Question(parsing: String(parts.1)), "\(parts.1)")
+    return (question, String(parts.2), String(parts.3))
   }
 
   @Test("hold no word that the world's tokenizer does not know")
@@ -82,9 +104,7 @@ struct LessonTests {
 
 /// The prompts that are shipped with the world's models.
 func worldPrompts() throws -> [PromptRole: String] {
-  var folder = URL(filePath: #filePath)
-  for _ in 0..<3 { folder.deleteLastPathComponent() }
-  folder.append(path: "Examples/shapes/prompts")
+  let folder = repository.appending(path: "Examples/shapes/prompts")
   var texts: [PromptRole: String] = [:]
   for role in PromptRole.allCases {
     texts[role] = try String(contentsOf: folder.appending(path: role.fileName), encoding: .utf8)

@@ -4,6 +4,7 @@ import Formats
 import Foundation
 import Kernels
 import Shapes
+import TestSupport
 import Testing
 import Transformer
 
@@ -32,13 +33,11 @@ struct TrainingTests {
 
   @Test("gives, stopped and taken up again, what it would have given undisturbed")
   func resumed() async throws {
-    let folder = NSTemporaryDirectory() + "shapes-training-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let folder = try TemporaryFolder()
     let undisturbed = readingModel()
     try await teach(undisturbed, steps: 6, checkpoint: nil)
 
-    let path = folder + "/state.safetensors"
+    let path = folder.path("state.safetensors")
     let stopped = readingModel()
     let task = Task {
       let model = readingModel()
@@ -84,10 +83,8 @@ struct TrainingTests {
 
   @Test("refuses the state of another model by name and shape")
   func otherState() async throws {
-    let folder = NSTemporaryDirectory() + "shapes-training-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let path = folder + "/state.safetensors"
+    let folder = try TemporaryFolder()
+    let path = folder.path("state.safetensors")
     try TrainingState(
       step: 3, parameters: Floats(zeros: 5), firstMoments: Floats(zeros: 5),
       secondMoments: Floats(zeros: 5)

@@ -3,6 +3,7 @@ import Domain
 import Formats
 import Foundation
 import Shapes
+import TestSupport
 import Testing
 
 @testable import ShapesTraining
@@ -30,18 +31,20 @@ struct WorldDataTests {
 
   @Test("asks what the oracle answers, about pictures that show the scene beside them")
   func data() throws {
-    let folder = NSTemporaryDirectory() + "world-data-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let folder = try TemporaryFolder()
     try writeWorldData(
-      folder: folder, split: .run, scenes: 6, captions: 5, evaluation: 1, questions: 4, seed: 2)
-    func read(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: folder + name)) }
-    let records = try JSONDecoder().decode([Record].self, from: read("/instructions.json"))
+      folder: folder.path, split: .run, scenes: 6, captions: 5, evaluation: 1, questions: 4, seed: 2
+    )
+    func read(_ name: String) throws -> Data {
+      try Data(contentsOf: URL(filePath: folder.path(name)))
+    }
+    let records = try JSONDecoder().decode([Record].self, from: read("instructions.json"))
     #expect(Set(records.map(\.image)).count == 6)
     #expect(Set(records.map(\.id)).count == records.count)
     for record in records {
       let scene = try #require(Scene(code: record.scene))
       #expect(scene.split == .run)
-      #expect(Array(try read("/images/" + record.image)) == scene.drawing().png)
+      #expect(Array(try read("images/" + record.image)) == scene.drawing().png)
       #expect(record.conversations.map(\.from).prefix(2) == ["human", "gpt"])
       for pair in stride(from: 0, to: record.conversations.count, by: 2) {
         let text = record.conversations[pair].value.replacing("<image>\n", with: "")
@@ -51,7 +54,7 @@ struct WorldDataTests {
         #expect(question.query.kind.task.name == record.type)
       }
     }
-    let lines = String(decoding: try read("/evaluation.jsonl"), as: UTF8.self).split(
+    let lines = String(decoding: try read("evaluation.jsonl"), as: UTF8.self).split(
       separator: "\n")
     let items = try lines.map { try JSONDecoder().decode(Item.self, from: Data($0.utf8)) }
     #expect(items.count == QuestionKind.allCases.count)

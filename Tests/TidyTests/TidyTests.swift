@@ -1,12 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// What the compiler does not enforce: ARCHITECTURE.md's doors and the style's limits.
 @Suite("The source tree")
 struct TidyTests {
-  static let root = URL(filePath: #filePath)
-    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-
   struct SourceFile {
     var path: String
     var lines: [Substring]
@@ -17,7 +15,7 @@ struct TidyTests {
   static func files(_ folder: String, endings: [String] = [".swift", ".c", ".h"]) throws
     -> [SourceFile]
   {
-    let base = root.appending(path: folder)
+    let base = repository.appending(path: folder)
     let all = FileManager.default.enumerator(atPath: base.path)?.compactMap { $0 as? String } ?? []
     return
       try all

@@ -1,12 +1,11 @@
 import Formats
 import Foundation
 import Kernels
+import TestSupport
 import Transformer
 
 /// Where the golden files and the script that made them lie.
-let fixtures = URL(fileURLWithPath: #filePath)
-  .deletingLastPathComponent().deletingLastPathComponent()
-  .appendingPathComponent("Fixtures/Transformer").path
+let fixtures = fixture("Transformer")
 
 /// A small random model with what `transformers` computed for it; see `make_golden.py`.
 struct Golden {
@@ -26,6 +25,7 @@ struct Golden {
   static let cases: [(name: String, trained: TrainedParts)] = [
     ("llama", .all), ("qwen2", .all), ("llava-clip", .projectorAndLanguage),
     ("llava-dinov2", .all), ("llava-linear", .projectorAndLanguage),
+    ("llama-bias", .all), ("llava-full", .projectorAndLanguage),
   ]
 
   var tokens: [Int32] { get throws { try store.floats("input_ids").map { Int32($0) } } }
@@ -50,14 +50,6 @@ struct Golden {
   var sample: TrainingInput {
     get throws { try model.trainingInput(tokens: tokens, mask: mask, images: images) }
   }
-}
-
-/// The largest difference, as a share of the largest value.
-func relativeDifference(_ found: [Float], _ expected: [Float]) -> Float {
-  precondition(found.count == expected.count, "\(expected.count) values expected")
-  let largest = expected.reduce(0) { max($0, abs($1)) }
-  let difference = zip(found, expected).reduce(0) { max($0, abs($1.0 - $1.1)) }
-  return difference == 0 ? 0 : difference / largest
 }
 
 /// A numeric sequence that looks random and is the same everywhere.

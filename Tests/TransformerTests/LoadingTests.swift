@@ -1,18 +1,10 @@
 import Formats
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 @testable import Transformer
-
-/// A folder of its own for one test, removed at its end.
-func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-  let folder = FileManager.default.temporaryDirectory
-    .appendingPathComponent("transformer-tests-\(UUID().uuidString)")
-  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(at: folder) }
-  return try body(folder.path)
-}
 
 @Suite("A model on disk")
 struct LoadingTests {
@@ -34,7 +26,7 @@ struct LoadingTests {
   @Test("with a projector of one layer is saved as two layers, the second of which does nothing")
   func linearProjector() throws {
     let golden = try Golden("llava-clip")
-    guard case .llava(var llava) = golden.model.config else { return }
+    var llava = try #require(golden.model.llava)
     llava.projector = .linear
     let model = Model.random(.llava(llava), RandomInitialisation(seed: 1))
     try withTemporaryFolder { folder in
@@ -139,7 +131,7 @@ struct LoadingTests {
     let name = "model.layers.1.mlp.down_proj.weight"
     let missing = try #require(try failure(without: name))
     #expect(missing.problem == .missing && missing.subject.contains(name))
-    #expect(missing.file.contains("transformer-tests-"))
+    #expect(missing.file.contains("comd-test-"))
     let wrong = try #require(try failure(reshaping: name))
     #expect(wrong.problem == .wrongShape(found: [36, 40]) && wrong.subject.contains(name))
     #expect(wrong.expected.contains("40"))
@@ -167,7 +159,7 @@ struct LoadingTests {
 
   @Test("drawn from a seed is the same every time, tensor by tensor, and another from another")
   func random() throws {
-    guard case .llava(let llava) = try Golden("llava-dinov2").model.config else { return }
+    let llava = try #require(try Golden("llava-dinov2").model.llava)
     func draw(_ seed: UInt64) -> Model {
       Model.random(.llava(llava), RandomInitialisation(seed: seed, positionDeviation: 0.5))
     }

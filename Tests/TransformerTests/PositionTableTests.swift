@@ -1,5 +1,6 @@
 import Formats
 import Kernels
+import TestSupport
 import Testing
 
 @testable import Transformer

@@ -1,15 +1,12 @@
 import Formats
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 @testable import Transformer
 
-/// Folder with real weights, see `make_smollm2.py`; nil where there is none.
-let modelsFolder = ProcessInfo.processInfo.environment["COMD_MODELS_DIR"]
 private let smollm2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
-private let hasModels = modelsFolder.map { FileManager.default.fileExists(atPath: $0) } ?? false
-private let reason: Comment = "set COMD_MODELS_DIR to a folder with \(smollm2) and dinov2-vit-s14"
 
 /// What llama.cpp answered; see `make_smollm2.py`.
 private struct LlamaGolden: Decodable {
@@ -31,9 +28,9 @@ private struct LlamaGolden: Decodable {
 struct RealModelTests {
   @Test(
     "continues 5 prompts greedily with the same 64 tokens as llama.cpp",
-    .enabled(if: hasModels, reason))
+    .needs(.models))
   func greedy() throws {
-    let model = try Model.load("\(modelsFolder ?? "")/\(smollm2)")
+    let model = try Model.load(Provision.models.path(smollm2))
     let tokenizer = try #require(model.tokenizer)
     let golden = try JSONDecoder().decode(
       LlamaGolden.self, from: Data(contentsOf: URL(fileURLWithPath: fixtures + "/smollm2.json")))
@@ -53,9 +50,9 @@ struct RealModelTests {
 
   @Test(
     "is assembled with a DINOv2 tower, cut, saved and loaded as the same model",
-    .enabled(if: hasModels, reason))
+    .needs(.models))
   func assembled() throws {
-    let folder = modelsFolder ?? ""
+    let folder = try Provision.models.path()
     let language = try Model.load("\(folder)/\(smollm2)").cut(layers: 2)
     let processor = ImageProcessor(
       kind: .bit, resize: .shortestEdge(256), crop: .init(height: 224, width: 224),

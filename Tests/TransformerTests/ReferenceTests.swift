@@ -1,12 +1,10 @@
 import Formats
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 @testable import Transformer
-
-/// A Python with torch and transformers; nil where there is none.
-private let python = ProcessInfo.processInfo.environment["COMD_PYTHON"]
 
 @Suite("A saved folder, opened by transformers itself", .serialized)
 struct ReferenceTests {
@@ -14,10 +12,10 @@ struct ReferenceTests {
 
   @Test(
     "gives the same logits within 1e-4",
-    .enabled(if: python != nil, "set COMD_PYTHON to a Python with torch and transformers"),
+    .needs(.python),
     arguments: ["llava-clip", "llava-dinov2"], ReferenceTests.projectors)
   func logits(name: String, projector: ProjectorKind) throws {
-    guard case .llava(var config) = try Golden(name).model.config else { return }
+    var config = try #require(try Golden(name).model.llava)
     config.projector = projector
     config.featureLayer = -2
     let model = Model.random(.llava(config), RandomInitialisation(seed: 3, deviation: 0.4))
@@ -60,7 +58,7 @@ struct ReferenceTests {
 
   private func run(_ arguments: [String]) throws -> (status: Int32, text: String) {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: python ?? "")
+    process.executableURL = URL(fileURLWithPath: try Provision.python.path())
     process.arguments = arguments
     let pipe = Pipe()
     process.standardOutput = pipe

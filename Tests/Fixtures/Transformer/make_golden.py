@@ -183,6 +183,21 @@ second.weight.copy_(torch.eye(36))
 second.bias.zero_()
 golden("llava-linear", model, inputs, mask, ["linear_1", "language_model"])
 
+# Biases wherever Llama can have them, and a separate output.
+inputs, mask = text_inputs(7, 61, 21)
+biased = {**llama, "vocab_size": 61, "attention_bias": True, "mlp_bias": True,
+          "tie_word_embeddings": False}
+golden("llama-bias", randomise(LlamaForCausalLM(LlamaConfig(**biased)), 7), inputs, mask, [""])
+
+# The class token among the features, and those of the last layer but one of DINOv2.
+model = LlavaForConditionalGeneration(LlavaConfig(
+    vision_config=dino, text_config=LlamaConfig(**biased), image_token_index=IMAGE_TOKEN,
+    image_seq_length=17, vision_feature_layer=-2, vision_feature_select_strategy="full"))
+inputs, mask = text_inputs(8, 61, 13, images=1, patches=17)
+inputs["pixel_values"] = torch.randn((1, 3, 24, 24), generator=torch.Generator().manual_seed(8))
+golden("llava-full", randomise(model, 8), inputs, mask,
+       ["multi_modal_projector", "language_model", "lm_head"])
+
 # The position table of DINOv2 at other sizes: bicubic as torch does it, and its gradient.
 generator = torch.Generator().manual_seed(5)
 table = torch.randn((1, 1 + 25, 3), generator=generator, requires_grad=True)

@@ -1,0 +1,47 @@
+import Formats
+import Kernels
+import TestSupport
+import Testing
+import Transformer
+
+@Suite("A model in a GGUF file")
+struct GGUFModelTests {
+  @Test(
+    "cuts text as llama.cpp does, has transformers' logits, and goes on as llama.cpp goes on",
+    arguments: ["llama", "qwen2"])
+  func logits(name: String) throws {
+    let model = try Model.load("\(fixtures)/gguf/\(name).gguf")
+    let golden = try TensorStore(safetensors: "\(fixtures)/gguf/\(name)-golden.safetensors")
+    let tokens = try golden.floats("input_ids").map { Int32($0) }
+    let greedy = try golden.floats("greedy").map { Int32($0) }
+    let tokenizer = try #require(model.tokenizer)
+    #expect(tokenizer.encodeWithControl("the cat<|sep|> that the hat") == tokens)
+    #expect(model.endTokens == [0] && tokenizer.endToken == 0)
+
+    let sample = try model.trainingInput(tokens: tokens + greedy)
+    let logits = try model.logits(of: sample, on: Compute()).array
+    let expected = try golden.floats("logits")
+    #expect(relativeDifference(Array(logits.prefix(expected.count)), expected) < 1e-4)
+    let columns = model.text.vocabularySize
+    for (place, token) in greedy.enumerated() {
+      let row = logits[((tokens.count - 1 + place) * columns)...].prefix(columns)
+      // llama.cpp was told not to end.
+      let likeliest = row.indices.dropFirst().max { row[$0] < row[$1] }
+      #expect(likeliest.map { Int32($0 - row.startIndex) } == token)
+    }
+  }
+
+  @Test("is the same model when it is saved as a folder", arguments: ["llama", "qwen2"])
+  func saved(name: String) throws {
+    let model = try Model.load("\(fixtures)/gguf/\(name).gguf")
+    try withTemporaryFolder { folder in
+      try model.save(folder: folder)
+      let again = try Model.load(folder)
+      #expect(again.config == model.config)
+      #expect(again.parameters.array == model.parameters.array)
+      let text = "the cat<|sep|> that"
+      #expect(
+        again.tokenizer?.encodeWithControl(text) == model.tokenizer?.encodeWithControl(text))
+    }
+  }
+}
