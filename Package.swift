@@ -125,7 +125,7 @@ let package = Package(
     specification("Simulation"),
     specification("Protocol", ["TestSupport", "Domain"]),
     specification("Transport"),
-    specification("Store", ["Domain", "Hashing"]),
+    specification("Store", ["Domain", "Hashing", grdb]),
     specification("Settings", ["TestSupport", "Domain", "Distillation"]),
     specification("Kernels", ["TestSupport"]),
     specification("Formats", ["TestSupport"]),
@@ -140,8 +140,8 @@ let package = Package(
     specification(
       "Worker",
       [
-        "Domain", "Scheduling", "Protocol", "Transport", "Hashing", "Transformer", "Kernels",
-        logging,
+        "ClusterFixtures", "Domain", "Scheduling", "Protocol", "Transport", "Hashing",
+        "Transformer", "Kernels", logging,
       ]),
     .target(
       name: "ClusterFixtures", dependencies: ["Domain", "Formats", "Shapes", "Transformer"],
@@ -149,13 +149,15 @@ let package = Package(
     specification(
       "Coordinator",
       [
-        "ClusterFixtures", "Domain", "Distillation", "Settings", "Store", "Protocol", "Transport",
-        "Hashing", "Worker", logging,
+        "ClusterFixtures", "Domain", "Distillation", "Scheduling", "Settings", "Store",
+        "Protocol", "Transport", "Hashing", "Worker", logging,
       ]),
     .testTarget(
       name: "CommandLineTests",
-      dependencies: ["CommandLineTool", "ClusterFixtures", "TestSupport", "Transport"],
-      swiftSettings: strict),
+      dependencies: [
+        "CommandLineTool", "ClusterFixtures", "TestSupport", "Domain", "Hashing", "Protocol",
+        "Transport",
+      ], swiftSettings: strict),
     .testTarget(
       name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),
   ]

@@ -33,3 +33,8 @@ extension Change {
     }
   }
 }
+
+extension StepPlan {
+  /// Which attempt at which step, for the log.
+  var words: String { "\(training) step \(step), epoch \(epoch)" }
+}

@@ -124,6 +124,7 @@ actor ClusterLoop {
     case .persist: return []
     case .send(let worker, let message):
       guard let connection = connections[worker] else { return [] }
+      if case .openStep(let plan) = message { log.trace("\(plan.words) opened for \(worker)") }
       send(message, on: connection)
       return []
     case .note(let note):

@@ -1,4 +1,3 @@
-import Dispatch
 import Distillation
 import Foundation
 import Settings
@@ -52,9 +51,16 @@ final class PhraseExtractor {
     let lines = captions.map { caption in
       String(caption.map { $0.isNewline ? " " : $0 }) + "\n"
     }.joined()
-    // Written from another thread: the process may answer before it has read everything.
+    // Written from another thread: the process may answer before it has read everything. Where it
+    // has ended, SIGPIPE goes to the thread that writes, and would end the whole program.
     let input = running.input
-    DispatchQueue.global().async { try? input.write(contentsOf: Data(lines.utf8)) }
+    Thread.detachNewThread {
+      var brokenPipe = sigset_t()
+      sigemptyset(&brokenPipe)
+      sigaddset(&brokenPipe, SIGPIPE)
+      pthread_sigmask(SIG_BLOCK, &brokenPipe, nil)
+      try? input.write(contentsOf: Data(lines.utf8))
+    }
     return try captions.map { _ in
       let line = try readLine(running)
       guard let phrases = try? JSONDecoder().decode([String].self, from: line) else {

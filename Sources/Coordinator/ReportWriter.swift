@@ -47,10 +47,14 @@ struct ReportWriter {
   }
 
   private func write(_ value: some Encodable, to path: String) throws {
+    try Self.json(value).write(to: URL(filePath: path), options: .atomic)
+  }
+
+  static func json(_ value: some Encodable) throws -> Data {
     let encoder = JSONEncoder()
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.dateEncodingStrategy = .iso8601
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try encoder.encode(value).write(to: URL(filePath: path), options: .atomic)
+    return try encoder.encode(value)
   }
 }

@@ -45,11 +45,25 @@ extension Simulator {
 
   /// A machine made from the store has the store's pools.
   func checkPools(after restored: RestoredRun) {
-    guard let machine = coordinator?.machine, restored.phase != .preparing else { return }
-    let cache = machine.snapshot(at: .zero).pools.cache
-    if cache != restored.instructions.count {
-      violations.append(
-        .poolsDifferAfterRestart(machine: cache, store: restored.instructions.count))
+    guard let snapshot = coordinator?.machine.snapshot(at: .zero),
+      let iteration = iterationOfPools(in: restored.phase), snapshot.phase == restored.phase
+    else { return }
+    let machine = PoolSizes(tuning: snapshot.pools.tuning, cache: snapshot.pools.cache)
+    let stored = PoolSizes(
+      tuning: store.tuningIteration.count { $0 >= iteration }, cache: store.instructions.count)
+    if machine != stored {
+      violations.append(.poolsDifferAfterRestart(machine: machine, store: stored))
+    }
+  }
+
+  /// The iteration whose tuning pool a phase works on; nil where no pool matters.
+  private func iterationOfPools(in phase: RunPhase) -> Int? {
+    switch phase {
+    case .preparing, .finished: nil
+    case .pretraining, .evaluating(iteration: 0): 1
+    case .answering(let iteration), .tuning(let iteration), .evaluating(let iteration),
+      .assessing(let iteration), .augmenting(let iteration):
+      iteration
     }
   }
 

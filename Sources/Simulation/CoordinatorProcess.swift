@@ -84,7 +84,8 @@ extension Simulator {
   /// The disk has synced everything that was handed to it when the sync began.
   func synced() {
     guard var process = coordinator, !process.unsynced.isEmpty else { return }
-    let turns = process.unsynced.prefix(process.syncing)
+    let synced = process.unsynced.prefix(process.syncing)
+    let turns = bug == .syncBackwards ? synced.reversed() : Array(synced)
     process.unsynced.removeFirst(process.syncing)
     process.syncing = 0
     if !process.unsynced.isEmpty { beginSync(&process) }
@@ -140,12 +141,14 @@ extension Simulator {
       event = .lookedUp(
         asked: queries.map(\.job),
         found: queries.compactMap { query in
-          store.results[query.address].map { KnownResult(job: query.job, result: $0) }
+          let known = store.results[query.address] ?? (bug == .inventResults ? invented : nil)
+          return known.map { KnownResult(job: query.job, result: $0) }
         })
     case .buildDataset(let id):
       let (digest, samples) = dataset(of: id)
       event = .datasetBuilt(id, dataset: digest, samples: samples)
     case .scoreEvaluation(let subject, let set, let iteration):
+      if bug == .forgetScoring { return }
       event = .evaluationScored(score(subject, set, iteration))
     case .finish(let completion):
       self.completion = completion
@@ -207,6 +210,9 @@ extension Simulator {
     return .received(.reports(changed), from: worker)
   }
 }
+
+/// A planted mistake: nobody ever answered this.
+private let invented = GenerationResult(text: "", tokens: [], stop: .stopToken, promptTokens: 0)
 
 private func acceptingTwins(_ effect: Effect) -> Effect {
   guard case .persist(.duplicate(let report, let worker, _)) = effect else { return effect }

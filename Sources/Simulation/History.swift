@@ -1,12 +1,23 @@
 import Domain
+import Scheduling
 
 /// The newest happenings, kept as they are and written out only when somebody has to read them.
 struct History {
   private var ring: [(at: Moment, happening: Happening)] = []
   private var next = 0
   private static let kept = 80
+  /// A hash over everything that was ever added, in its order: kept on demand, as it takes longer
+  /// than the history itself.
+  private(set) var fingerprint: UInt64?
+
+  init(fingerprinted: Bool) { fingerprint = fingerprinted ? 0xcbf2_9ce4_8422_2325 : nil }
 
   mutating func add(_ at: Moment, _ happening: Happening) {
+    if let before = fingerprint {
+      fingerprint = "\(at.sinceStart) \(text(of: happening))".utf8.reduce(before) { hash, byte in
+        (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+      }
+    }
     if case .tick = happening { return }
     if ring.count < History.kept {
       ring.append((at, happening))
@@ -28,6 +39,11 @@ private func text(of happening: Happening) -> String {
   switch happening {
   case .toCoordinator(let message, let worker, _): "\(worker) → coordinator: \(message)"
   case .toWorker(let message, let worker): "coordinator → \(worker): \(message)"
+  case .toPeer(.partials(let attempt, let from, let sums), let worker):
+    // A dictionary's own order is another one in every process.
+    "→ \(worker): \(attempt) from \(from): "
+      + sums.keys.sorted { ($0.level, $0.index) < ($1.level, $1.index) }
+      .map { "\($0): \(sums[$0] ?? [])" }.joined(separator: ", ")
   case .toPeer(let message, let worker): "→ \(worker): \(message)"
   case .tick: "tick"
   case .synced: "synced"

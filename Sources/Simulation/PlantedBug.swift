@@ -13,6 +13,24 @@ public enum PlantedBug: String, Hashable, Sendable, CaseIterable {
   case forgetLeases
   /// The store forgets on a restart which epochs were used.
   case forgetEpoch
+  /// The store forgets on a restart how often jobs were handed out.
+  case forgetAttempts
+  /// The store loses the commit of every third step.
+  case loseCommits
+  /// What a model answers depends on the attempt.
+  case moodyModels
+  /// The store forgets on a restart which instructions came with which iteration.
+  case forgetIterations
+  /// The store writes a new instruction with the words of the one it was made from.
+  case repeatWords
+  /// The store loses the words of judgements that read the student's answer first.
+  case loseWords
+  /// The store writes turns that are synced together newest first.
+  case syncBackwards
+  /// A look-up finds results that were never stored.
+  case inventResults
+  /// Examinations that are to be scored are forgotten.
+  case forgetScoring
   /// A worker applies a step as soon as it has its sum.
   case applyBeforeCommit
   /// A checkpoint holds the weights from before the training, whatever its step.

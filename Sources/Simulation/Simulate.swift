@@ -12,6 +12,8 @@ public struct SimulationOutcome: Sendable {
   /// Happenings that were gone through.
   public var events: Int
   public var counts: SimulationCounts
+  /// A hash over every happening in its order, where it was asked for.
+  public var fingerprint: UInt64?
 
   /// How to see this history again.
   public var replayCommand: String { "comd simulate --seeds \(seed)..\(seed)" }
@@ -25,8 +27,9 @@ public struct SimulationOutcome: Sendable {
 /// - Parameters:
 ///   - faults: what may go wrong; `[]` for an undisturbed history.
 ///   - bug: a mistake to be found, in tests of the checkers themselves.
+///   - fingerprinted: whether the outcome has a `fingerprint`, which takes longer.
 public func simulate(
-  seed: UInt64, faults: FaultSet, bug: PlantedBug? = nil
+  seed: UInt64, faults: FaultSet, bug: PlantedBug? = nil, fingerprinted: Bool = false
 ) -> SimulationOutcome {
   var random = SeededRandom(seed: seed, "cluster")
   let world = World(seed: seed)
@@ -35,7 +38,7 @@ public func simulate(
   let expected = RunReport(undisturbed.store, completion: undisturbed.completion)
   let simulator = Simulator(
     seed: seed, world: world, faults: faults, workers: 2 + random.below(4), bug: bug,
-    expectedLosses: expected.losses)
+    expectedLosses: expected.losses, fingerprinted: fingerprinted)
   simulator.run()
   var violations = undisturbed.violations + simulator.violations
   if violations.isEmpty {
@@ -46,5 +49,5 @@ public func simulate(
     seed: seed, violations: violations,
     history: violations.isEmpty ? [] : simulator.history.lines,
     simulatedTime: simulator.now.sinceStart, events: simulator.events,
-    counts: simulator.counts)
+    counts: simulator.counts, fingerprint: simulator.history.fingerprint)
 }

@@ -192,12 +192,16 @@ extension Simulator {
       workOn(worker)
       return
     }
+    var outcome = simulatedOutcome(
+      assignment.request, address: simulatedDigest(assignment.request.canonicalBytes),
+      attempt: assignment.attempt)
+    if bug == .moodyModels, case .success(var result) = outcome {
+      result.text += " \(assignment.attempt)"
+      outcome = .success(result)
+    }
     let reports = worker.desk.finish([
       JobReport(
-        job: job, attempt: assignment.attempt, address: assignment.address,
-        outcome: simulatedOutcome(
-          assignment.request, address: simulatedDigest(assignment.request.canonicalBytes),
-          attempt: assignment.attempt))
+        job: job, attempt: assignment.attempt, address: assignment.address, outcome: outcome)
     ])
     for report in reports { keep(report, worker) }
     say(.reports(reports), worker)

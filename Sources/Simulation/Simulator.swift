@@ -52,7 +52,7 @@ final class Simulator {
   var states: [Digest: SavedState] = [:]
   var isHealed: Bool
   var completion: Completion?
-  var history = History()
+  var history: History
   var leaseChecker: LeaseChecker
   var violations: [Violation] = []
   /// Results that the coordinator told a worker to forget.
@@ -80,9 +80,10 @@ final class Simulator {
 
   init(
     seed: UInt64, world: World, faults: FaultSet, workers count: Int, bug: PlantedBug? = nil,
-    expectedLosses: [TrainingID: [Double]]? = nil
+    expectedLosses: [TrainingID: [Double]]? = nil, fingerprinted: Bool = false
   ) {
     self.expectedLosses = expectedLosses
+    history = History(fingerprinted: fingerprinted)
     self.seed = seed
     self.world = world
     self.bug = bug

@@ -37,7 +37,7 @@ struct StoreModel {
     case .phase(let phase): self.phase = phase
     case .instructionsAdded(let added, let iteration):
       for instruction in added where instruction.id.number > Int64(instructions.count) {
-        instructions.append(instruction)
+        instructions.append(bug == .repeatWords ? repeated(instruction) : instruction)
         tuningIteration.append(iteration)
       }
     case .jobsCreated(let created): for job in created { create(job) }
@@ -80,12 +80,14 @@ struct StoreModel {
   func restored() -> RestoredRun {
     let wanted = jobs.filter { isUsedAgain($0.job.purpose) }
     return RestoredRun(
-      phase: phase, instructions: instructions, tuningIteration: tuningIteration,
+      phase: phase, instructions: instructions,
+      tuningIteration: bug == .forgetIterations ? tuningIteration.map { _ in 1 } : tuningIteration,
       jobs: wanted.map { stored in
         var state = stored.state
         if bug == .forgetLeases, case .leased = state { state = .open }
         return RestoredJob(
-          job: stored.job, attempts: stored.attempts, failedOn: stored.failedOn, state: state)
+          job: stored.job, attempts: bug == .forgetAttempts ? 0 : stored.attempts,
+          failedOn: stored.failedOn, state: state)
       },
       jobsCreated: Int64(jobs.count), assessments: assessments,
       proposals: proposals,
@@ -106,6 +108,14 @@ struct StoreModel {
       own == present
     case (.studentAnswer, _), (.judgement, _), (.newInstruction, _), (.evaluation, _): false
     }
+  }
+
+  /// With the words of the instruction that it was written from.
+  private func repeated(_ instruction: Instruction) -> Instruction {
+    guard case .augmented(let source, _) = instruction.lineage else { return instruction }
+    var instruction = instruction
+    instruction.text = instructions[Int(source.number) - 1].text
+    return instruction
   }
 
   private mutating func update(_ id: JobID, _ change: (inout StoredJob) -> Void) {
@@ -133,7 +143,10 @@ struct StoreModel {
   }
 
   private mutating func accept(_ report: JobReport) {
-    guard case .success(let result) = report.outcome else { return }
+    guard case .success(var result) = report.outcome else { return }
+    if bug == .loseWords, case .judgement(_, _, .studentFirst, _) = self[report.job]?.job.purpose {
+      result.text = ""
+    }
     if case .done = self[report.job]?.state { violations.append(.acceptedTwice(report.job)) }
     results[report.address] = result
     update(report.job) { job in
@@ -159,6 +172,7 @@ struct StoreModel {
   }
 
   private mutating func commit(_ id: TrainingID, _ step: Int, _ epoch: UInt64, _ loss: Double) {
+    if bug == .loseCommits, step % 3 == 1 { return }
     let committed = trainings[id]?.stepsCommitted ?? 0
     if step > committed {
       violations.append(.stepOutOfOrder(id, step: step, committed: committed))

@@ -20,7 +20,7 @@ public enum Violation: Hashable, Sendable, CustomStringConvertible {
   case weightsDiffer(TrainingID)
   /// A result was re-used that the store does not have under this address.
   case reusedUnknown(JobID)
-  case poolsDifferAfterRestart(machine: Int, store: Int)
+  case poolsDifferAfterRestart(machine: PoolSizes, store: PoolSizes)
   case tooSimilar(InstructionID, InstructionID)
   case judgedInOneOrder(InstructionID, iteration: Int)
   /// A part of the final report is not that of the undisturbed run.
@@ -45,7 +45,7 @@ public enum Violation: Hashable, Sendable, CustomStringConvertible {
     case .weightsDiffer(let training): "\(training) made other weights than undisturbed"
     case .reusedUnknown(let job): "\(job) re-uses a result that is not there"
     case .poolsDifferAfterRestart(let machine, let store):
-      "after a restart the machine has \(machine) instructions, the store \(store)"
+      "after a restart the machine has \(machine), the store \(store)"
     case .tooSimilar(let a, let b): "\(a) was admitted beside \(b)"
     case .judgedInOneOrder(let id, let iteration):
       "\(id) was judged in one order only in iteration \(iteration)"
@@ -53,6 +53,46 @@ public enum Violation: Hashable, Sendable, CustomStringConvertible {
     case .notFinished(let time, let why): "not finished \(time) after the faults: \(why)"
     }
   }
+}
+
+extension Violation {
+  /// Which promise it is: each has a checker of its own.
+  public enum Kind: String, Hashable, Sendable, CaseIterable {
+    case acceptedTwice, acknowledgedLost, finishedLost, twinDiffers, twoLiveLeases, attemptReused
+    case jobNumberReused, epochReused, stateAheadOfCommit, stepOutOfOrder, lossDiffers
+    case weightsDiffer, reusedUnknown, poolsDifferAfterRestart, tooSimilar, judgedInOneOrder
+    case reportDiffers, notFinished
+  }
+
+  public var kind: Kind {
+    switch self {
+    case .acceptedTwice: .acceptedTwice
+    case .acknowledgedLost: .acknowledgedLost
+    case .finishedLost: .finishedLost
+    case .twinDiffers: .twinDiffers
+    case .twoLiveLeases: .twoLiveLeases
+    case .attemptReused: .attemptReused
+    case .jobNumberReused: .jobNumberReused
+    case .epochReused: .epochReused
+    case .stateAheadOfCommit: .stateAheadOfCommit
+    case .stepOutOfOrder: .stepOutOfOrder
+    case .lossDiffers: .lossDiffers
+    case .weightsDiffer: .weightsDiffer
+    case .reusedUnknown: .reusedUnknown
+    case .poolsDifferAfterRestart: .poolsDifferAfterRestart
+    case .tooSimilar: .tooSimilar
+    case .judgedInOneOrder: .judgedInOneOrder
+    case .reportDiffers: .reportDiffers
+    case .notFinished: .notFinished
+    }
+  }
+}
+
+/// How many instructions each pool has.
+public struct PoolSizes: Hashable, Sendable, CustomStringConvertible {
+  public var tuning: Int
+  public var cache: Int
+  public var description: String { "\(tuning) instructions to tune on and \(cache) in the cache" }
 }
 
 /// What of a report must not depend on faults.

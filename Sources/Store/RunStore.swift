@@ -14,7 +14,7 @@ public final class RunStore: Sendable {
   public let folder: String
   public let blobs: BlobFolder
   private let path: String
-  private let pool: DatabasePool
+  let pool: DatabasePool
   private let lock: Mutex<FolderLock?>
   /// Rows of workers that are known to be committed.
   private let workers = Mutex<[WorkerID: Int64]>([:])

@@ -60,6 +60,8 @@ actor WorkerSession {
 
   /// Follows the coordinator until it lets this worker go.
   func run() async throws -> WorkerEnd {
+    let kept = desk.toOffer.count
+    if kept > 0 { log.info("\(kept) results of before are still to be acknowledged") }
     while let event = await control.events.next() {
       switch event {
       case .connected: await sayHello()
@@ -148,6 +150,7 @@ actor WorkerSession {
   private func finish(_ reports: [JobReport]) throws {
     let wanted = desk.finish(reports)
     try spool.keep(wanted.map { ($0.jobAttempt, encode($0)) })
+    log.debug("\(wanted.count) results kept")
     report(wanted)
   }
 

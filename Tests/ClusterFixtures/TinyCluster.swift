@@ -14,11 +14,9 @@ public struct TinyCluster: Sendable {
 
   /// - Parameters:
   ///   - instructions: in the tuning pool; two about each picture.
-  ///   - controlPort: of the coordinator; 0 for any that is free, as `bulkPort`.
   ///   - extra: lines of YAML that go below the defaults of the fixture, whole sections.
   public init(
-    instructions: Int = 12, iterations: Int = 1, controlPort: Int = 0, bulkPort: Int = 0,
-    extra: String = ""
+    instructions: Int = 12, iterations: Int = 1, extra: String = ""
   ) throws {
     folder = NSTemporaryDirectory() + "tiny-cluster-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
@@ -29,8 +27,8 @@ public struct TinyCluster: Sendable {
     let text = """
       run: tiny
       coordinator:
-        control: "tcp://127.0.0.1:\(controlPort)"
-        bulk: "tcp://127.0.0.1:\(bulkPort)"
+        control: "\(Self.anyPort)"
+        bulk: "\(Self.anyPort)"
         dashboard: none
       models:
         teacher: { path: teacher, conversation: plain }
@@ -43,6 +41,18 @@ public struct TinyCluster: Sendable {
       evaluate: [ { name: exact-match, path: evaluation.jsonl } ]
       \(extra)
       """
+    try Data(text.utf8).write(to: URL(filePath: config))
+  }
+
+  private static let anyPort = "tcp://127.0.0.1:0"
+
+  /// Puts the coordinator at ports of its own choosing no longer, but at these.
+  public func listen(control: Int, bulk: Int) throws {
+    var text = try String(contentsOfFile: config, encoding: .utf8)
+    for (name, port) in [("control", control), ("bulk", bulk)] {
+      text = text.replacingOccurrences(
+        of: "\(name): \"\(Self.anyPort)\"", with: "\(name): \"tcp://127.0.0.1:\(port)\"")
+    }
     try Data(text.utf8).write(to: URL(filePath: config))
   }
 
@@ -106,6 +116,16 @@ public struct TinyCluster: Sendable {
     try encoder.encode(captions).write(to: URL(filePath: folder + "/captions.json"))
     let lines = try items.map { String(decoding: try encoder.encode($0), as: UTF8.self) + "\n" }
     try Data(lines.joined().utf8).write(to: URL(filePath: folder + "/evaluation.jsonl"))
+  }
+
+  /// Names of the tensors in which two folders of a model differ.
+  public static func tensorsThatDiffer(_ a: String, _ b: String) throws -> Set<String> {
+    let (a, b) = (try TensorStore(folder: a), try TensorStore(folder: b))
+    let all = Set(a.names).union(b.names)
+    return try all.filter { name in
+      guard a.contains(name), b.contains(name) else { return true }
+      return try a.floats(name) != b.floats(name)
+    }
   }
 
   private static func model(seed: UInt64, layers: Int) throws -> Model {

@@ -108,10 +108,13 @@ func workerProcesses(of run: String) throws -> [String: Int32] {
   return try JSONDecoder().decode(IDs.self, from: data).workers
 }
 
-/// Kills a worker of a `comd run` with SIGKILL; nothing when there is none of this name.
-func killWorker(_ name: String, of run: String) {
-  if let worker = try? workerProcesses(of: run)[name] { kill(worker, SIGKILL) }
+/// Sends a signal to a worker of a `comd run`; nothing when there is none of this name.
+func signalWorker(_ name: String, of run: String, _ signal: Int32) {
+  if let worker = try? workerProcesses(of: run)[name] { kill(worker, signal) }
 }
+
+/// Kills a worker of a `comd run`.
+func killWorker(_ name: String, of run: String) { signalWorker(name, of: run, SIGKILL) }
 
 /// Blocks until the other side has closed the pipe.
 private func readLines(from handle: FileHandle, each use: (String) -> Void) {

@@ -71,7 +71,7 @@ struct CommandTests {
       "comd-\(UUID().uuidString).yaml")
     defer { try? FileManager.default.removeItem(at: file) }
     try Data("run: x\nmodles: {}\n".utf8).write(to: file)
-    #expect(await execute(["run", "--config", file.path, "--dir", "/tmp/none"]) == .usage)
+    #expect(await execute(["run", "--config", file.path, "--dir", file.path + "-run"]) == .usage)
     #expect(await execute(["data", "check", "--config", file.path]) == .usage)
   }
 

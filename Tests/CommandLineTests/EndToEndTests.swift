@@ -13,8 +13,10 @@ struct EndToEndTests {
     cluster = try TinyCluster()
   }
 
-  private func start(_ words: String..., reaction: Reaction? = nil) throws -> ComdProcess {
-    try ComdProcess(words, in: cluster.folder, reaction: reaction)
+  private func start(
+    _ words: String..., reaction: Reaction? = nil, log: String = "info"
+  ) throws -> ComdProcess {
+    try ComdProcess(words, in: cluster.folder, log: log, reaction: reaction)
   }
 
   @Test("runs to its end with a worker killed in the middle, and again it is done at once")
@@ -35,21 +37,36 @@ struct EndToEndTests {
 
     let again = try start("run", "--config", cluster.config, "--dir", run, "--workers", "2")
     #expect(await again.end().status == 0)
-    #expect(try ReportFile(runFolder: run).student?.weightsSha256 == weights)
+    // Nobody was asked for anything: not a job is new, and not a worker has joined.
+    let unchanged = try ReportFile(runFolder: run)
+    #expect(unchanged.student?.weightsSha256 == weights)
+    #expect(unchanged.jobs == report.jobs)
+    #expect(report.jobs?.attempts ?? 0 > 0)
+    #expect(unchanged.workers?.map(\.joined) == report.workers?.map(\.joined))
   }
 
   @Test("stopped by SIGTERM ends with 130, is explained as not running, and goes on to its end")
   func stopped() async throws {
+    defer { self.cluster.remove() }
+    let cluster = try TinyCluster(instructions: 64)
     defer { cluster.remove() }
+    let run = cluster.folder + "/run"
     let first = try start(
       "run", "--config", cluster.config, "--dir", run, "--workers", "1",
-      reaction: Reaction(texts: ["phase: "]) { kill($0, SIGTERM) })
+      reaction: Reaction(texts: ["durable: phase answering 1", "accepted"]) { kill($0, SIGTERM) },
+      log: "trace")
     #expect(await first.end().status == 130)
+    let before = RunHistory(await first.said())
+    #expect(!before.accepted.isEmpty && !before.steps.isEmpty)
     #expect(try await start("status", "--dir", run).end().status == 1)
 
-    let again = try start("run", "--config", cluster.config, "--dir", run, "--workers", "1")
+    let again = try start(
+      "run", "--config", cluster.config, "--dir", run, "--workers", "1", log: "trace")
     #expect(await again.end().status == 0)
     #expect(try ReportFile(runFolder: run).student != nil)
+    let after = RunHistory(await again.said())
+    #expect(Set(before.accepted.keys).isDisjoint(with: after.leased.keys))
+    #expect(Set(before.steps.keys).isDisjoint(with: after.steps.keys))
   }
 
   @Test("tells its state to who asks while it runs")

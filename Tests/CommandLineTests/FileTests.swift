@@ -49,7 +49,14 @@ struct FileTests {
         + "{\"id\": \"b\", \"question\": \"2?\", \"answer\": \"two\"}\n")
     let predictions = try scratch.file("p.jsonl", "{\"id\": \"a\", \"answer\": \"Red.\"}\n")
     let words = ["eval", "exact-match", "--data", questions]
-    #expect(await execute(words + ["--predictions", predictions]) == .done)
+    let scored = try ComdProcess(
+      words + ["--predictions", predictions, "--json"], in: scratch.folder.path)
+    let end = await scored.end()
+    #expect(end.status == 0)
+    struct Score: Decodable { var items, correct: Int }
+    let score = try JSONDecoder().decode(Score.self, from: Data(end.output.utf8))
+    #expect(score.items == 2)
+    #expect(score.correct == 1)
     #expect(await execute(words) == .usage)
     #expect(await execute(["eval", "exact-match", "--predictions", predictions]) == .usage)
   }
@@ -84,9 +91,10 @@ struct FileTests {
     #expect(error?.description.contains("record 1") == true)
   }
 
-  @Test("as captions is filtered, and read back the same")
+  @Test("as captions is filtered: those whose every noun phrase is rare are left out")
   func captions() async throws {
-    let lines = (1...4).map { "p\($0).jpg,A red dog on the beach \($0)." }
+    var lines = (1...4).map { "p\($0).jpg,A red dog on the beach \($0)." }
+    lines.insert("rare.jpg,A purple cathedral under seven moons.", at: 2)
     let input = try scratch.file(
       "captions.csv", (["image,caption"] + lines).joined(separator: "\n") + "\n")
     let out = scratch.path("out.json")
@@ -101,8 +109,12 @@ struct FileTests {
     _ = try scratch.file("report.json", exampleReport)
     let html = scratch.path("page/report.html")
     let words = ["report", "--dir", scratch.folder.path, "--html", html]
-    #expect(await execute(words) == .done)
-    #expect(FileManager.default.contents(atPath: html)?.count ?? 0 > 5_000)
+    let shown = await (try ComdProcess(words, in: scratch.folder.path)).end()
+    #expect(shown.status == 0)
+    #expect(shown.output.contains("1500 accepted in 1510 attempts"))
+    #expect(shown.output.contains("counting_all"))
+    let page = String(decoding: FileManager.default.contents(atPath: html) ?? Data(), as: UTF8.self)
+    #expect(page.contains("<h1>demo &lt;1&gt;</h1>"))
   }
 }
 

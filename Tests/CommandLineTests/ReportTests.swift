@@ -42,6 +42,24 @@ struct ReportTests {
     #expect(report.categories == ["counting_all", "scene"])
   }
 
+  @Test("is read as the coordinator writes it, with nothing that it says left out")
+  func written() throws {
+    let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Fixtures/Coordinator/report.json")
+    let report = try ReportFile(json: Data(contentsOf: file), path: file.path)
+    #expect(report.pretraining?.pairs == 600)
+    #expect(report.iterations.map(\.index) == [1, 2])
+    #expect(report.iterations[0].evaluations?.map(\.subject) == ["student", "student-blind"])
+    #expect(report.iterations[0].evaluation?.byCategory == ["colour": 0.75, "count": 0])
+    #expect(report.iterations[1].evaluation == nil)
+    #expect(report.baselines.map(\.accuracy) == [0.5])
+    #expect(report.jobs?.attempts == 1_510)
+    #expect(report.workers?.map(\.left) == ["2026-01-01T00:01:40Z", nil])
+    #expect(report.student?.path == "runs/demo/student")
+    let text = reportText(report)
+    #expect(text.contains("1500 accepted in 1510 attempts"))
+  }
+
   @Test("that is no report is refused with the path")
   func refused() {
     let error = #expect(throws: CommandError.self) {

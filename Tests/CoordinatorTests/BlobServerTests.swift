@@ -26,6 +26,7 @@ private struct Served {
 
   /// Runs the server beside `work`.
   func run(_ work: () async throws -> Void) async throws {
+    defer { try? FileManager.default.removeItem(atPath: folder) }
     async let serving: Void = service.run()
     do {
       try await work()
@@ -35,7 +36,6 @@ private struct Served {
     }
     await socket.close()
     await serving
-    try FileManager.default.removeItem(atPath: folder)
   }
 }
 

@@ -26,5 +26,10 @@ struct InventoryTests {
     #expect(again.file(of: first)?.path == file)
     try Data("three".utf8).write(to: URL(filePath: file))
     #expect(try again.digest(ofFile: file) == Digest(hashing: "three".utf8))
+    // As many bytes as before, later.
+    try Data("seven".utf8).write(to: URL(filePath: file))
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: 60)], ofItemAtPath: file)
+    #expect(try again.digest(ofFile: file) == Digest(hashing: "seven".utf8))
   }
 }

@@ -9,12 +9,20 @@ import Worker
 
 @testable import Coordinator
 
+/// What came of a run: its folder, its report, and what its coordinator said.
+private struct Finished {
+  var folder: String
+  var report: Report
+  var history: RunHistory
+}
+
 /// A whole cluster in this process: the real coordinator and real workers over TCP and CURVE.
-private func run(_ cluster: TinyCluster, workers: Int, name: String) async throws -> Report {
+private func run(_ cluster: TinyCluster, workers: Int, name: String) async throws -> Finished {
   let folder = "\(cluster.folder)/\(name)"
   let settings = try ClusterSettings.load(file: cluster.config)
-  var log = Logger(label: "test")
-  log.logLevel = .error
+  let said = SaidLines()
+  var log = Logger(label: "coordinator") { _ in said.handler }
+  log.logLevel = .trace
   let ring = try KeyRing.make(
     folder: folder + "/keys", workers: (1...workers).map { "w\($0)" },
     control: "tcp://127.0.0.1:1", bulk: "tcp://127.0.0.1:1")
@@ -22,7 +30,8 @@ private func run(_ cluster: TinyCluster, workers: Int, name: String) async throw
     CoordinatorOptions(
       settings: settings, configText: try String(contentsOfFile: cluster.config, encoding: .utf8),
       runFolder: folder, keysFolder: ring.folder), log: log)
-  let workerLog = log
+  var workerLog = Logger(label: "worker")
+  workerLog.logLevel = .error
   return try await withThrowingTaskGroup(of: RunEnd?.self) { group in
     let (endpoints, found) = AsyncStream<ControlAndBulk>.makeStream()
     group.addTask {
@@ -36,6 +45,7 @@ private func run(_ cluster: TinyCluster, workers: Int, name: String) async throw
       access.bulk = listening.bulk
       let options = WorkerOptions(
         access: access, folder: "\(folder)/workers/w\(number)", threads: 1)
+      let workerLog = workerLog
       group.addTask {
         let end = try await WorkerService(options, log: workerLog).run()
         #expect(end == .drained)
@@ -45,7 +55,9 @@ private func run(_ cluster: TinyCluster, workers: Int, name: String) async throw
     var end: RunEnd?
     while let next = try await group.next() { end = next ?? end }
     #expect(end == .finished(report: folder + "/report.json"))
-    return try Report(folder + "/report.json")
+    return Finished(
+      folder: folder, report: try Report(folder + "/report.json"),
+      history: RunHistory(said.lines))
   }
 }
 
@@ -72,27 +84,51 @@ private struct Report {
 struct WholeRunTests {
   @Test("gives the same with 1, 2 and 3 workers, and lets them go at its end")
   func sameForAnyWorkers() async throws {
-    let cluster = try TinyCluster()
+    // Long enough that all three take part on a busy machine, too.
+    let cluster = try TinyCluster(instructions: 48)
     defer { cluster.remove() }
-    var reports: [Report] = []
+    var runs: [Finished] = []
     for workers in 1...3 {
-      reports.append(try await run(cluster, workers: workers, name: "with-\(workers)"))
+      runs.append(try await run(cluster, workers: workers, name: "with-\(workers)"))
+      // The sum of a step by all of them: the bits below are not one worker's alone.
+      #expect(runs[workers - 1].history.stepCount(by: Set(["w1", "w2", "w3"].prefix(workers))) > 0)
     }
-    let first = try #require(reports[0].weights)
+    let first = try #require(runs[0].report.weights)
     #expect(first.count == 64)
-    for report in reports {
+    for run in runs {
+      let report = run.report
       #expect(report.weights == first)
+      #expect(
+        try TinyCluster.tensorsThatDiffer(run.folder + "/student", runs[0].folder + "/student")
+          .isEmpty)
       let iteration = try #require(report.iterations.first)
       let tuning = try #require(iteration["tuning"] as? [String: Any])
-      #expect(tuning["instructions"] as? Int == 12)
-      #expect(tuning["steps"] as? Int ?? 0 > 0)
+      #expect(tuning["instructions"] as? Int == 48)
+      #expect(tuning["steps"] as? Int == 6)
+      #expect(run.history.stepCount(of: "tuning 1") == 6)
       let assessment = try #require(iteration["assessment"] as? [String: Any])
-      #expect(assessment["instructions"] as? Int == 12)
+      #expect(assessment["instructions"] as? Int == 48)
       #expect(report.object("jobs")["lost"] as? Int == 0)
       #expect(report.object("jobs")["duplicates_differing"] as? Int == 0)
-      #expect(report.object("pretraining")["pairs"] as? Int == 18)
+      #expect(report.object("pretraining")["pairs"] as? Int == 72)
       #expect(
-        assessment as NSDictionary == reports[0].iterations[0]["assessment"] as? NSDictionary)
+        assessment as NSDictionary == runs[0].report.iterations[0]["assessment"] as? NSDictionary)
     }
+  }
+
+  @Test("trains the projector alone in stage 1, then the language model with it")
+  func trainedParts() async throws {
+    let cluster = try TinyCluster()
+    defer { cluster.remove() }
+    let folder = try await run(cluster, workers: 1, name: "run").folder
+    func changed(_ before: String, _ after: String) throws -> Set<Substring> {
+      Set(try TinyCluster.tensorsThatDiffer(before, after).map { $0.prefix { $0 != "." } })
+    }
+    let untrained = cluster.folder + "/student"
+    #expect(try changed(untrained, folder + "/students/0") == ["multi_modal_projector"])
+    #expect(
+      try changed(folder + "/students/0", folder + "/students/1")
+        == ["language_model", "multi_modal_projector"])
+    #expect(try changed(folder + "/students/1", folder + "/student").isEmpty)
   }
 }

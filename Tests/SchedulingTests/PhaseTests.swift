@@ -121,7 +121,66 @@ struct PhaseTests {
     #expect(asked.count == run.driver.machine.snapshot(at: .zero).pools.cache)
   }
 
-  @Test("judges as soon as both answers are there, in both orders, and again when unreadable")
+  @Test("judges an instruction in the turn in which its second answer comes")
+  func judgingAtOnce() throws {
+    let run = Conductor(instructions: 2, reply: replies)
+    func place(_ what: String, _ matches: (Change) -> Bool) throws -> Int {
+      let found = run.changes.firstIndex(where: matches)
+      return try #require(found, "\(what)")
+    }
+    func answered(_ id: Int64) throws -> Int {
+      let job = try #require(
+        run.jobs.first { $0.purpose == .studentAnswer(InstructionID(id), iteration: 1) })
+      return try place("answer \(id)") {
+        if case .accepted(let report, _) = $0 { report.job == job.id } else { false }
+      }
+    }
+    func asked(_ id: Int64) throws -> Int {
+      try place("judgements of \(id)") { change in
+        guard case .jobsCreated(let jobs) = change else { return false }
+        let orders = jobs.compactMap { job -> PresentationOrder? in
+          guard case .judgement(InstructionID(id), 1, let order, 1) = job.purpose else {
+            return nil
+          }
+          return order
+        }
+        return orders == [.teacherFirst, .studentFirst]
+      }
+    }
+    #expect(try answered(1) < asked(1))
+    #expect(try asked(1) < answered(2))
+    #expect(try answered(2) < asked(2))
+  }
+
+  @Test("shows the judge the picture, the question and both answers, in one order and the other")
+  func judgesPrompt() throws {
+    let run = Conductor(instructions: 1) { job in
+      switch job.purpose {
+      case .teacherAnswer: "what the teacher says"
+      case .studentAnswer: "what the student says"
+      case .judgement, .evaluation, .newInstruction: replies(job)
+      }
+    }
+    var shown: [PresentationOrder: GenerationRequest] = [:]
+    for job in run.jobs {
+      if case .judgement(_, _, let order, _) = job.purpose { shown[order] = job.request }
+    }
+    for order in PresentationOrder.allCases {
+      let request = try #require(shown[order])
+      #expect(request.model == testInput().teacher)
+      #expect(request.prompt.image == digest(0))
+      let text = request.prompt.parts.map {
+        if case .text(let text) = $0 { text } else { "" }
+      }.joined()
+      #expect(text.contains("question 0"))
+      // Each answer once; split at the teacher's, the student's is behind or before it.
+      let around = text.split(separator: "what the teacher says", omittingEmptySubsequences: false)
+      let hasStudent = around.map { $0.contains("what the student says") }
+      #expect(hasStudent == (order == .teacherFirst ? [false, true] : [true, false]))
+    }
+  }
+
+  @Test("takes the scores of both orders, and judges again what is unreadable")
   func judging() {
     let run = Conductor(instructions: 1) { job in
       switch job.purpose {
@@ -210,10 +269,8 @@ struct PhaseTests {
     let outcomes = run.changes.compactMap {
       if case .proposed(_, _, let outcome) = $0 { outcome } else { nil }
     }
-    #expect(
-      outcomes.allSatisfy {
-        $0 == .rejected(.tooSimilar(to: InstructionID(1), rougeL: 1))
-      })
+    let rejected = ProposalOutcome.rejected(.tooSimilar(to: InstructionID(1), rougeL: 1))
+    #expect(outcomes == [rejected, rejected])
   }
 
   @Test("examines the teacher once, the student and the blind student every time")

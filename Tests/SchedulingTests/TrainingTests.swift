@@ -73,7 +73,7 @@ struct TrainingTests {
     #expect(effects.steps(to: alice).first?.members.map(\.worker) == [alice])
   }
 
-  @Test("is committed, durably first, when all votes agree; the next opens in the same turn")
+  @Test("is committed, and told with its change, when all votes agree; the next opens at once")
   func commits() throws {
     var group = Group([alice, bob])
     _ = group.ready(alice, 0)
@@ -86,7 +86,10 @@ struct TrainingTests {
         .epochOpened(group.training, epoch: 2),
       ])
     #expect(effects.commits(to: alice) == [0])
+    #expect(effects.commits(to: bob) == [0])
     #expect(effects.steps(to: bob).map(\.step) == [1])
+    // Told once more it is no new commit: nothing is sent whose change is not in its turn.
+    #expect(group.vote(bob, plan).commits(to: bob).isEmpty)
   }
 
   @Test("is opened again under a new epoch, without the lost member, whose vote is void")

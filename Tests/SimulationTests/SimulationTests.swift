@@ -29,13 +29,16 @@ struct SimulationTests {
     #expect(outcome.violations.isEmpty, "\(report(outcome))")
   }
 
-  @Test("is the same every time it is run")
+  /// The number is that of today's decisions: a change of `Domain`, `Distillation` or `Scheduling`
+  /// that is meant to decide otherwise changes it. Without one, something depends on more than the
+  /// seed: on the order of a `Set`, say, which is another one in every process.
+  @Test("is the same every time it is run, in this process and in any other")
   func replay() {
-    let first = simulate(seed: 7, faults: .all)
-    let second = simulate(seed: 7, faults: .all)
-    #expect(first.events == second.events)
-    #expect(first.simulatedTime == second.simulatedTime)
-    #expect(first.events != simulate(seed: 8, faults: .all).events)
+    let first = simulate(seed: 7, faults: .all, fingerprinted: true)
+    let second = simulate(seed: 7, faults: .all, fingerprinted: true)
+    #expect(first.fingerprint == second.fingerprint)
+    #expect(first.fingerprint == 4_271_465_870_756_442_424)
+    #expect(first.fingerprint != simulate(seed: 8, faults: .all, fingerprinted: true).fingerprint)
     #expect(first.replayCommand == "comd simulate --seeds 7..7")
   }
 
@@ -59,9 +62,13 @@ struct SimulationTests {
 /// What a planted mistake is found by, and within how many seeds.
 struct Hunt: CustomTestStringConvertible, Sendable {
   var bug: PlantedBug
-  var seeds: ClosedRange<UInt64> = 1...200
-  var isFound: @Sendable (Violation) -> Bool
-  var testDescription: String { bug.rawValue }
+  var kind: Violation.Kind
+  var seeds: ClosedRange<UInt64>
+  var testDescription: String { "\(bug) by \(kind)" }
+
+  init(_ bug: PlantedBug, by kind: Violation.Kind, seeds: ClosedRange<UInt64> = 1...200) {
+    (self.bug, self.kind, self.seeds) = (bug, kind, seeds)
+  }
 }
 
 @Suite("A planted bug")
@@ -70,47 +77,43 @@ struct PlantedBugTests {
   func found(hunt: Hunt) throws {
     let finding = hunt.seeds.lazy
       .map { simulate(seed: $0, faults: .all, bug: hunt.bug) }
-      .first { $0.violations.contains(where: hunt.isFound) }
-    let outcome = try #require(finding, "\(hunt.bug) was not found")
+      .first { $0.violations.contains { $0.kind == hunt.kind } }
+    let outcome = try #require(finding, "\(hunt.bug) was not found by \(hunt.kind)")
     #expect(!outcome.history.isEmpty)
   }
 
-  @Test("of every kind is hunted")
+  @Test("of every kind is hunted, and every promise is broken by one")
   func complete() {
     #expect(Set(hunts.map(\.bug)) == Set(PlantedBug.allCases))
+    #expect(Set(hunts.map(\.kind)) == Set(Violation.Kind.allCases))
   }
 }
 
 private let hunts: [Hunt] = [
-  Hunt(bug: .sendBeforeSync) {
-    switch $0 {
-    case .acknowledgedLost, .attemptReused, .epochReused, .stateAheadOfCommit: true
-    default: false
-    }
-  },
-  Hunt(bug: .ignoreAttempts) { if case .twoLiveLeases = $0 { true } else { false } },
-  Hunt(bug: .acceptTwins) { if case .acceptedTwice = $0 { true } else { false } },
-  Hunt(bug: .coarseAddress) {
-    switch $0 {
-    case .reportDiffers, .lossDiffers, .twinDiffers: true
-    default: false
-    }
-  },
-  Hunt(bug: .forgetLeases) { if case .twoLiveLeases = $0 { true } else { false } },
-  Hunt(bug: .forgetEpoch) { if case .epochReused = $0 { true } else { false } },
-  Hunt(bug: .staleCheckpoint) { if case .lossDiffers = $0 { true } else { false } },
-  Hunt(bug: .applyBeforeCommit) { if case .stateAheadOfCommit = $0 { true } else { false } },
-  Hunt(bug: .sumInArrivalOrder) {
-    switch $0 {
-    case .lossDiffers, .weightsDiffer: true
-    default: false
-    }
-  },
-  Hunt(bug: .skipSpool) { if case .finishedLost = $0 { true } else { false } },
+  Hunt(.sendBeforeSync, by: .stateAheadOfCommit),
+  // Others are broken more often, and end the history: the seeds leave those out.
+  Hunt(.sendBeforeSync, by: .acknowledgedLost, seeds: 80...89),
+  Hunt(.ignoreAttempts, by: .twoLiveLeases),
+  Hunt(.acceptTwins, by: .acceptedTwice),
+  Hunt(.coarseAddress, by: .lossDiffers),
+  Hunt(.forgetLeases, by: .twoLiveLeases),
+  Hunt(.forgetEpoch, by: .epochReused),
+  Hunt(.forgetAttempts, by: .attemptReused),
+  Hunt(.forgetIterations, by: .poolsDifferAfterRestart),
+  Hunt(.repeatWords, by: .tooSimilar),
+  Hunt(.loseWords, by: .judgedInOneOrder),
+  Hunt(.loseCommits, by: .stepOutOfOrder),
+  Hunt(.syncBackwards, by: .jobNumberReused),
+  Hunt(.syncBackwards, by: .reportDiffers, seeds: 81...90),
+  Hunt(.inventResults, by: .reusedUnknown),
+  Hunt(.forgetScoring, by: .notFinished),
+  Hunt(.moodyModels, by: .twinDiffers),
+  Hunt(.staleCheckpoint, by: .lossDiffers),
+  Hunt(.applyBeforeCommit, by: .stateAheadOfCommit),
+  Hunt(.sumInArrivalOrder, by: .weightsDiffer),
+  Hunt(.skipSpool, by: .finishedLost),
   // Rare: it takes a failure, a second attempt on the same worker, and a late acknowledgement.
-  Hunt(bug: .acknowledgeWholeJobs, seeds: 221...230) {
-    if case .finishedLost = $0 { true } else { false }
-  },
+  Hunt(.acknowledgeWholeJobs, by: .finishedLost, seeds: 221...230),
 ]
 
 private func report(_ outcome: SimulationOutcome) -> String {

@@ -1,7 +1,9 @@
 import Domain
 import Foundation
-import Store
+import GRDB
 import Testing
+
+@testable import Store
 
 /// The files as a killed process leaves them: copied while the store is open.
 private func crashImage(of folder: String) throws -> String {
@@ -29,6 +31,24 @@ struct CrashTests {
       try restarted.close()
       try FileManager.default.removeItem(atPath: image)
     }
+    try store.close()
+  }
+
+  /// Files copied while a process lives say nothing about the power: that takes the fsync.
+  @Test("of the power, too, as every commit waits for the disk")
+  func synced() throws {
+    let folder = newFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let store = try RunStore(folder: folder)
+    let (level, mode) = try store.pool.writeWithoutTransaction { db in
+      (
+        try Int.fetchOne(db, sql: "PRAGMA synchronous"),
+        try String.fetchOne(db, sql: "PRAGMA journal_mode")
+      )
+    }
+    // 2 is FULL: in WAL mode an fsync of the log with each commit.
+    #expect(level == 2)
+    #expect(mode == "wal")
     try store.close()
   }
 
@@ -115,23 +135,22 @@ struct FolderTests {
     }
   }
 
-  @Test(
-    "of a newer version is refused and left as it is",
-    .enabled(
-      if: FileManager.default.isExecutableFile(atPath: "/usr/bin/sqlite3"),
-      "the sqlite3 command is not installed"))
+  @Test("of a newer version is refused and left as it is")
   func newerVersion() throws {
     let folder = newFolder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
     try RunStore(folder: folder).close()
-    let sqlite = Process()
-    sqlite.executableURL = URL(filePath: "/usr/bin/sqlite3")
-    sqlite.arguments = [
-      folder + "/run.sqlite", "INSERT INTO grdb_migrations VALUES ('from the future')",
-    ]
-    try sqlite.run()
-    sqlite.waitUntilExit()
-    #expect(sqlite.terminationStatus == 0)
+    let database = try DatabaseQueue(path: folder + "/run.sqlite")
+    try database.write { db in
+      try db.execute(sql: "INSERT INTO grdb_migrations VALUES ('from the future')")
+    }
+    try database.close()
     #expect(throws: StoreError.newerVersion(folder: folder)) { try RunStore(folder: folder) }
+    let left = try DatabaseQueue(path: folder + "/run.sqlite")
+    let newest = try left.read { db in
+      try String.fetchAll(db, sql: "SELECT identifier FROM grdb_migrations")
+    }
+    #expect(newest.contains("from the future"))
+    try left.close()
   }
 }

@@ -55,22 +55,30 @@ struct TidyTests {
         Issue.record("\(file.path) imports \(name)")
       }
       for (number, line) in file.lines.enumerated() {
-        for word in ["Task {", "Task.detached", "SystemRandomNumberGenerator", "ContinuousClock"]
-        where line.contains(word) {
+        for word in Self.impure where line.contains(word) {
           Issue.record("\(file.path):\(number + 1) uses \(word)")
+        }
+        // Drawn from the system's generator, unless another one is named.
+        for word in [".random(in:", ".shuffled()", ".shuffle()", ".randomElement()"]
+        where line.contains(word) && !line.contains("using:") {
+          Issue.record("\(file.path):\(number + 1) draws with \(word) from the system")
         }
       }
     }
   }
 
-  @Test("keeps lines within 100 columns and files within 450 lines")
+  private static let impure = [
+    "Task {", "Task.detached", "SystemRandomNumberGenerator", "ContinuousClock", "SuspendingClock",
+  ]
+
+  @Test("keeps lines within 100 columns and files within 400 lines")
   func sizes() throws {
     // A table or a wire contract may be long where its parts are of no use alone.
-    let mayBeLonger: Set<String> = []
+    let mayBeLonger: Set<String> = ["Sources/Formats/Tokenizer/TokenizerReading.swift"]
     let files = try Self.files("Sources") + Self.files("Tests")
     try #require(files.count > 10)
     for file in files {
-      if file.lines.count > 451, !mayBeLonger.contains(file.path) {
+      if file.lines.count > 401, !mayBeLonger.contains(file.path) {
         Issue.record("\(file.path) has \(file.lines.count - 1) lines")
       }
       for (number, line) in file.lines.enumerated() where line.count > 100 {
@@ -83,7 +91,7 @@ struct TidyTests {
     }
   }
 
-  @Test("holds no unfinished work and no silenced errors")
+  @Test("holds no unfinished work, and nothing that ends the program in place of an error")
   func unfinished() throws {
     let marks = ["TO" + "DO", "FIX" + "ME", "try" + "!", "fatal" + "Error(", "Thread." + "sleep"]
     for file in try Self.files("Sources") + Self.files("Tests") {

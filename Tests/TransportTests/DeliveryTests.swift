@@ -150,7 +150,7 @@ struct DeliveryTests {
     // Until the server has seen the end of the connection, messages may still leave.
     var lost: (ConnectionID, [Frame])?
     while lost == nil {
-      try server.send([frame("anyone there?")], to: connection)
+      try await server.sendWaiting([frame("anyone there?")], to: connection)
       let sent = server.counters
       if sent.undeliverable > 0 { lost = await server.nextUndeliverable() }
       await Task.yield()

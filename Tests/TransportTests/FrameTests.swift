@@ -31,12 +31,15 @@ struct FrameTests {
 }
 
 @Suite("An access file")
-struct AccessFileTests {
-  private func folder() throws -> String {
-    let path = NSTemporaryDirectory() + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    return path
+final class AccessFileTests {
+  /// Holds secret keys: gone with each test.
+  private let folder = NSTemporaryDirectory() + "access-\(UUID().uuidString)"
+
+  init() throws {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   }
+
+  deinit { try? FileManager.default.removeItem(atPath: folder) }
 
   private func access() throws -> AccessFile {
     AccessFile(
@@ -47,7 +50,7 @@ struct AccessFileTests {
 
   @Test("is read back as it was written, and its owner alone may read it")
   func roundTrip() throws {
-    let path = try folder() + "/w1.access"
+    let path = folder + "/w1.access"
     let access = try access()
     try access.write(to: path)
     try access.write(to: path)
@@ -58,7 +61,7 @@ struct AccessFileTests {
 
   @Test("is refused when others may read it")
   func readable() throws {
-    let path = try folder() + "/w1.access"
+    let path = folder + "/w1.access"
     try access().write(to: path)
     try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
     #expect {
@@ -70,7 +73,7 @@ struct AccessFileTests {
 
   @Test("is refused with the missing key's name when it is not whole, and when it is not there")
   func broken() throws {
-    let path = try folder() + "/w1.access"
+    let path = folder + "/w1.access"
     let made = FileManager.default.createFile(
       atPath: path, contents: Data(#"{"worker": "w1"}"#.utf8),
       attributes: [.posixPermissions: 0o600])
@@ -85,7 +88,7 @@ struct AccessFileTests {
 
   @Test("with keys that do not belong together is refused")
   func wrongKeys() throws {
-    let path = try folder() + "/w1.access"
+    let path = folder + "/w1.access"
     try access().write(to: path)
     let other = try CurveKeyPair.generate().publicKey
     var words = try #require(

@@ -88,19 +88,53 @@ struct StepExchangeTests {
     }
   }
 
-  @Test("is not complete while one piece is missing, and takes no piece of another epoch")
-  func missing() throws {
-    var random = SeededRandom(seed: 1)
-    let plan = Self.plan(ranks: 4, members: 2, random: &random)
+  /// A step of two members: the exchange of the first with its own part in it, and what the second
+  /// sends it.
+  private static func halves() throws -> (first: StepExchange, pieces: [OutgoingPiece]) {
+    let plan = StepPlan(
+      training: .pretraining, epoch: 7, step: 3,
+      members: ["w0", "w1"].map {
+        StepMember(worker: WorkerID(name: $0, boot: 1), endpoint: "", publicKey: "")
+      }, rankOwners: [0, 0, 1, 1], segmentOwners: [0])
     let compute = try Compute(threads: 1)
-    var exchange = StepExchange(plan: plan, me: 0, count: 64, compute: compute)
+    let count = 2 * StepExchange.pieceCount + 5
+    var exchanges = (0..<2).map { StepExchange(plan: plan, me: $0, count: count, compute: compute) }
+    let sent = (0..<2).map { member in
+      exchanges[member].program.flatMap { instruction -> [OutgoingPiece] in
+        guard case .emit(let node) = instruction else { return [] }
+        let vector = Floats([Float](repeating: Float(member + 1), count: count))
+        let ranks = plan.rankOwners.indices.filter { plan.rankOwners[$0] == member }
+        return exchanges[member].contribute(
+          node, vector, ranks: ranks.map { RankStatistics(rank: $0, lossSum: 1, tokens: 1) })
+      }
+    }
+    #expect(sent[0].isEmpty)
+    return (exchanges[0], sent[1])
+  }
+
+  @Test("is complete with the last piece and not before")
+  func missing() throws {
+    var (exchange, pieces) = try Self.halves()
+    #expect(pieces.count == 3)
+    for piece in pieces {
+      #expect(!exchange.isComplete)
+      _ = exchange.receive(piece.header, piece.values.array)
+    }
+    #expect(exchange.isComplete)
+    #expect(exchange.total.array.allSatisfy { $0 == 3 })
+  }
+
+  @Test("takes no piece of another epoch")
+  func anotherEpoch() throws {
+    var (exchange, pieces) = try Self.halves()
+    for piece in pieces {
+      var header = piece.header
+      header.epoch = 6
+      #expect(exchange.receive(header, piece.values.array).isEmpty)
+    }
     #expect(!exchange.isComplete)
-    let foreign = GradientSegment(
-      training: .pretraining, epoch: 6, step: 3, role: .total, segment: 0, node: 0, sender: 1,
-      offset: 0, count: 7, ranks: [])
-    let before = exchange.total.array
-    #expect(exchange.receive(foreign, [Float](repeating: 1, count: 7)).isEmpty)
-    #expect(exchange.total.array == before)
+    for piece in pieces { _ = exchange.receive(piece.header, piece.values.array) }
+    #expect(exchange.isComplete)
   }
 }
 

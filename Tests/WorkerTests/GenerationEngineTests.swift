@@ -1,0 +1,187 @@
+import ClusterFixtures
+import Domain
+import Foundation
+import Hashing
+import Kernels
+import Logging
+import Testing
+import Transformer
+import Transport
+
+@testable import Worker
+
+/// A worker's library whose cache has a small model and two pictures, one of which is none.
+private struct Workshop {
+  let cluster: TinyCluster
+  let cache: BlobFolder
+  let library: ModelLibrary
+  let model: Digest
+  let picture: Digest
+  let noPicture: Digest
+
+  init() throws {
+    cluster = try TinyCluster(instructions: 2)
+    cache = try BlobFolder(path: cluster.folder + "/blobs")
+    // Nobody is there: what is not in the cache cannot be had.
+    let nobody = try MessageClient(endpoint: "tcp://127.0.0.1:1", security: .plainForBenchmarks)
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let models = cluster.folder + "/models"
+    try FileManager.default.createDirectory(atPath: models, withIntermediateDirectories: true)
+    library = ModelLibrary(
+      blobs: BlobClient(client: nobody, cache: cache, log: log), cache: cache, folder: models,
+      loadedMax: 1)
+    model = try Self.keep(cluster.folder + "/teacher", in: cache)
+    picture = try cache.put(file: cluster.folder + "/images/0.png")
+    noPicture = try cache.put(Array("not a picture".utf8))
+  }
+
+  /// Puts a model's folder into the cache.
+  static func keep(_ folder: String, in cache: BlobFolder) throws -> Digest {
+    let manifest = try ModelManifest(scanning: folder)
+    for file in manifest.files { _ = try cache.put(file: folder + "/" + file.path) }
+    return try cache.put(manifest.canonicalBytes)
+  }
+
+  func request(_ parts: [PromptPart], stops: [String] = [], model other: Digest? = nil)
+    -> GenerationRequest
+  {
+    GenerationRequest(
+      model: other ?? model, prompt: Prompt(parts),
+      sampling: Sampling(temperature: 0.5, tokensMax: 5, seed: 3, stops: stops))
+  }
+
+  /// What becomes of these requests in one batch.
+  func outcomes(_ requests: [GenerationRequest]) async throws -> [JobOutcome?] {
+    let engine = GenerationEngine(library: library, compute: try Compute(threads: 1))
+    let reports = await engine.run(
+      requests.enumerated().map { place, request in
+        Assignment(
+          job: JobID(Int64(place)), attempt: 2, address: Digest(of: request), request: request)
+      })
+    #expect(reports.count == requests.count)
+    #expect(reports.allSatisfy { $0.attempt == 2 })
+    return requests.enumerated().map { place, request in
+      reports.first { $0.job == JobID(Int64(place)) && $0.address == Digest(of: request) }?.outcome
+    }
+  }
+}
+
+@Suite("A batch of jobs")
+struct GenerationEngineTests {
+  @Test("is done but for those that cannot be, each of which says why and spoils no other")
+  func oneBad() async throws {
+    let workshop = try Workshop()
+    defer { workshop.cluster.remove() }
+    let seen = workshop.request([.control("<s>"), .image(workshop.picture), .text("red circle")])
+    let blind = workshop.request([.control("<s>"), .text("how many")], stops: ["</s>"])
+    let long = String(repeating: "red ", count: 300)
+    let outcomes = try await workshop.outcomes([
+      seen,
+      workshop.request([.image(workshop.noPicture), .text("red")]),
+      workshop.request([.text(long)]),
+      workshop.request([.control("<nowhere>"), .text("red")]),
+      workshop.request([.text("red")], stops: ["<nowhere>"]),
+      blind,
+    ])
+    for (place, request) in [(0, seen), (5, blind)] {
+      guard case .success(let result) = outcomes[place] else {
+        Issue.record("\(String(describing: outcomes[place]))")
+        continue
+      }
+      #expect((1...5).contains(result.tokens.count))
+      #expect(try await workshop.outcomes([request]) == [outcomes[place]])
+    }
+    guard case .failure(.imageUnreadable(workshop.noPicture, _)) = outcomes[1] else {
+      Issue.record("\(String(describing: outcomes[1]))")
+      return
+    }
+    #expect(outcomes[2] == .failure(.promptTooLong(tokens: 300, limit: 256)))
+    for outcome in outcomes[3...4] {
+      guard case .failure(.modelUnusable(workshop.model, let reason)) = outcome else {
+        Issue.record("\(String(describing: outcome))")
+        continue
+      }
+      #expect(reason.contains("<nowhere>"))
+    }
+  }
+
+  @Test("of a model that is broken, or is no model, fails with the reason, job by job")
+  func brokenModel() async throws {
+    let workshop = try Workshop()
+    defer { workshop.cluster.remove() }
+    let broken = workshop.cluster.folder + "/broken"
+    try FileManager.default.createDirectory(atPath: broken, withIntermediateDirectories: true)
+    try Data("{}".utf8).write(to: URL(filePath: broken + "/config.json"))
+    for (model, reason) in [
+      (try Workshop.keep(broken, in: workshop.cache), "config.json"),
+      (workshop.noPicture, "no model manifest"),
+    ] {
+      let request = workshop.request([.text("red")], model: model)
+      for outcome in try await workshop.outcomes([request, request]) {
+        guard case .failure(.modelUnusable(model, let found)) = outcome else {
+          Issue.record("\(String(describing: outcome))")
+          continue
+        }
+        #expect(found.contains(reason))
+      }
+    }
+  }
+}
+
+@Suite("A worker's models")
+struct ModelLibraryTests {
+  @Test("are loaded once, given up for newer ones, and on disk from then on")
+  func loading() async throws {
+    let workshop = try Workshop()
+    defer { workshop.cluster.remove() }
+    let student = try Workshop.keep(workshop.cluster.folder + "/student", in: workshop.cache)
+    // Marked in memory, where the same model has the same weights.
+    let weights = try await workshop.library.model(workshop.model).parameters
+    weights[0] = 1_234
+    #expect(try await workshop.library.model(workshop.model).parameters[0] == 1_234)
+    #expect(await workshop.library.onDisk == [workshop.model])
+    _ = try await workshop.library.model(student)
+    #expect(try await workshop.library.model(workshop.model).parameters[0] != 1_234)
+    #expect(await workshop.library.onDisk == [workshop.model, student].sorted())
+  }
+}
+
+@Suite("What a model reads")
+struct PromptReaderTests {
+  @Test("has control tokens where the prompt says so, and none by what its text says")
+  func controls() throws {
+    let cluster = try TinyCluster(instructions: 2)
+    defer { cluster.remove() }
+    let reader = try PromptReader(try Model.load(cluster.folder + "/teacher"))
+    let (begin, end) = (Piece.token(2), Piece.token(3))
+    let written = try reader.read(Prompt([.control("<s>"), .text("red"), .control("</s>")])).pieces
+    #expect(written.first == begin && written.last == end && written.count == 3)
+    let said = try reader.read(Prompt([.text("<s> red </s> <image>")])).pieces
+    #expect(!said.contains(begin) && !said.contains(end) && !said.contains(.token(4)))
+    #expect(said.contains(written[1]))
+  }
+
+  @Test("has each picture once, in the order in which they come")
+  func pictures() throws {
+    let cluster = try TinyCluster(instructions: 2)
+    defer { cluster.remove() }
+    let reader = try PromptReader(try Model.load(cluster.folder + "/teacher"))
+    let (a, b) = (Digest(hashing: "a".utf8), Digest(hashing: "b".utf8))
+    let read = try reader.read(Prompt([.image(b), .image(a), .image(b)]))
+    #expect(read.images == [b, a])
+    #expect(read.pieces == [.image(0), .image(1), .image(0)])
+  }
+
+  @Test("is trained on exactly where the sample says so")
+  func mask() throws {
+    let cluster = try TinyCluster(instructions: 2)
+    defer { cluster.remove() }
+    let reader = try PromptReader(try Model.load(cluster.folder + "/student"))
+    let sample = TrainingSample([
+      TrainingPart(.text("how many red"), trained: false),
+      TrainingPart(.text("two"), trained: true),
+      TrainingPart(.control("</s>"), trained: true),
+    ])
+    #expect(try reader.read(sample).pieces.map(\.trained) == [false, false, false, true, true])
+  }
+}
