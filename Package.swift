@@ -116,7 +116,9 @@ let package = Package(
       path: "Sources/CommandLine", swiftSettings: strict),
 
     // What tests of several rooms use.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["Domain"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     specification("TestSupport"),
 
     specification("Domain", ["TestSupport"]),
@@ -125,7 +127,7 @@ let package = Package(
     specification("Simulation"),
     specification("Protocol", ["TestSupport", "Domain"]),
     specification("Transport"),
-    specification("Store", ["Domain", "Hashing", grdb]),
+    specification("Store", ["TestSupport", "Domain", "Hashing", grdb]),
     specification("Settings", ["TestSupport", "Domain", "Distillation"]),
     specification("Kernels", ["TestSupport"]),
     specification("Formats", ["TestSupport"]),
@@ -144,7 +146,8 @@ let package = Package(
         "Transformer", "Kernels", logging,
       ]),
     .target(
-      name: "ClusterFixtures", dependencies: ["Domain", "Formats", "Shapes", "Transformer"],
+      name: "ClusterFixtures",
+      dependencies: ["Formats", "Shapes", "ShapesTraining", "Transformer"],
       path: "Tests/ClusterFixtures", swiftSettings: strict),
     specification(
       "Coordinator",

@@ -1,7 +1,7 @@
-import Domain
 import Formats
 import Foundation
 import Shapes
+import ShapesTraining
 import Transformer
 
 /// Everything a cluster needs to run, in a folder of its own and as small as it gets: pictures and
@@ -11,17 +11,22 @@ import Transformer
 public struct TinyCluster: Sendable {
   public let folder: String
   public var config: String { folder + "/cluster.yaml" }
+  /// The first of the pictures.
+  public var picture: String { folder + "/images/run-00000.png" }
 
   /// - Parameters:
-  ///   - instructions: in the tuning pool; two about each picture.
+  ///   - instructions: in the tuning pool; two about each picture, so an even number.
   ///   - extra: lines of YAML that go below the defaults of the fixture, whole sections.
   public init(
     instructions: Int = 12, iterations: Int = 1, extra: String = ""
   ) throws {
     folder = NSTemporaryDirectory() + "tiny-cluster-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
-      atPath: folder + "/images", withIntermediateDirectories: true)
-    try writeData(instructions: instructions)
+      atPath: folder, withIntermediateDirectories: true)
+    let pictures = instructions / 2
+    try writeWorldData(
+      folder: folder, split: .run, scenes: pictures, captions: 3 * pictures, evaluation: 1,
+      questions: 2, seed: 1)
     try Self.model(seed: 1, layers: 2).save(folder: made("teacher"))
     try Self.model(seed: 2, layers: 1).save(folder: made("student"))
     let text = """
@@ -38,7 +43,7 @@ public struct TinyCluster: Sendable {
       tokens_max: { answer: 6, judge: 6, instruction: 6 }
       pretrain: { batch: 8, learning_rate: 1e-2, virtual_ranks: 6, checkpoint_every: 2 }
       tune: { batch: 4, learning_rate: 1e-2, virtual_ranks: 6, checkpoint_every: 2 }
-      evaluate: [ { name: exact-match, path: evaluation.jsonl } ]
+      evaluate: [ { name: exact-match, path: evaluation.jsonl, limit: \(pictures) } ]
       \(extra)
       """
     try Data(text.utf8).write(to: URL(filePath: config))
@@ -46,7 +51,7 @@ public struct TinyCluster: Sendable {
 
   private static let anyPort = "tcp://127.0.0.1:0"
 
-  /// Puts the coordinator at ports of its own choosing no longer, but at these.
+  /// Has the coordinator listen at these ports instead of any that are free.
   public func listen(control: Int, bulk: Int) throws {
     var text = try String(contentsOfFile: config, encoding: .utf8)
     for (name, port) in [("control", control), ("bulk", bulk)] {
@@ -64,60 +69,6 @@ public struct TinyCluster: Sendable {
     return path
   }
 
-  private struct Record: Encodable {
-    struct Message: Encodable {
-      var from: String
-      var value: String
-    }
-    var id: String
-    var image: String
-    var conversations: [Message]
-  }
-  private struct Caption: Encodable {
-    var image: String
-    var caption: String
-  }
-  private struct Item: Encodable {
-    var image: String
-    var question: String
-    var answer: String
-    var category: String
-  }
-
-  private func writeData(instructions: Int) throws {
-    var random = SeededRandom(seed: 1, "tiny cluster")
-    var records: [Record] = []
-    var captions: [Caption] = []
-    var items: [Item] = []
-    while records.count * 2 < instructions {
-      let scene = Scene.sample(from: .run, using: &random)
-      let exercises = scene.exercises(3, of: QuestionKind.allCases, using: &random)
-      guard exercises.count == 3 else { continue }
-      let name = "\(records.count).png"
-      let drawing = Picture(
-        width: Drawing.side, height: Drawing.side, pixels: scene.drawing().bytes)
-      try Data(drawing.png()).write(to: URL(filePath: "\(folder)/images/\(name)"))
-      let turns = exercises.prefix(2).flatMap { exercise in
-        [
-          Record.Message(from: "human", value: exercise.question.text),
-          Record.Message(from: "gpt", value: "this answer is dropped"),
-        ]
-      }
-      records.append(Record(id: "r\(records.count)", image: name, conversations: turns))
-      captions += (0..<3).map { _ in Caption(image: name, caption: scene.caption) }
-      items.append(
-        Item(
-          image: "images/" + name, question: exercises[2].question.text,
-          answer: exercises[2].answer.text,
-          category: exercises[2].question.query.kind.dimension.name))
-    }
-    let encoder = JSONEncoder()
-    try encoder.encode(records).write(to: URL(filePath: folder + "/instructions.json"))
-    try encoder.encode(captions).write(to: URL(filePath: folder + "/captions.json"))
-    let lines = try items.map { String(decoding: try encoder.encode($0), as: UTF8.self) + "\n" }
-    try Data(lines.joined().utf8).write(to: URL(filePath: folder + "/evaluation.jsonl"))
-  }
-
   /// Names of the tensors in which two folders of a model differ.
   public static func tensorsThatDiffer(_ a: String, _ b: String) throws -> Set<String> {
     let (a, b) = (try TensorStore(folder: a), try TensorStore(folder: b))
@@ -129,7 +80,7 @@ public struct TinyCluster: Sendable {
   }
 
   private static func model(seed: UInt64, layers: Int) throws -> Model {
-    let tokenizer = try tokenizer()
+    let tokenizer = try worldTokenizer(prompts: [:])
     let vision = VisionConfig(
       family: .dinov2, hiddenSize: 16, intermediateSize: 32, layerCount: 1, headCount: 2,
       imageSize: Drawing.side, patchSize: Drawing.cellSide, normEpsilon: 1e-6, activation: .gelu)
@@ -147,26 +98,5 @@ public struct TinyCluster: Sendable {
     return Model.random(
       .llava(config), RandomInitialisation(seed: seed, deviation: 0.2), tokenizer: tokenizer,
       imageProcessor: processor)
-  }
-
-  private static func tokenizer() throws -> Tokenizer {
-    let controls = ["<pad>", "<unk>", "<s>", "</s>", "<image>"]
-    let words = Set(worldWords).union((1...10).map(String.init)).sorted()
-    func quoted(_ text: String) -> String { "\"\(text)\"" }
-    let vocabulary = (controls + words).enumerated().map { "\(quoted($1)):\($0)" }
-    let added = controls.enumerated().map { id, name in
-      "{\"id\":\(id),\"content\":\(quoted(name)),\"special\":true}"
-    }
-    let json = """
-      {"added_tokens":[\(added.joined(separator: ","))],"normalizer":null,
-      "pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,
-      "model":{"type":"WordLevel","vocab":{\(vocabulary.joined(separator: ","))},
-      "unk_token":"<unk>"}}
-      """
-    let config = """
-      {"bos_token":"<s>","eos_token":"</s>","unk_token":"<unk>","pad_token":"<pad>"}
-      """
-    return try Tokenizer(
-      json: Array(json.utf8), config: Array(config.utf8), name: "the fixture's tokenizer.json")
   }
 }

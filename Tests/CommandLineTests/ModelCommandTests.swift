@@ -156,13 +156,13 @@ struct ParityCommandTests {
     let out = folder.path("pixels.safetensors")
     _ = try await comd(
       [
-        "parity", "image", "--model", pictures + "/processor-clip", "--image",
+        "parity", "image", "--model", pictures + "/processor-padded", "--image",
         pictures + "/wide.png", "--out", out,
       ], in: folder.path)
     let found = try TensorStore(safetensors: out)
-    #expect(try found.shape(of: "pixel_values") == golden.shape(of: "clip wide.png"))
+    #expect(try found.shape(of: "pixel_values") == golden.shape(of: "padded wide.png"))
     #expect(
-      try relativeDifference(found.floats("pixel_values"), golden.floats("clip wide.png")) == 0)
+      try relativeDifference(found.floats("pixel_values"), golden.floats("padded wide.png")) == 0)
   }
 }
 

@@ -1,16 +1,15 @@
 import Domain
 import Protocol
+import TestSupport
 
 /// Draws values of the vocabulary, awkward ones among them: empty texts, U+0000, characters of
 /// four bytes, ends of number ranges.
-struct RandomMessages {
+struct RandomMessages: RandomValues {
   var random: SeededRandom
 
   init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
   mutating func upTo(_ bound: Int) -> Int { random.below(bound + 1) }
-
-  mutating func pick<Value>(_ values: [Value]) -> Value { values[random.below(values.count)] }
 
   mutating func several<Value>(
     _ countMax: Int, _ make: (inout RandomMessages) -> Value
@@ -18,16 +17,7 @@ struct RandomMessages {
     (0..<upTo(countMax)).map { _ in make(&self) }
   }
 
-  mutating func text() -> String {
-    let pieces = ["", "a", "\0", "é", "🦆", "?\n", "wörter ", "</s>", "\u{202e}", "  "]
-    return several(8) { $0.pick(pieces) }.joined()
-  }
-
   mutating func name() -> String { "n" + text() }
-
-  mutating func digest() -> Digest {
-    Digest(words: (random.next(), random.next(), random.next(), random.next()))
-  }
 
   mutating func count() -> Int { pick([0, 1, 7, 4096, Int(UInt32.max)]) }
   mutating func long() -> Int { pick([0, 1, 300, Int.max]) }

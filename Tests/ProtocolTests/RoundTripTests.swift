@@ -1,5 +1,6 @@
 import Domain
 import Protocol
+import TestSupport
 import Testing
 
 @Suite("A message that is encoded and decoded")

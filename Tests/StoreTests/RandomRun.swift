@@ -1,23 +1,14 @@
 import Domain
 import Hashing
+import TestSupport
 
 /// Draws turns of a run: changes as the machines would emit them, late and repeated ones too.
-struct RandomRun {
+struct RandomRun: RandomValues {
   var random: SeededRandom
   private(set) var model = ModelRun()
   private var workers: [WorkerID] = []
 
   init(seed: UInt64) { random = SeededRandom(seed: seed) }
-
-  mutating func pick<Value>(_ values: [Value]) -> Value { values[random.below(values.count)] }
-
-  mutating func text() -> String {
-    (0..<random.below(6)).map { _ in pick(["word ", "ü", "🦆", "a\0b", "\n", "?"]) }.joined()
-  }
-
-  mutating func digest() -> Digest {
-    Digest(words: (random.next(), random.next(), random.next(), random.next()))
-  }
 
   mutating func request() -> GenerationRequest {
     // Few different ones, so that addresses meet.

@@ -31,7 +31,7 @@ private struct Workshop {
       blobs: BlobClient(client: nobody, cache: cache, log: log), cache: cache, folder: models,
       loadedMax: 1)
     model = try Self.keep(cluster.folder + "/teacher", in: cache)
-    picture = try cache.put(file: cluster.folder + "/images/0.png")
+    picture = try cache.put(file: cluster.picture)
     noPicture = try cache.put(Array("not a picture".utf8))
   }
 
