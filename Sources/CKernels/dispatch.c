@@ -34,7 +34,7 @@ static void product_task(void *context, size_t index, ck_workspace *space) {
   part.m = smaller(tasks->rows.part, part.m - row);
   part.n = smaller(tasks->columns.part, part.n - column);
   part.a += part.transpose_a ? row : row * part.lda;
-  if (part.panels)
+  if (part.panels || part.codes)
     part.first_column = column;
   else
     part.b += part.transpose_b ? column * part.ldb : column;
@@ -83,6 +83,68 @@ void ck_pack(ck_pool *pool, const ck_product *product, float *panels) {
   pack_tasks tasks = {ck_pool_kernels(pool), product, panels};
   const size_t depth = tasks.kernels->depth;
   ck_pool_run(pool, (product->k + depth - 1) / depth, pack_task, &tasks);
+}
+
+/// Bytes of a group of terms of one panel; its scales and offsets come first, `head` bytes.
+static size_t group_bytes(const ck_codes *codes, size_t panel, size_t *head) {
+  *head = CODE_GROUP / codes->block * (codes->offsets ? 2 : 1) * panel * sizeof(float);
+  return *head + CODE_GROUP * panel / 8 * (size_t)codes->bits;
+}
+
+size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k) {
+  const ck_kernels *kernels = ck_pool_kernels(pool);
+  size_t head;
+  const size_t group = group_bytes(codes, kernels->panel, &head);
+  return panel_columns(kernels, n) / kernels->panel * (k / CODE_GROUP) * group;
+}
+
+void ck_codes_place(
+    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, const uint8_t *values,
+    const float *scales, const float *offsets) {
+  const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
+  const size_t half = panel / 2, blocks = CODE_GROUP / codes->block;
+  size_t head;
+  const size_t size = group_bytes(codes, panel, &head);
+  uint8_t *group = codes->panels + row / panel * (k / CODE_GROUP) * size;
+  for (size_t g = 0; g < k / CODE_GROUP; g++, group += size) {
+    float *shared = (float *)group + column;
+    for (size_t b = 0; b < blocks; b++, shared += (codes->offsets ? 2 : 1) * panel) {
+      *shared = scales[g * blocks + b];
+      if (codes->offsets) shared[panel] = offsets[g * blocks + b];
+    }
+    uint8_t *place = group + head;
+    for (size_t p = 0; p < CODE_GROUP; p++) {
+      const uint8_t code = values[g * CODE_GROUP + p];
+      if (codes->bits == 8)
+        place[p * panel + column] = code;
+      else
+        place[p * half + column % half] |= (uint8_t)(column < half ? code : code << 4);
+    }
+  }
+}
+
+void ck_codes_row(
+    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, float *values) {
+  const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
+  const size_t half = panel / 2, step = (codes->offsets ? 2 : 1) * panel;
+  size_t head;
+  const size_t size = group_bytes(codes, panel, &head);
+  const uint8_t *group = codes->panels + row / panel * (k / CODE_GROUP) * size;
+  for (size_t term = 0; term < k; term += CODE_GROUP, group += size) {
+    const float *shared = (const float *)group + column;
+    const uint8_t *place = group + head;
+    for (size_t p = 0; p < CODE_GROUP; p++) {
+      const float *block = shared + p / codes->block * step;
+      float code;
+      if (codes->bits == 8) {
+        code = (float)(int8_t)place[p * panel + column];
+      } else {
+        const int pair = place[p * half + column % half];
+        code = (float)((column < half ? pair & 15 : pair >> 4) - (codes->offsets ? 0 : 8));
+      }
+      values[term + p] = codes->offsets ? fmaf(code, block[0], block[panel]) : code * block[0];
+    }
+  }
 }
 
 // ---- elements and rows

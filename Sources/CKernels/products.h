@@ -132,12 +132,20 @@ static void pack_rows(
 typedef struct {
   size_t rows, depth, width, b_step, b_pair;
   const float *a, *b;
+  // Instead of b: two panels in codes.
+  const ck_codes *codes;
+  const uint8_t *first, *second;
   float *c;
   size_t ldc;
   bool fresh, wide;
 } strip;
 
 static void run_strip(const strip *s) {
+  if (s->codes) {
+    code_tiles[s->rows - 1](
+        s->depth, s->a, s->first, s->second, s->c, s->ldc, s->fresh, s->codes);
+    return;
+  }
   const size_t highest = s->wide ? WIDE_ROWS : TILE_ROWS;
   const size_t tiles = (s->rows + highest - 1) / highest;
   size_t row = 0;
@@ -164,6 +172,21 @@ static void run_strip(const strip *s) {
   }
 }
 
+/// Two panels of codes for a few rows; else panels that are decoded when they are first used.
+static void place_codes(
+    strip *s, float *slot, const ck_product *product, size_t column, size_t term, bool decode) {
+  const ck_codes *codes = product->codes;
+  if (s->wide && product->m <= CODE_ROWS) {
+    s->codes = codes;
+    s->first = code_group(codes, product->k, column, term);
+    s->second = code_group(codes, product->k, column + PANEL, term);
+    return;
+  }
+  if (!decode) return;
+  unpack_panel(slot, codes, product->k, column, term, s->depth);
+  if (s->wide) unpack_panel(slot + s->b_pair, codes, product->k, column + PANEL, term, s->depth);
+}
+
 /// Where the strip's columns of B are: packed now, packed before, packed for good, or in place.
 INLINE void place_b(
     strip *s, float *slot, const ck_product *product, size_t column, size_t term, bool direct,
@@ -182,6 +205,10 @@ INLINE void place_b(
     return;
   }
   s->b = slot;
+  if (product->codes) {
+    place_codes(s, slot, product, product->first_column + column, term, pack);
+    return;
+  }
   if (!pack) return;
   pack_b(slot, product, column, s->wide ? PANEL : s->width, term, s->depth);
   if (s->wide) pack_b(slot + s->b_pair, product, column + PANEL, PANEL, term, s->depth);
@@ -196,11 +223,12 @@ static void run_block(
   float *packed_b =
       ck_buffer_reserve(&space->packed_b, packed ? 0 : BLOCK_COLUMNS * DEPTH);
   const size_t blocks = (product->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
-  const bool direct = !packed && !product->transpose_b && product->m <= DIRECT_ROWS &&
-                      depth * product->ldb <= DIRECT_COUNT;
+  const bool lies = !packed && !product->codes && !product->transpose_b;
+  const bool direct =
+      lies && product->m <= DIRECT_ROWS && depth * product->ldb <= DIRECT_COUNT;
   // A transposed B is packed panel by panel when it is first used; another one row by row before,
   // to read whole rows.
-  const bool early = !packed && !product->transpose_b && !direct;
+  const bool early = lies && !direct;
   if (early) pack_rows(packed_b, product, column, columns, term, depth);
   size_t row = 0;
   for (size_t block = 0; block < blocks; block++) {

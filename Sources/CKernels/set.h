@@ -9,6 +9,8 @@
 #include "rows.h"
 #include "tiles.h"
 
+#include "codes.h"
+
 #include "products.h"
 
 #include "scores.h"

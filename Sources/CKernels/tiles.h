@@ -12,6 +12,8 @@ enum {
   /// Between rows of packed A: a multiple of the cache line that is not a power of two, so that
   /// rows lie in different sets; a constant, so that one register addresses them all.
   A_STRIDE = DEPTH + 16,
+  /// Rows that are multiplied with codes directly: for more of them, decoding once pays.
+  CODE_ROWS = 4,
 };
 
 /// c (rows, …) = c + a · b over `depth` terms, or a · b when `fresh`; one chain of multiply-adds

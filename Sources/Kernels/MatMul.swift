@@ -74,7 +74,10 @@ extension MatMul {
 public struct PackedMatrix: Sendable {
   /// op(B) is (k, n).
   public let n, k: Int
-  /// In panels, as wide as the instruction set of the `Compute` that packed it wants them.
+  /// How the elements are kept; nil: as floats.
+  let codes: CodeLayout?
+  /// In panels, as wide as the instruction set of the `Compute` that packed it wants them; of codes
+  /// the bytes, too.
   let panels: Floats
 
   /// Memory taken, in bytes.

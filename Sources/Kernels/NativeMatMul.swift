@@ -21,15 +21,23 @@ struct NativeMatMul: MatMul {
     unsafe call.transpose_b = product.transposeB
     let panels = unsafe Floats(zeros: ck_packed_count(compute.pool, product.n, product.k))
     unsafe ck_pack(compute.pool, &call, panels.base)
-    return PackedMatrix(n: product.n, k: product.k, panels: panels)
+    return PackedMatrix(n: product.n, k: product.k, codes: nil, panels: panels)
   }
 
   func multiply(
     into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
   ) {
     var call = unsafe call(into: c, a, product)
-    unsafe call.panels = UnsafePointer(b.panels.base)
-    unsafe ck_matmul(compute.pool, &call)
+    guard let layout = b.codes else {
+      unsafe call.panels = UnsafePointer(b.panels.base)
+      unsafe ck_matmul(compute.pool, &call)
+      return
+    }
+    var codes = unsafe layout.description(of: b.panels)
+    unsafe withUnsafePointer(to: &codes) { codes in
+      unsafe call.codes = codes
+      unsafe ck_matmul(compute.pool, &call)
+    }
   }
 
   private func call(into c: Floats, _ a: Floats, _ product: Product) -> ck_product {

@@ -48,7 +48,7 @@ actor GenerationEngine {
   private func use(_ model: Digest) async throws {
     if current?.model == model { return }
     current = nil
-    let loaded = try await library.model(model)
+    let loaded = try await library.model(model, generatingOn: compute)
     current = (
       model, Generator(model: loaded, compute: compute), try PromptReader(loaded), loaded
     )

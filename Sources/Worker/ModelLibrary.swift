@@ -3,6 +3,7 @@ import Executors
 import Formats
 import Foundation
 import Hashing
+import Kernels
 import Transformer
 
 /// The models a worker has: fetched over the wire, laid out as folders, loaded when first used.
@@ -36,15 +37,19 @@ actor ModelLibrary {
   }
 
   /// The model, from memory, from disk or over the wire.
-  func model(_ digest: Digest) async throws -> Model {
-    if let place = loaded.firstIndex(where: { $0.digest == digest }) {
+  /// - Parameter compute: as for `Model.load`.
+  func model(_ digest: Digest, generatingOn compute: Compute? = nil) async throws -> Model {
+    func isWanted(_ entry: (digest: Digest, model: Model)) -> Bool {
+      entry.digest == digest && (compute != nil || entry.model.isTrainable)
+    }
+    if let place = loaded.firstIndex(where: isWanted) {
       let entry = loaded.remove(at: place)
       loaded.append(entry)
       return entry.model
     }
     let path = try await path(of: digest)
-    let model = try Model.load(path)
-    if loaded.contains(where: { $0.digest == digest }) { return model }
+    let model = try Model.load(path, generatingOn: compute)
+    if loaded.contains(where: isWanted) { return model }
     loaded.append((digest, model))
     if loaded.count > loadedMax { loaded.removeFirst() }
     return model

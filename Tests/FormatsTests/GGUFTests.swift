@@ -18,6 +18,39 @@ struct GGUFTests {
     }
   }
 
+  @Test("hands out codes that make, by their definition, the bits that it is dequantised to")
+  func codes() throws {
+    let tensors = try GGUFFile(path: fixture("quantised.gguf")).tensors
+    var seen: Set<TensorEncoding> = []
+    for name in tensors.names {
+      let encoding = try tensors.encoding(of: name)
+      guard let form = encoding.codeForm else { continue }
+      seen.insert(encoding)
+      let shape = try tensors.shape(of: name)
+      var made: [Float] = []
+      try tensors.readCodes(name, shape: shape) { row, codes, scales, offsets in
+        #expect(made.count == row * codes.count)
+        for (column, byte) in codes.enumerated() {
+          let scale = scales[column / form.block]
+          if form.bits == 8 {
+            let code = Float(Int8(bitPattern: byte))
+            made.append(
+              form.hasOffsets
+                ? offsets[column / form.block].addingProduct(scale, code) : scale * code)
+          } else {
+            #expect(byte < 16)
+            made.append(
+              form.hasOffsets
+                ? offsets[column / form.block].addingProduct(scale, Float(byte))
+                : scale * (Float(byte) - 8))
+          }
+        }
+      }
+      #expect(try bits(made) == bits(tensors.floats(name)), "\(name)")
+    }
+    #expect(seen == [.q40, .q41, .q50, .q51, .q80, .q4K, .q5K, .q6K])
+  }
+
   @Test("has its metadata read in every type")
   func metadata() throws {
     let file = try GGUFFile(path: fixture("quantised.gguf"))

@@ -31,6 +31,26 @@ struct GGUFModelTests {
     }
   }
 
+  @Test(
+    "generates the same tokens from its codes as decoded, in less memory",
+    arguments: ["llama", "qwen2"])
+  func codes(name: String) throws {
+    let compute = try Compute()
+    let path = "\(fixtures)/gguf/\(name).gguf"
+    let decoded = try Model.load(path)
+    let coded = try Model.load(path, generatingOn: compute)
+    #expect(decoded.isTrainable && !coded.isTrainable)
+    #expect(coded.parameters.count < decoded.parameters.count)
+    let requests = (1...5).map { first in
+      GenerationInput(
+        ModelInput(tokens: (0..<Int32(first)).map { 3 + $0 }),
+        sampling: SamplingParameters(temperature: 0.7, topP: 1, seed: UInt64(first)), tokensMax: 12)
+    }
+    let expected = try Generator(model: decoded, compute: compute).run(requests)
+    let found = try Generator(model: coded, compute: compute).run(requests)
+    #expect(found == expected)
+  }
+
   @Test("is the same model when it is saved as a folder", arguments: ["llama", "qwen2"])
   func saved(name: String) throws {
     let model = try Model.load("\(fixtures)/gguf/\(name).gguf")

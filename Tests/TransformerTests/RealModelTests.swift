@@ -27,10 +27,12 @@ private struct LlamaGolden: Decodable {
 @Suite("SmolLM2-135M with real weights", .serialized)
 struct RealModelTests {
   @Test(
-    "continues 5 prompts greedily with the same 64 tokens as llama.cpp",
-    .needs(.models))
-  func greedy() throws {
-    let model = try Model.load(Provision.models.path(smollm2))
+    "continues 5 prompts greedily with the same 64 tokens as llama.cpp, decoded and in its codes",
+    .needs(.models), arguments: [false, true])
+  func greedy(inCodes: Bool) throws {
+    let compute = try Compute()
+    let model = try Model.load(
+      Provision.models.path(smollm2), generatingOn: inCodes ? compute : nil)
     let tokenizer = try #require(model.tokenizer)
     let golden = try JSONDecoder().decode(
       LlamaGolden.self, from: Data(contentsOf: URL(fileURLWithPath: fixtures + "/smollm2.json")))
@@ -40,7 +42,7 @@ struct RealModelTests {
         ModelInput(tokens: tokenizer.encodeWithControl(example.prompt)), tokensMax: 64,
         stops: model.endTokens)
     }
-    let answers = try Generator(model: model, compute: Compute()).run(requests)
+    let answers = try Generator(model: model, compute: compute).run(requests)
     for (answer, example) in zip(answers, golden.cases) {
       #expect(answer.promptTokens == example.promptTokens)
       #expect(answer.tokens == example.tokens, "\(tokenizer.decode(answer.tokens))")

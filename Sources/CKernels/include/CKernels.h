@@ -25,6 +25,18 @@ void ck_pool_destroy(ck_pool *pool);
 /// Fused multiply-adds of registers on this thread for a few milliseconds, in FLOP/s.
 double ck_fma_rate(ck_isa isa);
 
+/// Terms whose codes lie together.
+enum { CODE_GROUP = 32 };
+
+/// The weights W of a product with op(B) = Wᵀ in codes of few bits: w = scale · code + offset, a
+/// scale and an offset for each `block` terms of a row of W.
+typedef struct {
+  int bits;        // 4: codes 0…15, that stand for −8…7 without offsets; 8: −128…127
+  size_t block;    // 16 (8 bits only) or 32
+  bool offsets;    // without: w = scale · code
+  uint8_t *panels; // as `ck_codes_place` lays them out
+} ck_codes;
+
 /// C (m, n) = op(A) · op(B), or += with `accumulate`.
 typedef struct {
   size_t m, n, k;
@@ -35,6 +47,8 @@ typedef struct {
   bool transpose_a, transpose_b, accumulate;
   // op(B) as `ck_pack` laid it out, instead of `b`; NULL: it is read from `b`.
   const float *panels;
+  // The same in codes; NULL: it is not.
+  const ck_codes *codes;
   size_t panel_columns, first_column;  // set by ck_matmul
 } ck_product;
 
@@ -42,6 +56,18 @@ void ck_matmul(ck_pool *pool, const ck_product *product);
 
 /// Floats that `ck_pack` writes for op(B) of (k, n).
 size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k);
+/// Bytes of `panels` for W of (n, k), k a multiple of CODE_GROUP; all 0 at first.
+size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k);
+/// Puts a row of W into the panels: k codes (of 4 bits one in a byte, too), k / block scales and
+/// offsets.
+void ck_codes_place(
+    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, const uint8_t *values,
+    const float *scales, const float *offsets);
+
+/// A row of W, decoded: k floats.
+void ck_codes_row(
+    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, float *values);
+
 /// Lays op(B), which n, k, b, ldb and transpose_b describe, out in panels, for this pool alone.
 void ck_pack(ck_pool *pool, const ck_product *product, float *panels);
 

@@ -46,15 +46,15 @@ func dequantize(
   }
 }
 
-private func word16(_ bytes: Span<UInt8>, _ at: Int) -> UInt16 {
+func word16(_ bytes: Span<UInt8>, _ at: Int) -> UInt16 {
   UInt16(bytes[at]) | UInt16(bytes[at + 1]) << 8
 }
 
-private func word32(_ bytes: Span<UInt8>, _ at: Int) -> UInt32 {
+func word32(_ bytes: Span<UInt8>, _ at: Int) -> UInt32 {
   UInt32(word16(bytes, at)) | UInt32(word16(bytes, at + 2)) << 16
 }
 
-private func half(_ bytes: Span<UInt8>, _ at: Int) -> Float {
+func half(_ bytes: Span<UInt8>, _ at: Int) -> Float {
   Float(Float16(bitPattern: word16(bytes, at)))
 }
 
@@ -101,7 +101,7 @@ private func superBlock(
 
 /// Scale and minimum of a group: the first four in the low 6 bits of bytes 0…7, the others in the
 /// nibbles of bytes 8…11 with their two upper bits in the upper bits of bytes 0…7.
-private func sixBitPair(
+func sixBitPair(
   _ bytes: Span<UInt8>, _ at: Int, _ group: Int
 ) -> (scale: UInt8, minimum: UInt8) {
   if group < 4 { return (bytes[at + group] & 63, bytes[at + group + 4] & 63) }
@@ -117,13 +117,19 @@ private func sixBits(
 ) {
   let scale = half(bytes, source + 208)
   for element in 0..<256 {
-    let part = element / 128
-    let quarter = element % 128 / 32
-    let index = element % 32
-    let pair = bytes[source + part * 64 + quarter % 2 * 32 + index]
-    let low = quarter < 2 ? pair & 0xF : pair >> 4
-    let high = bytes[source + 128 + part * 32 + index] >> UInt8(2 * quarter) & 3
     let group = Int8(bitPattern: bytes[source + 192 + element / 16])
-    target[first + element] = scale * Float(group) * Float(Int32(low | high << 4) - 32)
+    let code = Int32(sixBitCode(bytes, source, element)) - 32
+    target[first + element] = scale * Float(group) * Float(code)
   }
+}
+
+/// 0…63: four bits in the first 128 bytes of the block, two in the next 64.
+func sixBitCode(_ bytes: Span<UInt8>, _ source: Int, _ element: Int) -> UInt8 {
+  let part = element / 128
+  let quarter = element % 128 / 32
+  let index = element % 32
+  let pair = bytes[source + part * 64 + quarter % 2 * 32 + index]
+  let low = quarter < 2 ? pair & 0xF : pair >> 4
+  let high = bytes[source + 128 + part * 32 + index] >> UInt8(2 * quarter) & 3
+  return low | high << 4
 }

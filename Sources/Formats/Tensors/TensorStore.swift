@@ -10,6 +10,18 @@ public struct TensorStore: Sendable {
     /// Where the bytes lie in the file; their length follows from shape and encoding.
     var bytes: Range<Int>
     var rowOrder = RowOrder.asStored
+
+    /// Where a row lies in the file; rows are counted as they are handed out.
+    func bytes(ofRow row: Int, rows: Int) -> Range<Int> {
+      var stored = row
+      if case .pairsToHalves(let headSize) = rowOrder {
+        let inHead = row % headSize
+        stored = row - inHead + 2 * (inHead % (headSize / 2)) + inHead / (headSize / 2)
+      }
+      let length = bytes.count / rows
+      let start = bytes.lowerBound + stored * length
+      return start..<start + length
+    }
   }
 
   /// In which order the rows of a stored matrix are handed out.
@@ -48,13 +60,18 @@ public struct TensorStore: Sendable {
   public func read(
     _ name: String, shape: [Int], into target: inout MutableSpan<Float>
   ) throws(FormatError) {
+    try decode(try checked(name, shape: shape), name, into: &target)
+  }
+
+  /// The entry of a tensor that must have this shape.
+  func checked(_ name: String, shape: [Int]) throws(FormatError) -> Entry {
     let entry = try entry(name)
     guard entry.shape == shape else {
       throw FormatError(
         file: entry.file.path, subject: "tensor \(name)", problem: .wrongShape(found: entry.shape),
         expected: "shape \(shape)", remedy: "use the config.json that belongs to these weights")
     }
-    try decode(entry, name, into: &target)
+    return entry
   }
 
   /// The same into memory that the caller owns.
@@ -116,16 +133,12 @@ public struct TensorStore: Sendable {
       entry.file.withBytes(entry.bytes) { bytes in
         dequantize(bytes, entry.encoding, into: &target, at: 0)
       }
-    case .pairsToHalves(let headSize):
+    case .pairsToHalves:
       if target.isEmpty { return }
       let rows = entry.shape[0]
       let columns = target.count / rows
-      let rowBytes = entry.bytes.count / rows
       for row in 0..<rows {
-        let inHead = row % headSize
-        let source = row - inHead + 2 * (inHead % (headSize / 2)) + inHead / (headSize / 2)
-        let start = entry.bytes.lowerBound + source * rowBytes
-        entry.file.withBytes(start..<start + rowBytes) { bytes in
+        entry.file.withBytes(entry.bytes(ofRow: row, rows: rows)) { bytes in
           dequantize(bytes, entry.encoding, into: &target, at: row * columns)
         }
       }

@@ -7,6 +7,8 @@ import Kernels
 struct Decoder {
   let config: DecoderConfig
   let weights: DecoderTensors<Floats>
+  /// The embedding, when it is kept in codes.
+  private let codedEmbedding: PackedMatrix?
   let shape: AttentionShape
   private(set) var rotary: RotaryTable
   let compute: Compute
@@ -17,8 +19,10 @@ struct Decoder {
   ///   - isFixed: the weights do not change while this value lives, and are packed.
   init(_ model: Model, positions: Int, isFixed: Bool, compute: Compute, arena: Arena) {
     config = model.text
+    precondition(isFixed || model.isTrainable, "a model in codes is not trained")
     let tensors = model.decoderTensors()
-    weights = isFixed ? tensors.packed(config, on: compute) : tensors
+    weights = isFixed ? tensors.packed(config, model.coded, on: compute) : tensors
+    codedEmbedding = model.coded[weights.embeddingName]
     shape = AttentionShape(
       heads: config.headCount, keyValueHeads: config.keyValueHeadCount, headSize: config.headSize)
     rotary = Self.rotary(config, positions: positions)
@@ -32,6 +36,15 @@ struct Decoder {
 
   /// Makes room for longer sequences.
   mutating func reach(positions: Int) { rotary = Self.rotary(config, positions: positions) }
+
+  /// Rows of the embedding: (ids, columns).
+  func embed(_ ids: [Int32], into x: Floats) {
+    if let codedEmbedding {
+      codedEmbedding.gatherRows(into: x, ids: ids, on: compute)
+    } else {
+      gatherRows(into: x, weights.embedding, ids: ids, columns: columns)
+    }
+  }
 
   var columns: Int { config.hiddenSize }
   var epsilon: Float { Float(config.normEpsilon) }

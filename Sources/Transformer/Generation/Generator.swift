@@ -272,7 +272,7 @@ extension Generator {
         let target = x[place * columns..<(row + part.rows - first) * columns]
         switch part {
         case .token(let token):
-          gatherRows(into: target, decoder.weights.embedding, ids: [token], columns: columns)
+          decoder.embed([token], into: target)
         case .picture(let picture):
           arena.scope {
             let whole = arena.floats(picture.rows * columns)
@@ -290,7 +290,7 @@ extension Generator {
     arena.reset()
     let x = arena.floats(active.count * decoder.columns)
     let last = active.compactMap(\.tokens.last)
-    gatherRows(into: x, decoder.weights.embedding, ids: last, columns: decoder.columns)
+    decoder.embed(last, into: x)
     let positions = active.map { Int32($0.cache.length) }
     var slots = active
     active.removeAll(keepingCapacity: true)

@@ -8,8 +8,11 @@ public import Kernels
 public struct Model: Sendable {
   public let config: ModelConfig
   public let layout: ParameterLayout
-  /// All parameters, in the order of `layout`.
+  /// All parameters, in the order of `layout`, but those in `coded`.
   public let parameters: Floats
+  /// Matrices that stay in a file's codes of few bits, by name. Such a model generates; it is not
+  /// trained, cut or saved.
+  let coded: [String: PackedMatrix]
   public let tokenizer: Tokenizer?
   public let imageProcessor: ImageProcessor?
 
@@ -24,9 +27,23 @@ public struct Model: Sendable {
     layout = ParameterLayout(config)
     precondition(parameters.count == layout.count, "\(layout.count) parameters expected")
     self.parameters = parameters
+    coded = [:]
     self.tokenizer = tokenizer
     self.imageProcessor = imageProcessor
   }
+
+  /// A model that generates only.
+  /// - Precondition: `parameters` are those of `layout`, which leaves `coded` out.
+  init(
+    config: ModelConfig, layout: ParameterLayout, parameters: Floats,
+    coded: [String: PackedMatrix], tokenizer: Tokenizer?
+  ) {
+    (self.config, self.layout, self.parameters) = (config, layout, parameters)
+    (self.coded, self.tokenizer, imageProcessor) = (coded, tokenizer, nil)
+  }
+
+  /// Whether all parameters are at hand as numbers to read and to change.
+  public var isTrainable: Bool { coded.isEmpty }
 
   public var text: DecoderConfig {
     switch config {
@@ -49,7 +66,9 @@ public struct Model: Sendable {
   public var contextLength: Int { text.contextLength }
 
   /// The same model on a parameter vector of its own.
+  /// - Precondition: `isTrainable`.
   public func copy() -> Model {
+    precondition(isTrainable, "a model in codes is not copied")
     let own = Floats(zeros: parameters.count)
     own.copy(from: parameters)
     return Model(

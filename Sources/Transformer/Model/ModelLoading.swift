@@ -1,21 +1,26 @@
 public import Formats
 import Foundation
-import Kernels
+public import Kernels
 
 extension Model {
   /// Loads a model from a Hugging Face folder (`llama`, `qwen2`, `llava`) or a GGUF file.
   ///
   /// A folder without `tokenizer.json` or image processor gives a model without; one whose files
   /// are wrong does not load.
+  /// - Parameter compute: for a model that only generates, on computes of this kind: matrices that
+  ///   the file has in codes of few bits stay so, which takes a fraction of the memory and of the
+  ///   time, and gives the same tokens. Nil: everything is decoded to f32.
   /// - Throws: `FormatError` naming file, tensor or key, and what was expected.
-  public static func load(_ path: String) throws(FormatError) -> Model {
+  public static func load(
+    _ path: String, generatingOn compute: Compute? = nil
+  ) throws(FormatError) -> Model {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
       throw FormatError(
         file: path, subject: "model", problem: .missing,
         expected: "a Hugging Face folder or a GGUF file", remedy: "check the path")
     }
-    return isDirectory.boolValue ? try load(folder: path) : try load(gguf: path)
+    return isDirectory.boolValue ? try load(folder: path) : try load(gguf: path, compute)
   }
 
   private static func load(folder: String) throws(FormatError) -> Model {
@@ -36,16 +41,21 @@ extension Model {
       imageProcessor: try loadImageProcessor(folder))
   }
 
-  private static func load(gguf path: String) throws(FormatError) -> Model {
+  private static func load(gguf path: String, _ compute: Compute?) throws(FormatError) -> Model {
     let file = try GGUFFile(path: path)
     var text = try file.decoderConfig()
     // `huggingFaceTensors` puts the rows of queries and keys into Hugging Face's order.
     text.ropeStyle = .halfSplit
-    let config = ModelConfig.decoder(text)
+    let config = try supported(.decoder(text), file: path)
+    let store = try file.huggingFaceTensors()
+    let tokenizer = try file.tokenizer()
+    let coded = try compute.map { compute throws(FormatError) in
+      try readCodes(ParameterLayout(config), store, on: compute)
+    }
+    let layout = ParameterLayout(config, omitting: Set((coded ?? [:]).keys))
     return Model(
-      config: try supported(config, file: path),
-      parameters: try readParameters(config, try file.huggingFaceTensors()),
-      tokenizer: try file.tokenizer())
+      config: config, layout: layout, parameters: try readParameters(layout, store),
+      coded: coded ?? [:], tokenizer: tokenizer)
   }
 
   static func loadImageProcessor(_ folder: String) throws(FormatError) -> ImageProcessor? {
@@ -80,8 +90,14 @@ extension Model {
 /// Reads all parameters of a model into one vector.
 /// - Throws: `FormatError` for the first tensor that is missing or has another shape.
 func readParameters(_ config: ModelConfig, _ store: TensorStore) throws(FormatError) -> Floats {
-  let layout = ParameterLayout(config)
-  let source = try store.renamed { canonicalName($0, config) }
+  try readParameters(
+    ParameterLayout(config), try store.renamed { canonicalName($0, config) })
+}
+
+/// - Parameter source: tensors by the layout's names.
+private func readParameters(
+  _ layout: ParameterLayout, _ source: TensorStore
+) throws(FormatError) -> Floats {
   let parameters = Floats(zeros: layout.count)
   for parameter in layout.parameters {
     try parameters[parameter.range].withUnsafeMutableBufferPointer { buffer throws(FormatError) in
@@ -89,6 +105,28 @@ func readParameters(_ config: ModelConfig, _ store: TensorStore) throws(FormatEr
     }
   }
   return parameters
+}
+
+/// The matrices that the kernels can read in the file's own codes.
+private func readCodes(
+  _ layout: ParameterLayout, _ store: TensorStore, on compute: Compute
+) throws(FormatError) -> [String: PackedMatrix] {
+  var coded: [String: PackedMatrix] = [:]
+  for parameter in layout.parameters where compute.canReadCodes {
+    guard parameter.shape.count == 2, parameter.shape[1] % CodeLayout.group == 0,
+      store.contains(parameter.name),
+      let form = try store.encoding(of: parameter.name).codeForm
+    else { continue }
+    let matrix = PackedMatrix(
+      outputs: parameter.shape[0], inputs: parameter.shape[1],
+      codes: CodeLayout(bits: form.bits, block: form.block, hasOffsets: form.hasOffsets),
+      on: compute)
+    try store.readCodes(parameter.name, shape: parameter.shape) { row, codes, scales, offsets in
+      matrix.setRow(row, codes, scales: scales, offsets: offsets, on: compute)
+    }
+    coded[parameter.name] = matrix
+  }
+  return coded
 }
 
 /// A linear projector is saved with a second layer that does nothing; one that does something was

@@ -8,7 +8,9 @@ extension Model {
   ///
   /// The same model gives the same bytes. Each file is complete or not there.
   /// - Throws: `FormatError` when a file cannot be written.
+  /// - Precondition: `isTrainable`.
   public func save(folder: String, precision: StoredPrecision = .f32) throws(FormatError) {
+    precondition(isTrainable, "a model in codes is not saved")
     do {
       try FileManager.default.createDirectory(
         atPath: folder, withIntermediateDirectories: true)

@@ -13,26 +13,32 @@ extension LinearTensors<Floats> {
   }
 
   /// - Parameter outputs: rows of the weight.
-  fileprivate mutating func pack(outputs: Int, on compute: Compute) {
-    packed = packLinear(weight, outputs: outputs, on: compute)
+  /// - Parameter coded: weights that are kept in codes, by name.
+  fileprivate mutating func pack(
+    outputs: Int, _ coded: [String: PackedMatrix] = [:], on compute: Compute
+  ) {
+    packed = coded[name] ?? packLinear(weight, outputs: outputs, on: compute)
   }
 }
 
 extension DecoderTensors<Floats> {
-  func packed(_ config: DecoderConfig, on compute: Compute) -> Self {
+  /// - Parameter coded: weights that are kept in codes, by name.
+  func packed(
+    _ config: DecoderConfig, _ coded: [String: PackedMatrix], on compute: Compute
+  ) -> Self {
     var tensors = self
     let queries = config.headCount * config.headSize
     let keys = config.keyValueHeadCount * config.headSize
     for index in layers.indices {
-      tensors.layers[index].query.pack(outputs: queries, on: compute)
-      tensors.layers[index].key.pack(outputs: keys, on: compute)
-      tensors.layers[index].value.pack(outputs: keys, on: compute)
-      tensors.layers[index].output.pack(outputs: config.hiddenSize, on: compute)
-      tensors.layers[index].gate.pack(outputs: config.intermediateSize, on: compute)
-      tensors.layers[index].up.pack(outputs: config.intermediateSize, on: compute)
-      tensors.layers[index].down.pack(outputs: config.hiddenSize, on: compute)
+      tensors.layers[index].query.pack(outputs: queries, coded, on: compute)
+      tensors.layers[index].key.pack(outputs: keys, coded, on: compute)
+      tensors.layers[index].value.pack(outputs: keys, coded, on: compute)
+      tensors.layers[index].output.pack(outputs: config.hiddenSize, coded, on: compute)
+      tensors.layers[index].gate.pack(outputs: config.intermediateSize, coded, on: compute)
+      tensors.layers[index].up.pack(outputs: config.intermediateSize, coded, on: compute)
+      tensors.layers[index].down.pack(outputs: config.hiddenSize, coded, on: compute)
     }
-    tensors.head.pack(outputs: config.vocabularySize, on: compute)
+    tensors.head.pack(outputs: config.vocabularySize, coded, on: compute)
     return tensors
   }
 }

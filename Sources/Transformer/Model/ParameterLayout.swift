@@ -26,11 +26,16 @@ public struct ParameterLayout: Sendable {
   /// Values in the vector.
   public let count: Int
   private let indices: [String: Int]
+  /// Tensors of the model that are kept elsewhere.
+  private let omitted: Set<String>
 
-  public init(_ config: ModelConfig) {
+  public init(_ config: ModelConfig) { self.init(config, omitting: []) }
+
+  init(_ config: ModelConfig, omitting omitted: Set<String>) {
     var found: [Parameter] = []
     func visit(_ part: Part) -> TakeTensor<Void> {
       { name, shape in
+        if omitted.contains(name) { return }
         found.append(Parameter(name: name, shape: shape, part: part, range: 0..<0))
       }
     }
@@ -56,6 +61,7 @@ public struct ParameterLayout: Sendable {
     }
     parameters = ordered
     count = offset
+    self.omitted = omitted
     indices = Dictionary(
       uniqueKeysWithValues: ordered.enumerated().map { ($0.element.name, $0.offset) })
   }
@@ -76,9 +82,11 @@ public struct ParameterLayout: Sendable {
     return first.range.lowerBound..<last.range.upperBound
   }
 
-  /// Hands out windows on `vector`, which begins at `start` of the vector of all parameters.
+  /// Hands out windows on `vector`, which begins at `start` of the vector of all parameters; empty
+  /// ones for tensors that are kept elsewhere.
   func taker(of vector: Floats, from start: Int = 0) -> TakeTensor<Floats> {
     { name, shape in
+      if omitted.contains(name) { return vector[0..<0] }
       guard let parameter = self[name], parameter.shape == shape else {
         preconditionFailure("\(name) \(shape) is not in this layout")
       }

@@ -10,18 +10,23 @@ typealias TakeTensor<Tensor> = (_ name: String, _ shape: [Int]) -> Tensor
 
 /// A linear layer. weight: (out, in); bias: (out).
 struct LinearTensors<Tensor> {
+  /// Of the weight, as Hugging Face's files have it.
+  let name: String
   let weight: Tensor
   let bias: Tensor?
   /// The weight once more, as products read it quickest, while it does not change.
   var packed: PackedMatrix?
 
-  init(weight: Tensor, bias: Tensor?) {
+  /// Without a bias.
+  init(name: String, weight: Tensor) {
+    self.name = name
     self.weight = weight
-    self.bias = bias
+    bias = nil
   }
 
   init(_ name: String, out: Int, in inputs: Int, bias: Bool, _ take: TakeTensor<Tensor>) {
-    weight = take("\(name).weight", [out, inputs])
+    self.name = "\(name).weight"
+    weight = take(self.name, [out, inputs])
     self.bias = bias ? take("\(name).bias", [out]) : nil
   }
 }
@@ -70,6 +75,8 @@ struct DecoderLayerTensors<Tensor> {
 struct DecoderTensors<Tensor> {
   /// (vocabulary, columns)
   let embedding: Tensor
+  /// As Hugging Face's files have it.
+  let embeddingName: String
   var layers: [DecoderLayerTensors<Tensor>]
   let norm: Tensor
   /// (vocabulary, columns), without bias; the embedding itself when tied.
@@ -78,13 +85,15 @@ struct DecoderTensors<Tensor> {
   /// - Parameter prefix: what stands before `model.` in the file, like `language_model.`.
   init(_ prefix: String, _ config: DecoderConfig, _ take: TakeTensor<Tensor>) {
     let table = [config.vocabularySize, config.hiddenSize]
-    embedding = take("\(prefix)model.embed_tokens.weight", table)
+    embeddingName = "\(prefix)model.embed_tokens.weight"
+    let headName = config.tiedEmbedding ? embeddingName : "\(prefix)lm_head.weight"
+    embedding = take(embeddingName, table)
     layers = (0..<config.layerCount).map {
       DecoderLayerTensors("\(prefix)model.layers.\($0)", config, take)
     }
     norm = take("\(prefix)model.norm.weight", [config.hiddenSize])
     head = LinearTensors(
-      weight: config.tiedEmbedding ? embedding : take("\(prefix)lm_head.weight", table), bias: nil)
+      name: headName, weight: config.tiedEmbedding ? embedding : take(headName, table))
   }
 }
 
@@ -180,7 +189,8 @@ struct VisionTensors<Tensor> {
 extension LinearTensors {
   /// A convolution whose stride is its size: weight (out, channels, patch, patch).
   init(_ name: String, shape: [Int], bias: Bool, _ take: TakeTensor<Tensor>) {
-    weight = take("\(name).weight", shape)
+    self.name = "\(name).weight"
+    weight = take(self.name, shape)
     self.bias = bias ? take("\(name).bias", [shape[0]]) : nil
   }
 }

@@ -292,7 +292,7 @@ extension Trainer {
   private func embed(_ packed: PackedSamples, projected: Floats) -> Floats {
     let columns = decoder.columns
     let x = arena.floats(packed.tokens.count * columns)
-    gatherRows(into: x, decoder.weights.embedding, ids: packed.tokens, columns: columns)
+    decoder.embed(packed.tokens, into: x)
     for run in packed.featureRuns {
       x[run.row * columns..<(run.row + run.count) * columns]
         .copy(from: projected[run.feature * columns..<(run.feature + run.count) * columns])

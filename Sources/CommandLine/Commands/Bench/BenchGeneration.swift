@@ -20,8 +20,9 @@ struct BenchPrefill: ParsableCommand {
   func validate() throws { try require("--length", length, in: 1...1_000_000) }
 
   func run() throws {
-    let loaded = try Model.load(model.model)
     let compute = try options.computing.compute()
+    let loaded = try Model.load(model.model, generatingOn: compute)
+    let generator = Generator(model: loaded, compute: compute, batchMax: 1)
     var run = 0
     try measure(
       "prefill", unit: "tok/s", amount: Double(length),
@@ -29,7 +30,6 @@ struct BenchPrefill: ParsableCommand {
     ) {
       // Another prompt each time, so that nothing of the last one can be used again.
       run += 1
-      let generator = Generator(model: loaded, compute: compute, batchMax: 1)
       let prompt = benchTokens(length, vocabulary: loaded.text.vocabularySize, seed: run)
       _ = try generator.run([GenerationInput(ModelInput(tokens: prompt), tokensMax: 1)])
     }
@@ -61,22 +61,23 @@ struct BenchDecode: ParsableCommand {
   }
 
   func run() throws {
-    let loaded = try Model.load(model.model)
     let compute = try options.computing.compute()
-    let inputs = (0..<requests).map { request in
-      GenerationInput(
-        ModelInput(
-          tokens: benchTokens(prompt, vocabulary: loaded.text.vocabularySize, seed: request)),
-        tokensMax: generate)
-    }
+    let loaded = try Model.load(model.model, generatingOn: compute)
+    let generator = Generator(
+      model: loaded, compute: compute, batchMax: requests, keyValueBytesMax: 1 << 40)
     let text = loaded.text
+    var seed = 0
     let operations =
       text.forwardOperations(length: prompt + generate, logits: generate) * Double(requests)
     try measure(
       "decode", unit: "tok/s", amount: Double(requests * generate), operations: operations, options
     ) {
-      let generator = Generator(
-        model: loaded, compute: compute, batchMax: requests, keyValueBytesMax: 1 << 40)
+      // Other prompts each time, so that nothing of the last ones can be used again.
+      let inputs = (0..<requests).map { _ in
+        seed += 1
+        let tokens = benchTokens(prompt, vocabulary: text.vocabularySize, seed: seed)
+        return GenerationInput(ModelInput(tokens: tokens), tokensMax: generate)
+      }
       _ = try generator.run(inputs)
     }
   }

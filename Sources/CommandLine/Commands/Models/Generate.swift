@@ -43,7 +43,8 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
-    let loaded = try Model.load(model.model)
+    let compute = try computing.compute()
+    let loaded = try Model.load(model.model, generatingOn: compute)
     let tokenizer = try requireTokenizer(of: loaded, at: model.model)
     let template =
       try conversation.map { try CommandLineTool.conversation(named: $0) }
@@ -62,7 +63,7 @@ struct Generate: ParsableCommand {
     let request = GenerationInput(
       input, sampling: SamplingParameters(temperature: temperature, topP: topP, seed: seed),
       tokensMax: maxTokens, stops: loaded.endTokens + stops)
-    let generator = Generator(model: loaded, compute: try computing.compute(), batchMax: 1)
+    let generator = Generator(model: loaded, compute: compute, batchMax: 1)
     guard let answer = try generator.run([request]).first else { return }
     let text = tokenizer.decode(answer.tokens)
     if facts.json {

@@ -1,0 +1,138 @@
+/// How the elements of a quantised row are made from small whole numbers: element = scale · code,
+/// or scale · code + offset. Scale and offset hold for a block of neighbouring elements.
+///
+/// The arithmetic is exact in f32 up to its one rounding, so what is made from codes equals what
+/// `dequantize` gives, bit for bit.
+public struct CodeForm: Hashable, Sendable {
+  /// 4: codes 0…15, which without offsets stand for −8…7; 8: codes −128…127.
+  public let bits: Int
+  /// Elements that share a scale: 16 or 32.
+  public let block: Int
+  public let hasOffsets: Bool
+}
+
+extension TensorEncoding {
+  /// Nil for what is not quantised.
+  public var codeForm: CodeForm? {
+    switch self {
+    case .q40: CodeForm(bits: 4, block: 32, hasOffsets: false)
+    case .q41, .q4K: CodeForm(bits: 4, block: 32, hasOffsets: true)
+    case .q50, .q80: CodeForm(bits: 8, block: 32, hasOffsets: false)
+    case .q51, .q5K: CodeForm(bits: 8, block: 32, hasOffsets: true)
+    case .q6K: CodeForm(bits: 8, block: 16, hasOffsets: false)
+    case .f32, .f16, .bf16, .other: nil
+    }
+  }
+}
+
+/// The codes of one row.
+struct RowCodes {
+  /// One for each element; of 8 bits as two's complement.
+  var codes: [UInt8]
+  /// One for each block.
+  var scales: [Float]
+  /// As `scales`; empty without offsets.
+  var offsets: [Float]
+
+  init(_ form: CodeForm, columns: Int) {
+    codes = Array(repeating: 0, count: columns)
+    scales = Array(repeating: 0, count: columns / form.block)
+    offsets = form.hasOffsets ? scales : []
+  }
+
+  /// Reads stored blocks.
+  /// - Precondition: `bytes` are the whole blocks of a row with as many columns as `codes`.
+  mutating func read(_ bytes: Span<UInt8>, _ encoding: TensorEncoding) {
+    for block in 0..<bytes.count / encoding.bytesPerBlock {
+      let source = block * encoding.bytesPerBlock
+      switch encoding {
+      case .q40: nibbles(bytes, block, scale: source, minimum: nil, high: nil, low: source + 2)
+      case .q41:
+        nibbles(bytes, block, scale: source, minimum: source + 2, high: nil, low: source + 4)
+      case .q50:
+        nibbles(bytes, block, scale: source, minimum: nil, high: source + 2, low: source + 6)
+      case .q51:
+        nibbles(
+          bytes, block, scale: source, minimum: source + 2, high: source + 4, low: source + 8)
+      case .q80:
+        scales[block] = half(bytes, source)
+        for index in 0..<32 { codes[block * 32 + index] = bytes[source + 2 + index] }
+      case .q4K: superBlock(bytes, block, source, high: nil, low: source + 16)
+      case .q5K: superBlock(bytes, block, source, high: source + 16, low: source + 48)
+      case .q6K: sixBits(bytes, block, source)
+      case .f32, .f16, .bf16, .other: preconditionFailure("an encoding without codes")
+      }
+    }
+  }
+
+  private mutating func nibbles(
+    _ bytes: Span<UInt8>, _ block: Int, scale: Int, minimum: Int?, high: Int?, low: Int
+  ) {
+    scales[block] = half(bytes, scale)
+    if let minimum { offsets[block] = half(bytes, minimum) }
+    let fifth = high.map { word32(bytes, $0) }
+    // Five bits without a minimum count from their middle; four bits do so where they are decoded.
+    let middle: UInt8 = fifth != nil && minimum == nil ? 16 : 0
+    for index in 0..<16 {
+      var (a, b) = (bytes[low + index] & 0xF, bytes[low + index] >> 4)
+      if let fifth {
+        a |= UInt8(fifth >> UInt32(index) & 1) << 4
+        b |= UInt8(fifth >> UInt32(index + 16) & 1) << 4
+      }
+      codes[block * 32 + index] = a &- middle
+      codes[block * 32 + index + 16] = b &- middle
+    }
+  }
+
+  private mutating func superBlock(
+    _ bytes: Span<UInt8>, _ block: Int, _ source: Int, high: Int?, low: Int
+  ) {
+    let (scaleOfScales, scaleOfMinima) = (half(bytes, source), half(bytes, source + 2))
+    for group in 0..<8 {
+      let (scaleBits, minimumBits) = sixBitPair(bytes, source + 4, group)
+      scales[block * 8 + group] = scaleOfScales * Float(scaleBits)
+      offsets[block * 8 + group] = -(scaleOfMinima * Float(minimumBits))
+      for index in 0..<32 {
+        let pair = bytes[low + group / 2 * 32 + index]
+        var code = group % 2 == 0 ? pair & 0xF : pair >> 4
+        if let high { code |= (bytes[high + index] >> UInt8(group) & 1) << 4 }
+        codes[block * 256 + group * 32 + index] = code
+      }
+    }
+  }
+
+  private mutating func sixBits(_ bytes: Span<UInt8>, _ block: Int, _ source: Int) {
+    let scale = half(bytes, source + 208)
+    for group in 0..<16 {
+      scales[block * 16 + group] = scale * Float(Int8(bitPattern: bytes[source + 192 + group]))
+    }
+    for element in 0..<256 {
+      codes[block * 256 + element] = sixBitCode(bytes, source, element) &- 32
+    }
+  }
+}
+
+extension TensorStore {
+  /// Hands out the codes of a quantised matrix row by row.
+  ///
+  /// - Parameter use: is given the row's number, its codes (of 8 bits as two's complement), a scale
+  ///   for each block, and an offset for each block where the form has offsets.
+  /// - Throws: `FormatError` when the tensor is missing or has another shape.
+  /// - Precondition: the tensor's encoding has a `codeForm`.
+  public func readCodes(
+    _ name: String, shape: [Int],
+    _ use: (_ row: Int, _ codes: [UInt8], _ scales: [Float], _ offsets: [Float]) -> Void
+  ) throws(FormatError) {
+    let entry = try checked(name, shape: shape)
+    guard let form = entry.encoding.codeForm else {
+      preconditionFailure("\(name) is stored as \(entry.encoding)")
+    }
+    let rows = shape.dropLast().reduce(1, *)
+    guard rows > 0, let columns = shape.last else { return }
+    var codes = RowCodes(form, columns: columns)
+    for row in 0..<rows {
+      entry.file.withBytes(entry.bytes(ofRow: row, rows: rows)) { codes.read($0, entry.encoding) }
+      use(row, codes.codes, codes.scales, codes.offsets)
+    }
+  }
+}

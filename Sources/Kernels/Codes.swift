@@ -1,0 +1,87 @@
+internal import CKernels
+
+/// How weights are kept in codes of few bits: weight = scale · code, or scale · code + offset, with
+/// a scale and an offset for each block of a row.
+public struct CodeLayout: Hashable, Sendable {
+  /// 4: codes 0…15, which without offsets stand for −8…7; 8: −128…127 as two's complement.
+  public let bits: Int
+  /// Weights that share a scale: 32, or 16 with 8 bits.
+  public let block: Int
+  public let hasOffsets: Bool
+
+  /// - Precondition: `bits` and `block` as described above.
+  public init(bits: Int, block: Int, hasOffsets: Bool) {
+    precondition(
+      (bits == 4 && block == 32) || (bits == 8 && (block == 32 || block == 16)),
+      "no kernel for \(bits) bits in blocks of \(block)")
+    (self.bits, self.block, self.hasOffsets) = (bits, block, hasOffsets)
+  }
+
+  /// Inputs of a layer are whole groups of so many.
+  public static let group = Int(CODE_GROUP)
+
+  func description(of panels: Floats?) -> ck_codes {
+    var codes = unsafe ck_codes()
+    unsafe codes.bits = Int32(bits)
+    unsafe codes.block = block
+    unsafe codes.offsets = hasOffsets
+    unsafe codes.panels = panels.map { unsafe UnsafeMutableRawPointer($0.base) }?
+      .assumingMemoryBound(to: UInt8.self)
+    return unsafe codes
+  }
+}
+
+extension Compute {
+  /// Whether products here read weights in codes.
+  public var canReadCodes: Bool { matMul is NativeMatMul }
+}
+
+extension PackedMatrix {
+  /// A linear layer's weight (outputs, inputs) in codes, all of whose rows `setRow` is to bring.
+  ///
+  /// Products with it have the bits of products with the decoded weight.
+  /// - Precondition: `inputs` is a multiple of `CodeLayout.group`; `compute.canReadCodes`.
+  public init(outputs: Int, inputs: Int, codes layout: CodeLayout, on compute: Compute) {
+    precondition(compute.canReadCodes, "only native products read codes")
+    precondition(
+      inputs % CodeLayout.group == 0, "\(inputs) inputs are no whole groups of codes")
+    var codes = unsafe layout.description(of: nil)
+    let bytes = unsafe ck_codes_bytes(compute.pool, &codes, outputs, inputs)
+    self.init(
+      n: outputs, k: inputs, codes: layout, panels: Floats(zeros: (bytes + 3) / 4))
+  }
+
+  /// Brings one output's weights; each row once, from one thread at a time.
+  ///
+  /// - Parameters:
+  ///   - values: (inputs), of 4 bits each in a byte of its own.
+  ///   - scales: (inputs / block).
+  ///   - offsets: as `scales`; empty when the layout has none.
+  public func setRow(
+    _ row: Int, _ values: [UInt8], scales: [Float], offsets: [Float], on compute: Compute
+  ) {
+    guard let layout = codes else { preconditionFailure("a matrix that is kept as floats") }
+    precondition((0..<n).contains(row), "row \(row) of \(n)")
+    precondition(
+      values.count == k && scales.count == k / layout.block
+        && offsets.count == (layout.hasOffsets ? scales.count : 0),
+      "\(values.count) codes, \(scales.count) scales, \(offsets.count) offsets for \(k) inputs")
+    var codes = unsafe layout.description(of: panels)
+    unsafe ck_codes_place(compute.pool, &codes, k, row, values, scales, offsets)
+  }
+
+  /// Decodes rows of a weight in codes: `y[t] = W[ids[t]]`.
+  ///
+  /// - Parameters:
+  ///   - y: (T, inputs), overwritten.
+  ///   - ids: (T), each below `outputs`.
+  public func gatherRows(into y: Floats, ids: [Int32], on compute: Compute) {
+    guard let layout = codes else { preconditionFailure("a matrix that is kept as floats") }
+    precondition(y.count == ids.count * k, "(\(ids.count), \(k)) expected")
+    var codes = unsafe layout.description(of: panels)
+    for (place, id) in ids.enumerated() {
+      precondition((0..<n).contains(Int(id)), "row \(id) of \(n)")
+      unsafe ck_codes_row(compute.pool, &codes, k, Int(id), y[place * k..<(place + 1) * k].base)
+    }
+  }
+}
