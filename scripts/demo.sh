@@ -13,7 +13,7 @@ rm -rf "$run"
 mkdir -p "$run"
 
 [ -f runs/shapes-data/evaluation.jsonl ] ||
-  "$comd" shapes sample --count 1150 --questions 6 --captions 1200 --evaluation 12 --out runs/shapes-data
+  "$comd" shapes sample --count 1050 --questions 6 --captions 1200 --evaluation 12 --out runs/shapes-data
 "$comd" run --config Examples/shapes/cluster.yaml --dir "$run" --workers 3 &
 run_pid=$!
 trap 'kill -TERM "$run_pid" 2>/dev/null || true' INT TERM
