@@ -11,7 +11,9 @@ fixtures=../Tests/Fixtures/Formats
 
 # Swift's own crash reports hang under libFuzzer.
 export SWIFT_BACKTRACE=enable=no
-swift build -c release --sanitize=fuzzer --sanitize=address
+# Of two -sanitize options swiftc forgets that the first one asks for coverage.
+swift build -c release --sanitize=fuzzer --sanitize=address \
+  -Xswiftc -sanitize-coverage=edge,inline-8bit-counters,trace-cmp
 mkdir -p .build/crashes
 for target in "$@"; do
   case $target in
@@ -26,6 +28,16 @@ for target in "$@"; do
   mkdir -p "$corpus"
   for seed in $seeds; do cp "$seed" "$corpus/seed-$(echo "$seed" | tr / _)"; done
   echo "== $target, $seconds s"
-  .build/release/"$target" "$corpus" -max_total_time="$seconds" -max_len=32768 -timeout=20 \
-    -rss_limit_mb=4096 -print_final_stats=1 -verbosity=0 -artifact_prefix=.build/crashes/"$target"-
+  log=.build/$target.log
+  if ! .build/release/"$target" "$corpus" -max_total_time="$seconds" -max_len=32768 -timeout=20 \
+    -rss_limit_mb=4096 -print_final_stats=1 -verbosity=0 \
+    -artifact_prefix=.build/crashes/"$target"- >"$log" 2>&1; then
+    cat "$log"
+    exit 1
+  fi
+  if grep -q 'instrumented for coverage' "$log"; then
+    echo "$target does not see what an input reaches: it is built without coverage" >&2
+    exit 1
+  fi
+  grep -E '^stat::' "$log"
 done

@@ -14,12 +14,29 @@ struct Reaction: Sendable {
   var texts: [String]
   /// Is given the id of the process.
   var act: @Sendable (Int32) -> Void
+  /// What is done once this has been done.
+  private var next: [Reaction] = []
+
+  init(texts: [String], act: @escaping @Sendable (Int32) -> Void) {
+    (self.texts, self.act) = (texts, act)
+  }
+
+  func then(_ reaction: Reaction) -> Reaction {
+    var both = self
+    both.next.append(reaction)
+    return both
+  }
 
   /// Takes one more line in; acts on the one that completes the texts.
   fileprivate mutating func see(_ line: String, from process: Int32) {
     guard let text = texts.first, line.contains(text) else { return }
     texts.removeFirst()
-    if texts.isEmpty { act(process) }
+    guard texts.isEmpty else { return }
+    act(process)
+    if let first = next.first {
+      let rest = next.dropFirst()
+      self = rest.reduce(first) { $0.then($1) }
+    }
   }
 }
 

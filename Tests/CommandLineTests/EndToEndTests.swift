@@ -72,8 +72,8 @@ struct EndToEndTests {
   @Test("tells its state to who asks while it runs")
   func status() async throws {
     cluster.remove()
-    // Long enough that it still runs when the last question is asked.
-    let long = try TinyCluster(instructions: 200, iterations: 5)
+    // Long enough that it still runs when it is asked to stop, however late that is.
+    let long = try TinyCluster(instructions: 200, iterations: 50)
     defer { long.remove() }
     let run = long.folder + "/run"
     func ask(_ words: String...) async throws -> (status: Int32, output: String) {
@@ -91,6 +91,7 @@ struct EndToEndTests {
     #expect(why.status == 0 && !why.output.isEmpty)
     #expect(try await ask("drain", "w7").status == 1)
     #expect(try await ask("resume").status == 0)
+    #expect(try await ask("status", "--json").output.contains("\"paused\":false"))
     kill(running.pid, SIGTERM)
     #expect(await running.end().status == 130)
   }
