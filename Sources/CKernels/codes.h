@@ -8,15 +8,6 @@ typedef int32_t vi __attribute__((ext_vector_type(WIDTH)));
 #define AS_FLOATS(x) __builtin_convertvector(x, vf)
 #define AS_INTS(x) __builtin_convertvector(x, vi)
 
-/// Bytes of a group: CODE_GROUP terms of a panel. First its scales and offsets, PANEL floats for
-/// each block, then its codes term by term; of 4 bits, the first half of the columns in the low
-/// nibbles.
-INLINE size_t group_bytes(const ck_codes *codes) {
-  const size_t blocks = CODE_GROUP / codes->block;
-  return blocks * (codes->offsets ? 2 : 1) * PANEL * sizeof(float) +
-         CODE_GROUP * PANEL / 8 * codes->bits;
-}
-
 /// Half a panel's weights of one term.
 INLINE vf decoded(vf code, vf scale, vf offset, bool offsets) {
   return offsets ? __builtin_elementwise_fma(code, scale, offset) : code * scale;
@@ -38,10 +29,10 @@ INLINE void term_codes(
 
 INLINE void unpack_group(
     float *to, const uint8_t *group, const int bits, const size_t block, const bool offsets) {
-  const size_t blocks = CODE_GROUP / block;
+  const ck_codes form = {.bits = bits, .block = block, .offsets = offsets};
   const float *head = (const float *)group;
-  const uint8_t *codes = group + blocks * (offsets ? 2 : 1) * PANEL * sizeof(float);
-  for (size_t b = 0; b < blocks; b++, head += (offsets ? 2 : 1) * PANEL) {
+  const uint8_t *codes = group + ck_group_head(&form, PANEL);
+  for (size_t b = 0; b < CODE_GROUP / block; b++, head += ck_block_floats(&form, PANEL)) {
     const vf scale0 = *(const vf_unaligned *)head, scale1 = *(const vf_unaligned *)(head + WIDTH);
     vf offset0 = 0, offset1 = 0;
     if (offsets) {
@@ -60,14 +51,13 @@ INLINE void unpack_group(
 /// The group of the panel that begins at `column` whose first term is `term`.
 INLINE const uint8_t *code_group(
     const ck_codes *codes, size_t k, size_t column, size_t term) {
-  const size_t index = column / PANEL * (k / CODE_GROUP) + term / CODE_GROUP;
-  return codes->panels + index * group_bytes(codes);
+  return codes->panels + ck_group_place(codes, PANEL, k, column, term);
 }
 
 /// (depth, PANEL) floats of the panel that begins at `column`, terms [term, term + depth).
 static void unpack_panel(
     float *to, const ck_codes *codes, size_t k, size_t column, size_t term, size_t depth) {
-  const size_t size = group_bytes(codes);
+  const size_t size = ck_group_bytes(codes, PANEL);
   const uint8_t *group = code_group(codes, k, column, term);
   for (size_t p = 0; p < depth; p += CODE_GROUP, group += size, to += CODE_GROUP * PANEL) {
     if (codes->bits == 4 && codes->offsets)
@@ -94,9 +84,9 @@ INLINE void code_tile(
 #pragma clang loop unroll(full)
     for (int v = 0; v < 4; v++)
       sum[r][v] = fresh ? (vf)(0) : *(const vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH);
-  const size_t heads = (offsets ? 2 : 1) * PANEL, blocks = CODE_GROUP / block;
-  const size_t skip = blocks * heads * sizeof(float);
-  const size_t size = skip + CODE_GROUP * PANEL / 8 * (size_t)bits;
+  const ck_codes form = {.bits = bits, .block = block, .offsets = offsets};
+  const size_t heads = ck_block_floats(&form, PANEL), blocks = CODE_GROUP / block;
+  const size_t skip = ck_group_head(&form, PANEL), size = ck_group_bytes(&form, PANEL);
   for (size_t p = 0; p < depth; p += CODE_GROUP, first += size, second += size) {
     const uint8_t *codes0 = first + skip, *codes1 = second + skip;
     for (size_t b = 0; b < blocks; b++) {

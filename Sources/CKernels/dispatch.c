@@ -85,17 +85,9 @@ void ck_pack(ck_pool *pool, const ck_product *product, float *panels) {
   ck_pool_run(pool, (product->k + depth - 1) / depth, pack_task, &tasks);
 }
 
-/// Bytes of a group of terms of one panel; its scales and offsets come first, `head` bytes.
-static size_t group_bytes(const ck_codes *codes, size_t panel, size_t *head) {
-  *head = CODE_GROUP / codes->block * (codes->offsets ? 2 : 1) * panel * sizeof(float);
-  return *head + CODE_GROUP * panel / 8 * (size_t)codes->bits;
-}
-
 size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
-  size_t head;
-  const size_t group = group_bytes(codes, kernels->panel, &head);
-  return panel_columns(kernels, n) / kernels->panel * (k / CODE_GROUP) * group;
+  return ck_group_place(codes, kernels->panel, k, panel_columns(kernels, n), 0);
 }
 
 void ck_codes_place(
@@ -103,12 +95,11 @@ void ck_codes_place(
     const float *scales, const float *offsets) {
   const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
   const size_t half = panel / 2, blocks = CODE_GROUP / codes->block;
-  size_t head;
-  const size_t size = group_bytes(codes, panel, &head);
-  uint8_t *group = codes->panels + row / panel * (k / CODE_GROUP) * size;
+  const size_t head = ck_group_head(codes, panel), size = ck_group_bytes(codes, panel);
+  uint8_t *group = codes->panels + ck_group_place(codes, panel, k, row, 0);
   for (size_t g = 0; g < k / CODE_GROUP; g++, group += size) {
     float *shared = (float *)group + column;
-    for (size_t b = 0; b < blocks; b++, shared += (codes->offsets ? 2 : 1) * panel) {
+    for (size_t b = 0; b < blocks; b++, shared += ck_block_floats(codes, panel)) {
       *shared = scales[g * blocks + b];
       if (codes->offsets) shared[panel] = offsets[g * blocks + b];
     }
@@ -126,10 +117,9 @@ void ck_codes_place(
 void ck_codes_row(
     const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, float *values) {
   const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
-  const size_t half = panel / 2, step = (codes->offsets ? 2 : 1) * panel;
-  size_t head;
-  const size_t size = group_bytes(codes, panel, &head);
-  const uint8_t *group = codes->panels + row / panel * (k / CODE_GROUP) * size;
+  const size_t half = panel / 2, step = ck_block_floats(codes, panel);
+  const size_t head = ck_group_head(codes, panel), size = ck_group_bytes(codes, panel);
+  const uint8_t *group = codes->panels + ck_group_place(codes, panel, k, row, 0);
   for (size_t term = 0; term < k; term += CODE_GROUP, group += size) {
     const float *shared = (const float *)group + column;
     const uint8_t *place = group + head;

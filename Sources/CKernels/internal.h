@@ -57,6 +57,29 @@ static inline size_t ck_attention_tile(const ck_attention *work) {
   return group >= 64 ? 1 : 64 / group;
 }
 
+/// Floats of the scales, and of the offsets, of one block of a panel of codes.
+static inline size_t ck_block_floats(const ck_codes *codes, size_t panel) {
+  return (codes->offsets ? 2 : 1) * panel;
+}
+
+/// Bytes of a group of CODE_GROUP terms of a panel: first `ck_group_head` bytes with each block's
+/// scales, then its offsets; then the codes term by term. Of 4 bits the first half of the columns
+/// is in the low nibbles.
+static inline size_t ck_group_head(const ck_codes *codes, size_t panel) {
+  return CODE_GROUP / codes->block * ck_block_floats(codes, panel) * sizeof(float);
+}
+
+static inline size_t ck_group_bytes(const ck_codes *codes, size_t panel) {
+  return ck_group_head(codes, panel) + CODE_GROUP * panel / 8 * (size_t)codes->bits;
+}
+
+/// Where a panel's group of terms begins among all.
+static inline size_t ck_group_place(
+    const ck_codes *codes, size_t panel, size_t k, size_t column, size_t term) {
+  const size_t index = column / panel * (k / CODE_GROUP) + term / CODE_GROUP;
+  return index * ck_group_bytes(codes, panel);
+}
+
 typedef void ck_task(void *context, size_t index, ck_workspace *space);
 
 /// Runs `task` for 0..<count, each index once, on the threads of the pool; any thread, any order.

@@ -48,7 +48,8 @@ extension PackedMatrix {
     var codes = unsafe layout.description(of: nil)
     let bytes = unsafe ck_codes_bytes(compute.pool, &codes, outputs, inputs)
     self.init(
-      n: outputs, k: inputs, codes: layout, panels: Floats(zeros: (bytes + 3) / 4))
+      n: outputs, k: inputs, codes: layout, instructionSet: compute.instructionSet,
+      panels: Floats(zeros: (bytes + 3) / 4))
   }
 
   /// Brings one output's weights; each row once, from one thread at a time.
@@ -61,6 +62,7 @@ extension PackedMatrix {
     _ row: Int, _ values: [UInt8], scales: [Float], offsets: [Float], on compute: Compute
   ) {
     guard let layout = codes else { preconditionFailure("a matrix that is kept as floats") }
+    check(on: compute)
     precondition((0..<n).contains(row), "row \(row) of \(n)")
     precondition(
       values.count == k && scales.count == k / layout.block
@@ -77,6 +79,7 @@ extension PackedMatrix {
   ///   - ids: (T), each below `outputs`.
   public func gatherRows(into y: Floats, ids: [Int32], on compute: Compute) {
     guard let layout = codes else { preconditionFailure("a matrix that is kept as floats") }
+    check(on: compute)
     precondition(y.count == ids.count * k, "(\(ids.count), \(k)) expected")
     var codes = unsafe layout.description(of: panels)
     for (place, id) in ids.enumerated() {

@@ -76,12 +76,19 @@ public struct PackedMatrix: Sendable {
   public let n, k: Int
   /// How the elements are kept; nil: as floats.
   let codes: CodeLayout?
-  /// In panels, as wide as the instruction set of the `Compute` that packed it wants them; of codes
-  /// the bytes, too.
+  /// Whose panels: their width is the registers'.
+  let instructionSet: InstructionSet
+  /// The panels one after the other; of codes the bytes, too.
   let panels: Floats
 
   /// Memory taken, in bytes.
   public var bytes: Int { 4 * panels.count }
+
+  func check(on compute: Compute) {
+    precondition(
+      compute.instructionSet == instructionSet,
+      "packed for \(instructionSet), used on \(compute.instructionSet)")
+  }
 }
 
 /// `C = op(A) · op(B)`, or `C += …`, by the backend of `compute`.
@@ -117,7 +124,8 @@ public func pack(_ b: Floats, _ product: Product, on compute: Compute) -> Packed
 
 /// As `matmul(into:_:_:_:on:)` on the matrix that was packed, with the same bits.
 ///
-/// - Precondition: the counts match the shape; `b` was packed on this `compute`.
+/// - Precondition: the counts match the shape; `b` was packed on a `compute` with the same
+///   instruction set.
 public func matmul(
   into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
 ) {
@@ -125,6 +133,7 @@ public func matmul(
     c.count == product.m * product.n && a.count == product.m * product.k && b.n == product.n
       && b.k == product.k, "c \(c.count), a \(a.count), b (\(b.k), \(b.n)) do not fit \(product)")
   precondition(!c.overlaps(a), "the result overlaps an input")
+  b.check(on: compute)
   guard product.m > 0, product.n > 0 else { return }
   compute.matMul.multiply(into: c, a, b, product, on: compute)
 }

@@ -21,7 +21,9 @@ struct NativeMatMul: MatMul {
     unsafe call.transpose_b = product.transposeB
     let panels = unsafe Floats(zeros: ck_packed_count(compute.pool, product.n, product.k))
     unsafe ck_pack(compute.pool, &call, panels.base)
-    return PackedMatrix(n: product.n, k: product.k, codes: nil, panels: panels)
+    return PackedMatrix(
+      n: product.n, k: product.k, codes: nil, instructionSet: compute.instructionSet,
+      panels: panels)
   }
 
   func multiply(

@@ -1,8 +1,8 @@
 /// How the elements of a quantised row are made from small whole numbers: element = scale · code,
 /// or scale · code + offset. Scale and offset hold for a block of neighbouring elements.
 ///
-/// The arithmetic is exact in f32 up to its one rounding, so what is made from codes equals what
-/// `dequantize` gives, bit for bit.
+/// The products are exact in f32 and the sum is rounded once, so the elements are those of ggml and
+/// of its `gguf` package, bit for bit.
 public struct CodeForm: Hashable, Sendable {
   /// 4: codes 0…15, which without offsets stand for −8…7; 8: codes −128…127.
   public let bits: Int
@@ -110,6 +110,29 @@ struct RowCodes {
       codes[block * 256 + element] = sixBitCode(bytes, source, element) &- 32
     }
   }
+}
+
+/// Scale and minimum of a group: the first four in the low 6 bits of bytes 0…7, the others in the
+/// nibbles of bytes 8…11 with their two upper bits in the upper bits of bytes 0…7.
+private func sixBitPair(
+  _ bytes: Span<UInt8>, _ at: Int, _ group: Int
+) -> (scale: UInt8, minimum: UInt8) {
+  if group < 4 { return (bytes[at + group] & 63, bytes[at + group + 4] & 63) }
+  return (
+    bytes[at + group + 4] & 0xF | (bytes[at + group - 4] >> 6) << 4,
+    bytes[at + group + 4] >> 4 | (bytes[at + group] >> 6) << 4
+  )
+}
+
+/// 0…63: four bits in the first 128 bytes of the block, two in the next 64.
+private func sixBitCode(_ bytes: Span<UInt8>, _ source: Int, _ element: Int) -> UInt8 {
+  let part = element / 128
+  let quarter = element % 128 / 32
+  let index = element % 32
+  let pair = bytes[source + part * 64 + quarter % 2 * 32 + index]
+  let low = quarter < 2 ? pair & 0xF : pair >> 4
+  let high = bytes[source + 128 + part * 32 + index] >> UInt8(2 * quarter) & 3
+  return low | high << 4
 }
 
 extension TensorStore {
