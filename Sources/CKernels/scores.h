@@ -1,19 +1,38 @@
 // Attention of a few query rows at a time. The heads that share a key head are rows of one
 // product; a piece's keys are its prefix's and its own, one after the other, so a row gives the
-// same bits whether it is packed, cached or alone. Included by each set.
+// same bits whether it is packed, cached or alone. Keys in front of a row's window have weight 0,
+// and a sum that begins with zeros is the sum without them: so it does not matter which rows share
+// a tile, whose keys begin where its first row's do. Included by each set.
 
-/// One tile's sizes and scratch.
+/// One tile's sizes and scratch. Its keys are the prefix's from `prefix_first` and the own ones
+/// from `own_first` on; `first` is the first of them among all.
 typedef struct {
-  size_t group, rows, own, keys, stride, size, columns, kv_columns;
+  size_t group, rows, first, prefix_first, prefix, own_first, own, keys, stride;
+  size_t size, columns, kv_columns;
 } score_shape;
+
+/// Behind the last key that query `t` sees.
+INLINE size_t seen_end(const ck_attention *work, const ck_attention_piece *piece, size_t t) {
+  return piece->prefix + (work->causal ? piece->first + t + 1 : piece->own);
+}
+
+/// The first key that query `t` sees.
+INLINE size_t seen_begin(const ck_attention *work, const ck_attention_piece *piece, size_t t) {
+  const size_t end = seen_end(work, piece, t);
+  return work->window && end > work->window ? end - work->window : 0;
+}
 
 INLINE score_shape score_shape_of(
     const ck_attention *work, const ck_attention_piece *piece, size_t begin, size_t end) {
   score_shape s;
   s.group = work->heads / work->kv_heads;
   s.rows = (end - begin) * s.group;
-  s.own = work->causal ? piece->first + end : piece->own;
-  s.keys = piece->prefix + s.own;
+  s.first = seen_begin(work, piece, begin);
+  s.prefix_first = s.first < piece->prefix ? s.first : piece->prefix;
+  s.prefix = piece->prefix - s.prefix_first;
+  s.own_first = s.first - s.prefix_first;
+  s.own = (work->causal ? piece->first + end : piece->own) - s.own_first;
+  s.keys = s.prefix + s.own;
   s.stride = (s.keys + 15) / 16 * 16;
   s.size = work->size;
   s.columns = work->heads * work->size;
@@ -21,9 +40,13 @@ INLINE score_shape score_shape_of(
   return s;
 }
 
-/// The keys that query `t` sees.
-INLINE size_t seen_by(const ck_attention *work, const ck_attention_piece *piece, size_t t) {
-  return piece->prefix + (work->causal ? piece->first + t + 1 : piece->own);
+/// Where a head's rows begin for the tile, of the prefix's keys (or values) and of its own.
+INLINE size_t prefix_place(const score_shape *s, size_t kv_head) {
+  return s->prefix_first * s->kv_columns + kv_head * s->size;
+}
+
+INLINE size_t own_place(const score_shape *s, size_t kv_head) {
+  return s->own_first * s->kv_columns + kv_head * s->size;
 }
 
 /// Copies one key head's query heads between packed rows and a tile's (rows, size).
@@ -40,52 +63,52 @@ INLINE void gather_heads(
 /// scores (rows, keys) = tile (rows, size) · keysᵀ
 static void against_keys(
     ck_workspace *space, float *scores, const float *tile, const float *prefix,
-    const float *own, const ck_attention_piece *piece, const score_shape *s, size_t kv_head) {
+    const float *own, const score_shape *s, size_t kv_head) {
   ck_product product = {
-      .m = s->rows, .n = piece->prefix, .k = s->size, .a = tile, .lda = s->size, .c = scores,
+      .m = s->rows, .n = s->prefix, .k = s->size, .a = tile, .lda = s->size, .c = scores,
       .ldc = s->stride, .ldb = s->kv_columns, .transpose_b = true};
-  if (piece->prefix > 0) {
-    product.b = prefix + kv_head * s->size;
+  if (s->prefix > 0) {
+    product.b = prefix + prefix_place(s, kv_head);
     matmul(space, &product);
   }
   product.n = s->own;
-  product.b = own + kv_head * s->size;
-  product.c = scores + piece->prefix;
+  product.b = own + own_place(s, kv_head);
+  product.c = scores + s->prefix;
   matmul(space, &product);
 }
 
 /// tile (rows, size) = scores (rows, keys) · values
 static void over_keys(
     ck_workspace *space, float *tile, const float *scores, const float *prefix,
-    const float *own, const ck_attention_piece *piece, const score_shape *s, size_t kv_head) {
+    const float *own, const score_shape *s, size_t kv_head) {
   ck_product product = {
-      .m = s->rows, .n = s->size, .k = piece->prefix, .a = scores, .lda = s->stride, .c = tile,
+      .m = s->rows, .n = s->size, .k = s->prefix, .a = scores, .lda = s->stride, .c = tile,
       .ldc = s->size, .ldb = s->kv_columns};
-  if (piece->prefix > 0) {
-    product.b = prefix + kv_head * s->size;
+  if (s->prefix > 0) {
+    product.b = prefix + prefix_place(s, kv_head);
     matmul(space, &product);
   }
-  product.accumulate = piece->prefix > 0;
+  product.accumulate = s->prefix > 0;
   product.k = s->own;
-  product.b = own + kv_head * s->size;
-  product.a = scores + piece->prefix;
+  product.b = own + own_place(s, kv_head);
+  product.a = scores + s->prefix;
   matmul(space, &product);
 }
 
 /// keys (keys, size) += scoresᵀ · tile
 static void into_keys(
     ck_workspace *space, float *prefix, float *own, const float *scores, const float *tile,
-    const ck_attention_piece *piece, const score_shape *s, size_t kv_head) {
+    const score_shape *s, size_t kv_head) {
   ck_product product = {
-      .m = piece->prefix, .n = s->size, .k = s->rows, .a = scores, .lda = s->stride, .b = tile,
+      .m = s->prefix, .n = s->size, .k = s->rows, .a = scores, .lda = s->stride, .b = tile,
       .ldb = s->size, .ldc = s->kv_columns, .transpose_a = true, .accumulate = true};
-  if (piece->prefix > 0) {
-    product.c = prefix + kv_head * s->size;
+  if (s->prefix > 0) {
+    product.c = prefix + prefix_place(s, kv_head);
     matmul(space, &product);
   }
   product.m = s->own;
-  product.c = own + kv_head * s->size;
-  product.a = scores + piece->prefix;
+  product.c = own + own_place(s, kv_head);
+  product.a = scores + s->prefix;
   matmul(space, &product);
 }
 
@@ -97,19 +120,22 @@ static void attention(
   float *q = ck_buffer_reserve(&space->tiles, s.rows * (2 * s.size + 1));
   float *sums = q + s.rows * s.size, *inverse = sums + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
-  against_keys(space, scores, q, piece->prefix_k, piece->own_k, piece, &s, kv_head);
+  against_keys(space, scores, q, piece->prefix_k, piece->own_k, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {
-    const size_t t = begin + r / s.group, seen = seen_by(work, piece, t);
-    float *row = scores + r * s.stride;
+    const size_t t = begin + r / s.group;
+    const size_t hidden = seen_begin(work, piece, t) - s.first;
+    const size_t seen = seen_end(work, piece, t) - s.first - hidden;
+    float *all = scores + r * s.stride, *row = all + hidden;
     const float top = row_max(row, seen) * work->scale;
     const double sum = row_exp(row, row, seen, work->scale, top);
-    memset(row + seen, 0, (s.keys - seen) * sizeof(float));
+    memset(all, 0, hidden * sizeof(float));
+    memset(row + seen, 0, (s.keys - hidden - seen) * sizeof(float));
     inverse[r] = (float)(1 / sum);
     if (piece->log_sum_exp)
       piece->log_sum_exp[t * work->heads + kv_head * s.group + r % s.group] =
           (float)(top + ck_log(sum));
   }
-  over_keys(space, sums, scores, piece->prefix_v, piece->own_v, piece, &s, kv_head);
+  over_keys(space, sums, scores, piece->prefix_v, piece->own_v, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {
     const size_t t = begin + r / s.group, head = kv_head * s.group + r % s.group;
     row_scale(
@@ -123,17 +149,21 @@ static void score_slopes(
     size_t kv_head, size_t begin, float *scores, float *d_weights) {
   for (size_t r = 0; r < s->rows; r++) {
     const size_t t = begin + r / s->group, head = kv_head * s->group + r % s->group;
-    const size_t seen = seen_by(work, piece, t), place = t * s->columns + head * s->size;
+    const size_t hidden = seen_begin(work, piece, t) - s->first;
+    const size_t seen = seen_end(work, piece, t) - s->first - hidden;
+    const size_t place = t * s->columns + head * s->size;
     const float mean = row_dot(piece->d_out + place, piece->out + place, s->size);
     const float top = piece->log_sum_exp[t * work->heads + head];
-    float *row = scores + r * s->stride, *slopes = d_weights + r * s->stride;
+    float *row = scores + r * s->stride + hidden, *slopes = d_weights + r * s->stride + hidden;
     EACH_PIECE(seen) {
       v16 weight = exp16(fma16(load16(row + i, n), all16(work->scale), all16(-top)));
       store16(row + i, n, weight);
       store16(slopes + i, n, weight * (load16(slopes + i, n) - mean) * work->scale);
     }
-    memset(row + seen, 0, (s->keys - seen) * sizeof(float));
-    memset(slopes + seen, 0, (s->keys - seen) * sizeof(float));
+    memset(row - hidden, 0, hidden * sizeof(float));
+    memset(slopes - hidden, 0, hidden * sizeof(float));
+    memset(row + seen, 0, (s->keys - hidden - seen) * sizeof(float));
+    memset(slopes + seen, 0, (s->keys - hidden - seen) * sizeof(float));
   }
 }
 
@@ -147,12 +177,12 @@ static void attention_back(
   float *d_out = q + s.rows * s.size, *dq = d_out + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
   gather_heads(d_out, piece->d_out, &s, kv_head, begin);
-  against_keys(space, scores, q, piece->prefix_k, piece->own_k, piece, &s, kv_head);
-  against_keys(space, slopes, d_out, piece->prefix_v, piece->own_v, piece, &s, kv_head);
+  against_keys(space, scores, q, piece->prefix_k, piece->own_k, &s, kv_head);
+  against_keys(space, slopes, d_out, piece->prefix_v, piece->own_v, &s, kv_head);
   score_slopes(work, piece, &s, kv_head, begin, scores, slopes);
-  into_keys(space, piece->prefix_dv, piece->own_dv, scores, d_out, piece, &s, kv_head);
-  into_keys(space, piece->prefix_dk, piece->own_dk, slopes, q, piece, &s, kv_head);
-  over_keys(space, dq, slopes, piece->prefix_k, piece->own_k, piece, &s, kv_head);
+  into_keys(space, piece->prefix_dv, piece->own_dv, scores, d_out, &s, kv_head);
+  into_keys(space, piece->prefix_dk, piece->own_dk, slopes, q, &s, kv_head);
+  over_keys(space, dq, slopes, piece->prefix_k, piece->own_k, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {
     const size_t t = begin + r / s.group, head = kv_head * s.group + r % s.group;
     memcpy(

@@ -157,6 +157,7 @@ private func run(
       )
       unsafe call.scale = shape.scale
       unsafe call.causal = causal
+      unsafe call.window = shape.window ?? 0
       unsafe call.piece_count = pieces.count
       unsafe call.pieces = pieces.baseAddress
       unsafe call.group_count = ends.count

@@ -7,15 +7,22 @@ public struct AttentionShape: Equatable, Sendable {
   public let headSize: Int
   /// What the scores are multiplied with before the softmax; usually `1 / sqrt(headSize)`.
   public let scale: Float
+  /// Rows that a row of a causal layout sees at most, itself the last of them; nil: all before it.
+  /// Rows in front of the window cost no time.
+  public let window: Int?
 
   /// - Precondition: `heads` is a multiple of `keyValueHeads`.
-  public init(heads: Int, keyValueHeads: Int, headSize: Int, scale: Float? = nil) {
+  public init(
+    heads: Int, keyValueHeads: Int, headSize: Int, scale: Float? = nil, window: Int? = nil
+  ) {
     precondition(heads > 0 && keyValueHeads > 0 && headSize > 0, "positive sizes expected")
     precondition(heads % keyValueHeads == 0, "\(heads) heads do not share \(keyValueHeads) evenly")
+    precondition(window.map { $0 > 0 } ?? true, "a window of at least one row expected")
     self.heads = heads
     self.keyValueHeads = keyValueHeads
     self.headSize = headSize
     self.scale = scale ?? 1 / Float(headSize).squareRoot()
+    self.window = window
   }
 
   /// Columns of the queries and of the result.
@@ -28,7 +35,8 @@ public struct AttentionShape: Equatable, Sendable {
 ///
 /// The rows of all sequences stand one after the other, without gaps: a sequence's prefix, then
 /// its branches in order. A row of the prefix sees the prefix; a row of a branch sees the whole
-/// prefix and its own branch; both only up to itself when `causal`. Several questions about one
+/// prefix and its own branch; both only up to itself when `causal`, and then no further back than
+/// the shape's window. Several questions about one
 /// picture are branches behind one visual prefix; a plain sequence is a prefix alone.
 public struct AttentionLayout: Equatable, Sendable {
   public struct Sequence: Equatable, Sendable {

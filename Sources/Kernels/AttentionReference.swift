@@ -10,7 +10,7 @@ public func attentionReference(
   _ layout: AttentionLayout, _ shape: AttentionShape
 ) {
   checkAttention([out, q], [k, v], logSumExp, layout, shape)
-  for (row, seen) in visibleRows(layout).enumerated() {
+  for (row, seen) in visibleRows(layout, shape).enumerated() {
     for head in 0..<shape.heads {
       let (weights, total) = attentionWeights(row, head, seen, q: q, k: k, shape)
       logSumExp[row * shape.heads + head] = Float(total)
@@ -33,7 +33,7 @@ public func attentionBackwardReference(
   checkAttention([dq, dOut, out, q], [dk, dv, k, v], logSumExp, layout, shape)
   for target in [dq, dk, dv] { target.fill(0) }
   let size = shape.headSize
-  for (row, seen) in visibleRows(layout).enumerated() {
+  for (row, seen) in visibleRows(layout, shape).enumerated() {
     for head in 0..<shape.heads {
       let (weights, _) = attentionWeights(row, head, seen, q: q, k: k, shape)
       let query = row * shape.columns + head * size
@@ -64,7 +64,7 @@ public func attentionOverCacheReference(
     let first = sequence.length - sequence.newRows
     for position in first..<sequence.length {
       for head in 0..<shape.heads {
-        let seen = Array(0...position)
+        let seen = Array((0...position).suffix(shape.window ?? .max))
         let (weights, _) = attentionWeights(row, head, seen, q: q, k: sequence.keys, shape)
         for d in 0..<shape.headSize {
           var sum = 0.0
@@ -80,10 +80,11 @@ public func attentionOverCacheReference(
 }
 
 /// The rows that each row sees.
-private func visibleRows(_ layout: AttentionLayout) -> [[Int]] {
+private func visibleRows(_ layout: AttentionLayout, _ shape: AttentionShape) -> [[Int]] {
   layout.pieces.flatMap { piece in
     piece.own.map { row in
-      Array(piece.prefix) + Array(layout.causal ? piece.own.lowerBound..<row + 1 : piece.own)
+      let own = layout.causal ? piece.own.lowerBound..<row + 1 : piece.own
+      return (Array(piece.prefix) + Array(own)).suffix(shape.window ?? .max)
     }
   }
 }
@@ -116,6 +117,7 @@ func checkAttention(
   _ layout: AttentionLayout, _ shape: AttentionShape
 ) {
   let rows = layout.rows
+  precondition(layout.causal || shape.window == nil, "a window without an order of rows")
   for x in queries { precondition(x.count == rows * shape.columns, "(\(rows), heads·size)") }
   for x in keys { precondition(x.count == rows * shape.keyValueColumns, "(\(rows), kv·size)") }
   precondition(logSumExp.count == rows * shape.heads, "(\(rows), heads) expected")

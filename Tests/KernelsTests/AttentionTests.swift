@@ -19,6 +19,9 @@ struct AttentionTests {
     .init(heads: 6, keyValueHeads: 2, headSize: 20),
     .init(heads: 9, keyValueHeads: 3, headSize: 64),
     .init(heads: 3, keyValueHeads: 1, headSize: 128, scale: 0.3),
+    .init(heads: 6, keyValueHeads: 2, headSize: 20, window: 7),
+    .init(heads: 2, keyValueHeads: 1, headSize: 16, window: 1),
+    .init(heads: 2, keyValueHeads: 2, headSize: 24, window: 40),
   ]
 
   struct Inputs {
@@ -33,11 +36,11 @@ struct AttentionTests {
     }
   }
 
-  @Test("forward and backward equal their twins for all layouts, heads and head sizes")
+  @Test("forward and backward equal their twins for all layouts, heads, head sizes and windows")
   func twins() throws {
     let computes = try everyCompute()
     for layout in Self.layouts {
-      for shape in Self.shapes {
+      for shape in Self.shapes where layout.causal || shape.window == nil {
         let x = Inputs(layout.rows, shape)
         let expected = Results(layout.rows, shape)
         attentionReference(
@@ -84,10 +87,12 @@ struct AttentionTests {
     }
   }
 
-  @Test("of a branch is, bit for bit, that of prefix and branch as one plain sequence")
-  func branches() throws {
+  @Test(
+    "of a branch is, bit for bit, that of prefix and branch as one plain sequence",
+    arguments: [nil, 3, 50])
+  func branches(window: Int?) throws {
     let compute = try Compute()
-    let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 24)
+    let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 24, window: window)
     let (prefix, lengths) = (37, [5, 90, 1])
     let layout = AttentionLayout([.init(prefix: prefix, branches: lengths)], causal: true)
     let x = Inputs(layout.rows, shape)
@@ -110,9 +115,11 @@ struct AttentionTests {
     }
   }
 
-  @Test("over a cache is, bit for bit, that of the whole sequence, in any steps and company")
-  func cache() throws {
-    let shape = AttentionShape(heads: 9, keyValueHeads: 3, headSize: 20)
+  @Test(
+    "over a cache is, bit for bit, that of the whole sequence, in any steps and company",
+    arguments: [nil, 1, 13, 33])
+  func cache(window: Int?) throws {
+    let shape = AttentionShape(heads: 9, keyValueHeads: 3, headSize: 20, window: window)
     let length = 80
     let x = Inputs(length, shape)
     let other = Inputs(30, shape)
@@ -141,6 +148,42 @@ struct AttentionTests {
         [CachedSequence(keys: x.k, values: x.v, length: length, newRows: length)], shape)
       #expect(relativeDifference(out.array, twin.array) < 1e-5)
     }
+  }
+
+  @Test("a window as long as the sequence changes no bits")
+  func wideWindow() throws {
+    let compute = try Compute()
+    let results = [nil, 75, 76, 1000].map { window in
+      let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 20, window: window)
+      let results = Results(76, shape)
+      results.fill(Inputs(76, shape), .causal([76]), shape, on: compute)
+      return results.all.map(\.bits)
+    }
+    #expect(results[2] == results[0] && results[3] == results[0])
+    #expect(results[1] != results[0])
+  }
+
+  @Test("keys and values in front of the window of all new rows are not read")
+  func skippedKeys() throws {
+    let compute = try Compute()
+    let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 20, window: 9)
+    let (length, new) = (60, 3)
+    let x = Inputs(length, shape)
+    func outputs() -> [UInt32] {
+      let out = Floats(zeros: new * shape.columns)
+      attentionOverCache(
+        into: out, q: x.q[0..<out.count],
+        [CachedSequence(keys: x.k, values: x.v, length: length, newRows: new)], shape,
+        on: compute)
+      return out.bits
+    }
+    let before = outputs()
+    let hidden = 0..<(length - new + 1 - 9) * shape.keyValueColumns
+    x.k[hidden].fill(.nan)
+    x.v[hidden].fill(.nan)
+    #expect(outputs() == before)
+    x.v[hidden.upperBound] = .nan
+    #expect(outputs() != before)
   }
 
   @Test("positions go on behind the prefix in every branch")

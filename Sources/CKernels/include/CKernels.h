@@ -188,6 +188,7 @@ typedef struct {
   size_t heads, kv_heads, size;
   float scale;
   bool causal;
+  size_t window;  // keys that a query sees at most, its own the last; 0: all; only with `causal`
   size_t piece_count;
   const ck_attention_piece *pieces;
   // Backward: pieces that share keys follow each other; group g is group_ends[g-1]..<group_ends[g].
