@@ -49,7 +49,9 @@ INLINE v16 element_function(ck_element_operation operation, v16 x) {
     case CK_ADD_SCALED:
     case CK_SCALE:
     case CK_GATED:
-    case CK_GATED_BACK: break;
+    case CK_GATED_BACK:
+    case CK_GATED_GELU:
+    case CK_GATED_GELU_BACK: break;
   }
   return x;
 }
@@ -79,6 +81,19 @@ INLINE void element_block(
       v16 dh = load16(work->in2 + i, n);
       store16(work->out0 + i, n, dh * up * swish_slope(gate, 1));
       store16(work->out1 + i, n, dh * swish(gate, 1));
+      return;
+    }
+    case CK_GATED_GELU: {
+      v16 up = load16(work->in1 + i, n);
+      store16(work->out0 + i, n, element_function(CK_GELU_TANH, load16(work->in0 + i, n)) * up);
+      return;
+    }
+    case CK_GATED_GELU_BACK: {
+      v16 gate = load16(work->in0 + i, n);
+      v16 up = load16(work->in1 + i, n);
+      v16 dh = load16(work->in2 + i, n);
+      store16(work->out0 + i, n, dh * up * gelu_tanh_slope(gate));
+      store16(work->out1 + i, n, dh * element_function(CK_GELU_TANH, gate));
       return;
     }
     case CK_SILU:
@@ -122,6 +137,8 @@ static void elements(const ck_elements *work, size_t begin, size_t end) {
     LOOP(CK_QUICK_GELU_BACK)
     LOOP(CK_GATED)
     LOOP(CK_GATED_BACK)
+    LOOP(CK_GATED_GELU)
+    LOOP(CK_GATED_GELU_BACK)
     LOOP(CK_EXP)
   }
 #undef LOOP

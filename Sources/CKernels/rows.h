@@ -76,6 +76,12 @@ INLINE float inverse_root(float squares, size_t columns, float eps) {
   return 1 / __builtin_sqrtf(squares / (float)columns + eps);
 }
 
+/// Beyond the row anything: what it is multiplied with is 0 there, or not stored.
+INLINE v16 norm_weight(const ck_rows *work, size_t i, size_t n, bool layer) {
+  v16 weight = load16(work->weight + i, n);
+  return layer ? weight : weight + work->plus;
+}
+
 INLINE void norm_row(const ck_rows *work, size_t row, bool layer) {
   const size_t columns = work->columns;
   const float *x = work->in0 + row * columns;
@@ -85,7 +91,7 @@ INLINE void norm_row(const ck_rows *work, size_t row, bool layer) {
   const float r = inverse_root(spread, columns, work->eps);
   EACH_PIECE(columns) {
     v16 value = (load16(x + i, n) - mean) * r;
-    v16 weight = load16(work->weight + i, n);
+    v16 weight = norm_weight(work, i, n, layer);
     store16(y + i, n, layer ? fma16(value, weight, load16(work->bias + i, n)) : value * weight);
   }
 }
@@ -99,14 +105,14 @@ INLINE void norm_row_back(const ck_rows *work, size_t row, bool layer) {
   const float r = inverse_root(spread, columns, work->eps);
   v16 slopes = 0, mixed = 0;
   EACH_PIECE(columns) {
-    v16 g = load16(dy + i, n) * load16(work->weight + i, n);  // 0 beyond the row
+    v16 g = load16(dy + i, n) * norm_weight(work, i, n, layer);  // 0 beyond the row
     slopes += g;
     mixed = fma16(g, (load16(x + i, n) - mean) * r, mixed);
   }
   const float slope = layer ? sum16(slopes) / (float)columns : 0;
   const float mix = sum16(mixed) / (float)columns;
   EACH_PIECE(columns) {
-    v16 g = load16(dy + i, n) * load16(work->weight + i, n);
+    v16 g = load16(dy + i, n) * norm_weight(work, i, n, layer);
     v16 value = (load16(x + i, n) - mean) * r;
     v16 d = fma16(value, all16(-mix), g - slope) * r;
     store16(dx + i, n, work->accumulate ? load16(dx + i, n) + d : d);

@@ -42,25 +42,46 @@ public func activateBackward(
   runElements(operation, into: dx, x, dy, on: compute)
 }
 
-/// The gate of SwiGLU: `h = silu(gate) · up`; `h` may be `gate` or `up`.
-/// - Precondition: equal counts.
-/// - Source: Shazeer 2020, eq. 6.
-public func gatedSiLU(into h: Floats, gate: Floats, up: Floats, on compute: Compute) {
-  precondition(gate.count == h.count && up.count == h.count, "equal counts expected")
-  runElements(CK_GATED, into: h, gate, up, on: compute)
+/// What a gate passes before it multiplies.
+public enum GateFunction: CaseIterable, Sendable {
+  /// SwiGLU.
+  case silu
+  /// GeGLU, with the tanh approximation.
+  case geluTanh
+
+  var activation: Activation {
+    switch self {
+    case .silu: .silu
+    case .geluTanh: .geluTanh
+    }
+  }
 }
 
-/// The derivatives of `gatedSiLU`: `dGate = dh · up · silu′(gate)`, `dUp = dh · silu(gate)`.
+/// A gated unit: `h = f(gate) · up`; `h` may be `gate` or `up`.
+/// - Precondition: equal counts.
+/// - Source: Shazeer 2020, eq. 6.
+public func gated(
+  into h: Floats, gate: Floats, up: Floats, _ function: GateFunction, on compute: Compute
+) {
+  precondition(gate.count == h.count && up.count == h.count, "equal counts expected")
+  runElements(
+    function == .silu ? CK_GATED : CK_GATED_GELU, into: h, gate, up, on: compute)
+}
+
+/// The derivatives of `gated`: `dGate = dh · up · f′(gate)`, `dUp = dh · f(gate)`.
 ///
 /// Both are overwritten; either may be `dh`, `gate` or `up` itself.
 /// - Precondition: equal counts.
-public func gatedSiLUBackward(
-  dGate: Floats, dUp: Floats, dh: Floats, gate: Floats, up: Floats, on compute: Compute
+public func gatedBackward(
+  dGate: Floats, dUp: Floats, dh: Floats, gate: Floats, up: Floats, _ function: GateFunction,
+  on compute: Compute
 ) {
   precondition(
     gate.count == dh.count && up.count == dh.count && dGate.count == dh.count
       && dUp.count == dh.count, "equal counts expected")
-  runElements(CK_GATED_BACK, into: dGate, and: dUp, gate, up, dh, on: compute)
+  runElements(
+    function == .silu ? CK_GATED_BACK : CK_GATED_GELU_BACK, into: dGate, and: dUp, gate, up, dh,
+    on: compute)
 }
 
 /// `y = eˣ`, element by element; `y` may be `x` itself.

@@ -20,23 +20,25 @@ public func activateBackwardReference(
   }
 }
 
-/// The naive twin of `gatedSiLU`, in f64.
-public func gatedSiLUReference(into h: Floats, gate: Floats, up: Floats) {
+/// The naive twin of `gated`, in f64.
+public func gatedReference(into h: Floats, gate: Floats, up: Floats, _ function: GateFunction) {
   precondition(gate.count == h.count && up.count == h.count, "equal counts expected")
-  for i in 0..<h.count { h[i] = Float(value(of: .silu, at: Double(gate[i])) * Double(up[i])) }
+  for i in 0..<h.count {
+    h[i] = Float(value(of: function.activation, at: Double(gate[i])) * Double(up[i]))
+  }
 }
 
-/// The naive twin of `gatedSiLUBackward`, in f64.
-public func gatedSiLUBackwardReference(
-  dGate: Floats, dUp: Floats, dh: Floats, gate: Floats, up: Floats
+/// The naive twin of `gatedBackward`, in f64.
+public func gatedBackwardReference(
+  dGate: Floats, dUp: Floats, dh: Floats, gate: Floats, up: Floats, _ function: GateFunction
 ) {
   precondition(
     gate.count == dh.count && up.count == dh.count && dGate.count == dh.count
       && dUp.count == dh.count, "equal counts expected")
   for i in 0..<dh.count {
     let (d, g, u) = (Double(dh[i]), Double(gate[i]), Double(up[i]))
-    dGate[i] = Float(d * u * slope(of: .silu, at: g))
-    dUp[i] = Float(d * value(of: .silu, at: g))
+    dGate[i] = Float(d * u * slope(of: function.activation, at: g))
+    dUp[i] = Float(d * value(of: function.activation, at: g))
   }
 }
 

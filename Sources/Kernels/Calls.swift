@@ -23,7 +23,8 @@ func runElements(
 /// - Precondition: whole rows of `columns`, a weight of `columns` where there is one.
 func runRows(
   _ operation: ck_row_operation, into out: Floats, _ x: Floats, columns: Int,
-  weight: Floats? = nil, bias: Floats? = nil, eps: Float = 0, on compute: Compute
+  weight: Floats? = nil, bias: Floats? = nil, plus: Float = 0, eps: Float = 0,
+  on compute: Compute
 ) {
   checkRows(out, x, columns: columns, weight)
   guard columns > 0 else { return }
@@ -34,7 +35,7 @@ func runRows(
   unsafe call.in0 = UnsafePointer(x.base)
   unsafe call.weight = weight.map { unsafe UnsafePointer($0.base) }
   unsafe call.bias = bias.map { unsafe UnsafePointer($0.base) }
-  unsafe call.eps = eps
+  unsafe (call.plus, call.eps) = (plus, eps)
   unsafe ck_rows_run(compute.pool, &call)
 }
 
@@ -42,7 +43,8 @@ func runRows(
 /// - Precondition: equal counts of whole rows; sums as long as the weight.
 func runNormBackward(
   _ operation: ck_row_operation, dx: Floats, dWeight: Floats?, dBias: Floats?, dy: Floats,
-  _ x: Floats, weight: Floats, eps: Float, accumulate: Bool, on compute: Compute
+  _ x: Floats, weight: Floats, plus: Float = 0, eps: Float, accumulate: Bool,
+  on compute: Compute
 ) {
   let columns = weight.count
   checkRows(dx, x, columns: columns, weight)
@@ -58,7 +60,7 @@ func runNormBackward(
   unsafe call.in0 = UnsafePointer(x.base)
   unsafe call.in1 = UnsafePointer(dy.base)
   unsafe call.weight = UnsafePointer(weight.base)
-  unsafe call.eps = eps
+  unsafe (call.plus, call.eps) = (plus, eps)
   unsafe call.accumulate = accumulate
   unsafe ck_norm_backward(compute.pool, &call, dWeight?.base, dBias?.base)
 }

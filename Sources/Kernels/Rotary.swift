@@ -16,8 +16,8 @@ public enum RotaryPairing: Sendable {
 
 /// Cosines and sines of rotary position embeddings, computed once.
 ///
-/// The angle of pair i at position p is `p · base^(−2i / headSize)`, each step rounded to f32 as
-/// `transformers` does.
+/// The angle of pair i at position p is `p · base^(−2i / headSize) / divisor(i)`, each step rounded
+/// to f32 as `transformers` does.
 /// - Source: Su et al. 2021, eq. 15.
 public struct RotaryTable: Sendable {
   public let headSize: Int
@@ -27,8 +27,11 @@ public struct RotaryTable: Sendable {
   /// (positions, headSize / 2)
   let sines: Floats
 
+  /// - Parameter divisors: headSize / 2 numbers that stretch the angles; empty: all 1.
   /// - Precondition: an even head size.
-  public init(headSize: Int, base: Float, positions: Int) {
+  public init(headSize: Int, base: Float, divisors: [Float] = [], positions: Int) {
+    precondition(
+      divisors.isEmpty || divisors.count == headSize / 2, "\(headSize / 2) divisors expected")
     precondition(headSize > 0 && headSize % 2 == 0, "an even head size expected, not \(headSize)")
     precondition(positions >= 0, "a count of 0 or more expected, \(positions) given")
     self.headSize = headSize
@@ -38,7 +41,8 @@ public struct RotaryTable: Sendable {
     sines = Floats(zeros: positions * half)
     for i in 0..<half {
       let exponent = Float(2 * i) / Float(headSize)
-      let frequency = 1 / Float(pow(Double(base), Double(exponent)))
+      let whole = 1 / Float(pow(Double(base), Double(exponent)))
+      let frequency = divisors.isEmpty ? whole : whole / divisors[i]
       for position in 0..<positions {
         let angle = Double(Float(position) * frequency)
         cosines[position * half + i] = Float(cos(angle))

@@ -23,6 +23,18 @@ struct ConfigTests {
     architecture: .qwen2, vocabularySize: 151_936, hiddenSize: 4096, intermediateSize: 22_016,
     layerCount: 32, headCount: 32, keyValueHeadCount: 32, headSize: 128, contextLength: 32_768,
     normEpsilon: 1e-6, ropeBase: 10_000, queryKeyValueBias: true, tiedEmbedding: false)
+  let mistralDefault = DecoderConfig(
+    architecture: .mistral, vocabularySize: 32_000, hiddenSize: 4096, intermediateSize: 14_336,
+    layerCount: 32, headCount: 32, keyValueHeadCount: 8, headSize: 128, contextLength: 131_072,
+    normEpsilon: 1e-6, ropeBase: 10_000, window: SlidingWindow(size: 4096, layers: Array(0..<32)),
+    queryKeyValueBias: false, tiedEmbedding: false, beginToken: 1, endTokens: [2])
+  let gemma3Default = DecoderConfig(
+    architecture: .gemma3, vocabularySize: 262_208, hiddenSize: 2304, intermediateSize: 9216,
+    layerCount: 26, headCount: 8, keyValueHeadCount: 4, headSize: 256, contextLength: 131_072,
+    normEpsilon: 1e-6, ropeBase: 1_000_000,
+    window: SlidingWindow(
+      size: 4096, layers: (0..<26).filter { $0 % 6 != 5 }, ropeBase: 10_000), queryScalar: 256,
+    queryKeyValueBias: false, tiedEmbedding: true, beginToken: 2, endTokens: [1], padToken: 0)
   let clipDefault = VisionConfig(
     family: .clip, hiddenSize: 768, intermediateSize: 3072, layerCount: 12, headCount: 12,
     imageSize: 224, patchSize: 32, normEpsilon: 1e-5, activation: .quickGELU)
@@ -39,6 +51,10 @@ struct ConfigTests {
     #expect(try parse(#"{"model_type": "llama"}"#) == .decoder(llamaDefault))
     #expect(try read("qwen2-default") == .decoder(qwen2Default))
     #expect(try parse(#"{"model_type": "qwen2"}"#) == .decoder(qwen2Default))
+    #expect(try read("mistral-default") == .decoder(mistralDefault))
+    #expect(try parse(#"{"model_type": "mistral"}"#) == .decoder(mistralDefault))
+    #expect(try read("gemma3-default") == .decoder(gemma3Default))
+    #expect(try parse(#"{"model_type": "gemma3_text"}"#) == .decoder(gemma3Default))
     #expect(try read("clip-vision-default") == .vision(clipDefault))
     #expect(try parse(#"{"model_type": "clip"}"#) == .vision(clipDefault))
     #expect(try read("dinov2-default") == .vision(dinov2Default))
@@ -70,6 +86,73 @@ struct ConfigTests {
     vicuna.normEpsilon = 1e-5
     vicuna.padToken = 0
     #expect(try read("vicuna-7b") == .decoder(vicuna))
+  }
+
+  @Test("tells which layers have a window, and the angles of either kind")
+  func windows() throws {
+    var qwen = qwen2Default
+    qwen.layerCount = 4
+    qwen.window = SlidingWindow(size: 4096, layers: [2, 3])
+    (qwen.ropeBase, qwen.ropeScaling) = (500, .linear(factor: 2.5))
+    #expect(try read("qwen2-window") == .decoder(qwen))
+
+    var gemma = gemma3Default
+    gemma.layerCount = 3
+    gemma.window = SlidingWindow(size: 512, layers: [1], ropeBase: 20_000)
+    (gemma.ropeBase, gemma.ropeScaling) = (2_000_000, .linear(factor: 8))
+    gemma.queryScalar = 168
+    #expect(try read("gemma3") == .decoder(gemma))
+
+    var older = gemma3Default
+    (older.hiddenSize, older.intermediateSize, older.layerCount) = (2560, 10_240, 34)
+    older.window = SlidingWindow(
+      size: 1024, layers: (0..<34).filter { $0 % 6 != 5 }, ropeBase: 10_000)
+    older.ropeScaling = .linear(factor: 8)
+    #expect(try read("gemma3-4b-text") == .decoder(older))
+
+    var open = mistralDefault
+    open.window = nil
+    #expect(try parse(#"{"model_type": "mistral", "sliding_window": null}"#) == .decoder(open))
+    #expect(older.cut(layers: 6).window?.layers == [0, 1, 2, 3, 4])
+    #expect(gemma.cut(layers: 1).window == nil)
+  }
+
+  @Test("whose angles are divided one by one reads back the same")
+  func divisors() throws {
+    var config = llamaDefault
+    config.headSize = 6
+    config.ropeScaling = .divisors([1, 2.5, 8])
+    let encoded = ModelConfig.decoder(config).encoded()
+    #expect(try ModelConfig(json: encoded, name: "again") == .decoder(config))
+  }
+
+  @Test(
+    "that asks for what is not computed is refused with the key",
+    arguments: [
+      ("final_logit_softcapping", "30.0"), ("attn_logit_softcapping", "50"),
+      ("use_bidirectional_attention", "true"), ("hidden_activation", #""silu""#),
+      ("layer_types", #"["chunked_attention"]"#),
+    ])
+  func unsupportedGemma(key: String, value: String) throws {
+    let text = #"{"model_type": "gemma3_text", "num_hidden_layers": 1, "\#(key)": \#(value)}"#
+    let error = #expect(throws: FormatError.self) { try parse(text) }
+    #expect(error?.subject == "key \(key)")
+  }
+
+  @Test(
+    "whose angles are stretched in a way that is not computed is refused",
+    arguments: [
+      (
+        #"{"rope_type": "llama3", "low_freq_factor": 4, "high_freq_factor": 4}"#, "high_freq_factor"
+      ),
+      (#"{"rope_type": "longrope", "long_factor": [1, 2], "short_factor": [1, 1]}"#, "rope_type"),
+      (#"{"rope_type": "longrope", "long_factor": [1, 0], "short_factor": [1, 0]}"#, "long_factor"),
+      (#"{"rope_type": "yarn"}"#, "rope_type"),
+    ])
+  func unsupportedAngles(rope: String, key: String) throws {
+    let text = #"{"model_type": "llama", "head_dim": 4, "rope_parameters": \#(rope)}"#
+    let error = #expect(throws: FormatError.self) { try parse(text) }
+    #expect(error?.subject == "key rope_parameters.\(key)")
   }
 
   @Test("of the CLIP family is read from its vision half")
@@ -106,7 +189,8 @@ struct ConfigTests {
   @Test(
     "that is written reads back the same",
     arguments: [
-      "llama-default", "llama", "qwen2-default", "clip-vision-default", "clip", "dinov2-default",
+      "llama-default", "llama", "qwen2-default", "qwen2-window", "mistral-default",
+      "gemma3-default", "gemma3", "gemma3-4b-text", "clip-vision-default", "clip", "dinov2-default",
       "llava-1.5-7b", "llava-dinov2-qwen2", "vicuna-7b",
     ])
   func roundTrip(_ name: String) throws {
@@ -155,7 +239,6 @@ struct ConfigTests {
       (#"{"model_type": "llama", "rms_norm_eps": "x"}"#, "rms_norm_eps"),
       (#"{"model_type": "llama", "eos_token_id": [1, "a"]}"#, "eos_token_id"),
       (#"{"model_type": "llama", "rope_scaling": {"type": "yarn"}}"#, "rope_scaling.rope_type"),
-      (#"{"model_type": "qwen2", "use_sliding_window": true}"#, "use_sliding_window"),
       (#"{"model_type": "dinov2", "use_swiglu_ffn": true}"#, "use_swiglu_ffn"),
       (#"{"model_type": "dinov2", "num_attention_heads": 7}"#, "num_attention_heads"),
       (#"{"model_type": "dinov2", "patch_size": 500}"#, "patch_size"),

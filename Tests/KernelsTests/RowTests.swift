@@ -23,8 +23,8 @@ struct RowTests {
     }
   }
 
-  @Test("RMSNorm and its derivatives equal their twins", arguments: oddSizes)
-  func rms(columns: Int) throws {
+  @Test("RMSNorm and its derivatives equal their twins", arguments: oddSizes, [0, 1])
+  func rms(columns: Int, plus: Float) throws {
     var values = Values(UInt64(columns))
     let rows = 5
     for scale in [1e-12, 1, 1e12] as [Float] {
@@ -33,23 +33,25 @@ struct RowTests {
       let (weight, start) = (values.floats(columns), values.floats(columns))
       try compare("rmsNorm") { compute in
         let y = Floats(zeros: x.count)
-        rmsNorm(into: y, x, weight: weight, eps: 1e-5, on: compute)
+        rmsNorm(into: y, x, weight: weight, plus: plus, eps: 1e-5, on: compute)
         return [y]
       } _: {
         let y = Floats(zeros: x.count)
-        rmsNormReference(into: y, x, weight: weight, eps: 1e-5)
+        rmsNormReference(into: y, x, weight: weight, plus: plus, eps: 1e-5)
         return [y]
       }
       try compare("rmsNormBackward", tolerance: 1e-5) { compute in
         let (dx, dw) = (dy.copy, start.copy)
         rmsNormBackward(
-          dx: dx, dWeight: dw, dy: dy, x, weight: weight, eps: 1e-5, accumulateInput: true,
+          dx: dx, dWeight: dw, dy: dy, x, weight: weight, plus: plus, eps: 1e-5,
+          accumulateInput: true,
           on: compute)
         return [dx, dw]
       } _: {
         let (dx, dw) = (dy.copy, start.copy)
         rmsNormBackwardReference(
-          dx: dx, dWeight: dw, dy: dy, x, weight: weight, eps: 1e-5, accumulateInput: true)
+          dx: dx, dWeight: dw, dy: dy, x, weight: weight, plus: plus, eps: 1e-5,
+          accumulateInput: true)
         return [dx, dw]
       }
     }
@@ -134,7 +136,8 @@ struct RowTests {
   @Test("rotary turns equal their twins and turn back", arguments: [2, 16, 20, 64, 128])
   func rotary(size: Int) throws {
     var values = Values(UInt64(size))
-    let table = RotaryTable(headSize: size, base: 1e5, positions: 50)
+    let divisors = (0..<size / 2).map { Float($0 + 1) }
+    let table = RotaryTable(headSize: size, base: 1e5, divisors: divisors, positions: 50)
     let positions: [Int32] = [0, 49, 7, 7, 20]
     let x = values.floats(5 * 3 * size)
     for pairing in [RotaryPairing.halfSplit, .interleaved] {

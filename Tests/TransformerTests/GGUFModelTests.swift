@@ -6,9 +6,11 @@ import Transformer
 
 @Suite("A model in a GGUF file")
 struct GGUFModelTests {
+  static let names = ["llama", "llama3", "qwen2", "gemma3"]
+
   @Test(
     "cuts text as llama.cpp does, has transformers' logits, and goes on as llama.cpp goes on",
-    arguments: ["llama", "qwen2"])
+    arguments: GGUFModelTests.names)
   func logits(name: String) throws {
     let model = try Model.load("\(fixtures)/gguf/\(name).gguf")
     let golden = try TensorStore(safetensors: "\(fixtures)/gguf/\(name)-golden.safetensors")
@@ -33,7 +35,7 @@ struct GGUFModelTests {
 
   @Test(
     "generates the same tokens from its codes as decoded, in less memory",
-    arguments: ["llama", "qwen2"])
+    arguments: GGUFModelTests.names)
   func codes(name: String) throws {
     let compute = try Compute()
     let path = "\(fixtures)/gguf/\(name).gguf"
@@ -51,7 +53,7 @@ struct GGUFModelTests {
     #expect(found == expected)
   }
 
-  @Test("is the same model when it is saved as a folder", arguments: ["llama", "qwen2"])
+  @Test("is the same model when it is saved as a folder", arguments: GGUFModelTests.names)
   func saved(name: String) throws {
     let model = try Model.load("\(fixtures)/gguf/\(name).gguf")
     try withTemporaryFolder { folder in

@@ -67,6 +67,30 @@ struct GeneratorTests {
     }
   }
 
+  @Test(
+    "goes on greedily with every decoder as the whole sequence foresees, far beyond a window",
+    arguments: ["llama3", "mistral", "qwen2-window", "gemma3"])
+  func greedyDecoders(name: String) throws {
+    let golden = try Golden(name)
+    let compute = try Compute()
+    let requests = [3, 19, 26].map { length in
+      GenerationInput(
+        ModelInput(tokens: (0..<Int32(length)).map { 6 + ($0 * 7) % 40 }), tokensMax: 20)
+    }
+    let answers = try Generator(model: golden.model, compute: compute).run(requests)
+    for (request, answer) in zip(requests, answers) {
+      var sample = TrainingInput(
+        prefix: request.input.pieces.map { TrainingPiece($0, trained: false) })
+      #expect(answer.tokens.count == 20)
+      for token in answer.tokens {
+        let logits = try golden.model.logits(of: sample, on: compute).array
+        #expect(greedyToken(Array(logits.suffix(golden.model.text.vocabularySize))) == token)
+        sample.prefix.append(TrainingPiece(.token(token), trained: false))
+      }
+      #expect(try Generator(model: golden.model, compute: compute).run([request]) == [answer])
+    }
+  }
+
   @Test("ends at a stop token, at the most tokens, or where the context is full")
   func stops() throws {
     let golden = try Golden("llama")

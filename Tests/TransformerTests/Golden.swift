@@ -25,7 +25,8 @@ struct Golden {
   static let cases: [(name: String, trained: TrainedParts)] = [
     ("llama", .all), ("qwen2", .all), ("llava-clip", .projectorAndLanguage),
     ("llava-dinov2", .all), ("llava-linear", .projectorAndLanguage),
-    ("llama-bias", .all), ("llava-full", .projectorAndLanguage),
+    ("llama-bias", .all), ("llava-full", .projectorAndLanguage), ("llama3", .all),
+    ("mistral", .all), ("qwen2-window", .all), ("gemma3", .all),
   ]
 
   var tokens: [Int32] { get throws { try store.floats("input_ids").map { Int32($0) } } }

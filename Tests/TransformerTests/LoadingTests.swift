@@ -152,8 +152,8 @@ struct LoadingTests {
     #expect(try problem(#"{"model_type": "mamba"}"#) == .unsupported(found: "\"mamba\""))
     let tower = #"{"model_type": "dinov2"}"#
     #expect(try problem(tower) == .unsupported(found: "a vision tower alone"))
-    let stretched = #"{"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2}}"#
-    #expect(try problem(stretched) != nil)
+    let stretched = #"{"model_type": "llama", "rope_scaling": {"type": "yarn", "factor": 2}}"#
+    #expect(try problem(stretched) == .unsupported(found: "\"yarn\""))
     #expect(throws: FormatError.self) { try Model.load("/nowhere/at/all") }
   }
 

@@ -46,6 +46,32 @@ struct ReferenceTests {
     }
   }
 
+  @Test("gives the same logits within 1e-4, whatever the decoder", .needs(.python))
+  func decoders() throws {
+    let names = ["llama3", "llama3.gguf", "mistral", "qwen2-window", "gemma3", "gemma3.gguf"]
+    let tokens = (0..<30).map { Int32(6 + ($0 * 11) % 40) }
+    try withTemporaryFolder { root in
+      var arguments: [String] = []
+      for name in names {
+        let model =
+          name.hasSuffix(".gguf")
+          ? try Model.load("\(fixtures)/gguf/\(name)") : try Golden(name).model
+        let folder = root + "/" + name
+        try model.save(folder: folder)
+        let logits = try model.logits(of: model.trainingInput(tokens: tokens), on: Compute())
+        try write(
+          "logits", [tokens.count, model.text.vocabularySize], logits.array,
+          folder + "/logits.safetensors")
+        arguments += arguments.isEmpty ? [] : ["+"]
+        arguments += [
+          folder, folder + "/logits.safetensors", tokens.map { "\($0)" }.joined(separator: ","),
+        ]
+      }
+      let report = try run(["\(fixtures)/check_saved.py"] + arguments)
+      #expect(report.status == 0, "\(report.text)")
+    }
+  }
+
   private func write(
     _ name: String, _ shape: [Int], _ source: [Float], _ path: String
   ) throws {

@@ -85,6 +85,8 @@ typedef enum {
   CK_QUICK_GELU_BACK,
   CK_GATED,        // out0 = silu(in0) · in1
   CK_GATED_BACK,   // out0 = in2 · in1 · silu'(in0), out1 = in2 · silu(in0)
+  CK_GATED_GELU,   // the same two with gelu_tanh for silu
+  CK_GATED_GELU_BACK,
   CK_EXP,          // out0 = exp(in0)
 } ck_element_operation;
 
@@ -129,6 +131,7 @@ typedef struct {
   float *out;
   const float *in0, *in1;
   const float *weight, *bias;
+  float plus;  // of RMS norms: what is added to each weight
   float eps;
   bool accumulate;
   float *moments;  // set by ck_norm_backward: (rows, 2), mean and r of each row

@@ -31,10 +31,13 @@ private func union(_ tokens: [Int32], _ more: [Int32]) -> [Int32] {
 }
 
 private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelConfig {
-  let supported = "llama, qwen2, llava, clip, clip_vision_model or dinov2"
-  switch try config.string("model_type") {
-  case "llama": return .decoder(try decoderConfig(config, .llama))
-  case "qwen2": return .decoder(try decoderConfig(config, .qwen2))
+  let supported =
+    "\(DecoderArchitecture.names), llava, clip, clip_vision_model or dinov2"
+  let type = try config.string("model_type")
+  if let architecture = type.flatMap(DecoderArchitecture.init) {
+    return .decoder(try decoderConfig(config, architecture))
+  }
+  switch type {
   case "clip_vision_model", "dinov2": return .vision(try visionConfig(config))
   case "clip":
     return .vision(try clipConfig(config.objectOrEmpty("vision_config")))
@@ -42,86 +45,6 @@ private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelCon
   case nil: throw config.failure("model_type", .missing, expected: supported)
   case .some(let other):
     throw config.failure("model_type", .unsupported(found: "\"\(other)\""), expected: supported)
-  }
-}
-
-/// - Source: transformers, `LlamaConfig` and `Qwen2Config`.
-private func decoderConfig(
-  _ config: ConfigObject, _ architecture: DecoderArchitecture
-) throws(FormatError) -> DecoderConfig {
-  let isQwen = architecture == .qwen2
-  if let activation = try config.string("hidden_act"), activation != "silu" {
-    throw config.failure(
-      "hidden_act", .unsupported(found: "\"\(activation)\""), expected: "\"silu\"")
-  }
-  if isQwen, try config.bool("use_sliding_window", default: false) {
-    throw config.failure(
-      "use_sliding_window", .unsupported(found: "true"), expected: "attention to everything")
-  }
-  let hidden = try config.integer("hidden_size", default: 4096)
-  let heads = try config.integer("num_attention_heads", default: 32)
-  let keyValueHeads = try config.integer("num_key_value_heads", default: isQwen ? 32 : heads)
-  guard heads % keyValueHeads == 0 else {
-    throw config.failure(
-      "num_key_value_heads", .malformed(found: "\(keyValueHeads)"),
-      expected: "a divisor of num_attention_heads (\(heads))")
-  }
-  if config.value("head_dim") == nil && hidden % heads != 0 {
-    throw config.failure(
-      "num_attention_heads", .malformed(found: "\(heads)"),
-      expected: "a divisor of hidden_size (\(hidden))")
-  }
-  let headSize = try config.integer("head_dim", default: hidden / heads)
-  guard headSize % 2 == 0 else {
-    throw config.failure("head_dim", .malformed(found: "\(headSize)"), expected: "an even number")
-  }
-  let attentionBias = isQwen ? false : try config.bool("attention_bias", default: false)
-  let rope = try ropeConfig(config)
-  let begin: Int32? = isQwen || config.json["bos_token_id"] == .null ? nil : 1
-  let ends: [Int32] = isQwen || config.json["eos_token_id"] == .null ? [] : [2]
-  return DecoderConfig(
-    architecture: architecture,
-    vocabularySize: try config.integer("vocab_size", default: isQwen ? 151_936 : 32_000),
-    hiddenSize: hidden,
-    intermediateSize: try config.integer("intermediate_size", default: isQwen ? 22_016 : 11_008),
-    layerCount: try config.integer("num_hidden_layers", default: 32, in: 1...10_000),
-    headCount: heads, keyValueHeadCount: keyValueHeads, headSize: headSize,
-    contextLength: try config.integer("max_position_embeddings", default: isQwen ? 32_768 : 2048),
-    normEpsilon: try config.number("rms_norm_eps", default: 1e-6, in: 0...1),
-    ropeBase: rope.base, ropeScaling: rope.scaling,
-    queryKeyValueBias: isQwen || attentionBias, attentionOutputBias: attentionBias,
-    feedForwardBias: isQwen ? false : try config.bool("mlp_bias", default: false),
-    tiedEmbedding: try config.bool("tie_word_embeddings", default: false),
-    beginToken: try config.token("bos_token_id") ?? begin,
-    endTokens: try config.tokens("eos_token_id") ?? ends,
-    padToken: try config.token("pad_token_id"))
-}
-
-/// `rope_parameters` of transformers 5, or `rope_theta` and `rope_scaling` of earlier versions.
-private func ropeConfig(
-  _ config: ConfigObject
-) throws(FormatError) -> (base: Double, scaling: RopeScaling) {
-  let bases = 1.0...1e12
-  let outer = try config.number("rope_theta", default: 10_000, in: bases)
-  let key = config.value("rope_parameters") == nil ? "rope_scaling" : "rope_parameters"
-  guard let rope = try config.object(key) else { return (outer, .none) }
-  let base = try rope.number("rope_theta", default: outer, in: bases)
-  let factors = 1e-3...1e6
-  switch try rope.string(rope.value("rope_type") == nil ? "type" : "rope_type") ?? "default" {
-  case "default": return (base, .none)
-  case "linear": return (base, .linear(factor: try rope.number("factor", default: 1, in: factors)))
-  case "llama3":
-    return (
-      base,
-      .llama3(
-        factor: try rope.number("factor", default: 8, in: factors),
-        lowFactor: try rope.number("low_freq_factor", default: 1, in: factors),
-        highFactor: try rope.number("high_freq_factor", default: 4, in: factors),
-        originalContext: try rope.integer("original_max_position_embeddings", default: 8192))
-    )
-  case let other:
-    throw rope.failure(
-      "rope_type", .unsupported(found: "\"\(other)\""), expected: "default, linear or llama3")
   }
 }
 
@@ -203,7 +126,7 @@ private func llavaConfig(_ config: ConfigObject) throws(FormatError) -> LlavaCon
   else {
     throw textObject.failure(
       "model_type", .unsupported(found: textObject.value("model_type")?.kind ?? "nothing"),
-      expected: "llama or qwen2")
+      expected: DecoderArchitecture.names)
   }
   var text = try decoderConfig(textObject, architecture)
   if try config.bool("tie_word_embeddings", default: false) { text.tiedEmbedding = true }

@@ -9,8 +9,8 @@ extension ModelConfig {
     let object: JSONValue
     switch self {
     case .decoder(let decoder):
-      let name = decoder.architecture == .llama ? "LlamaForCausalLM" : "Qwen2ForCausalLM"
-      object = .members([architectures(name)] + decoderMembers(decoder))
+      object = .members(
+        [architectures(className(decoder.architecture))] + decoderMembers(decoder))
     case .vision(let vision):
       let name = vision.family == .clip ? "CLIPVisionModel" : "Dinov2Model"
       object = .members([architectures(name)] + visionMembers(vision))
@@ -28,8 +28,17 @@ private func architectures(_ name: String) -> (String, JSONValue) {
 private func integer(_ value: Int) -> JSONValue { .integer(Int64(value)) }
 private func token(_ value: Int32?) -> JSONValue { value.map { .integer(Int64($0)) } ?? .null }
 
+private func className(_ architecture: DecoderArchitecture) -> String {
+  switch architecture {
+  case .llama: "LlamaForCausalLM"
+  case .mistral: "MistralForCausalLM"
+  case .qwen2: "Qwen2ForCausalLM"
+  case .gemma3: "Gemma3ForCausalLM"
+  }
+}
+
 private func decoderMembers(_ decoder: DecoderConfig) -> [(String, JSONValue)] {
-  var members: [(String, JSONValue)] = [
+  let members: [(String, JSONValue)] = [
     ("model_type", .string(decoder.architecture.rawValue)),
     ("vocab_size", integer(decoder.vocabularySize)),
     ("hidden_size", integer(decoder.hiddenSize)),
@@ -40,8 +49,7 @@ private func decoderMembers(_ decoder: DecoderConfig) -> [(String, JSONValue)] {
     ("max_position_embeddings", integer(decoder.contextLength)),
     ("rms_norm_eps", .number(decoder.normEpsilon)),
     ("rope_theta", .number(decoder.ropeBase)),
-    ("rope_scaling", ropeScaling(decoder.ropeScaling)),
-    ("hidden_act", .string("silu")),
+    ("rope_scaling", ropeScaling(decoder)),
     ("tie_word_embeddings", .bool(decoder.tiedEmbedding)),
     ("bos_token_id", token(decoder.beginToken)),
     (
@@ -51,16 +59,51 @@ private func decoderMembers(_ decoder: DecoderConfig) -> [(String, JSONValue)] {
     ),
     ("pad_token_id", token(decoder.padToken)),
   ]
-  if decoder.architecture == .llama {
-    members.append(("head_dim", integer(decoder.headSize)))
-    members.append(("attention_bias", .bool(decoder.queryKeyValueBias)))
-    members.append(("mlp_bias", .bool(decoder.feedForwardBias)))
-  }
-  return members
+  return members + ownMembers(decoder)
 }
 
-private func ropeScaling(_ scaling: RopeScaling) -> JSONValue {
-  switch scaling {
+/// The keys that not every architecture has.
+private func ownMembers(_ decoder: DecoderConfig) -> [(String, JSONValue)] {
+  let gate = JSONValue.string(decoder.traits.gate.rawValue)
+  let window = decoder.window.map { integer($0.size) } ?? .null
+  let headSize = ("head_dim", integer(decoder.headSize))
+  let bias = ("attention_bias", JSONValue.bool(decoder.queryKeyValueBias))
+  let sliding = Set(decoder.window?.layers ?? [])
+  let layerTypes = JSONValue.array(
+    (0..<decoder.layerCount).map {
+      .string(sliding.contains($0) ? "sliding_attention" : "full_attention")
+    })
+  switch decoder.architecture {
+  case .llama:
+    return [
+      ("hidden_act", gate), headSize, bias, ("mlp_bias", .bool(decoder.feedForwardBias)),
+    ]
+  case .mistral: return [("hidden_act", gate), headSize, ("sliding_window", window)]
+  case .qwen2:
+    let use = ("use_sliding_window", JSONValue.bool(decoder.window != nil))
+    let members = [("hidden_act", gate), use]
+    guard decoder.window != nil else { return members }
+    return members + [("sliding_window", window), ("layer_types", layerTypes)]
+  case .gemma3:
+    return [
+      ("hidden_activation", gate), headSize, bias,
+      ("query_pre_attn_scalar", queryScalar(decoder)),
+      // The key has to be a number, also where no layer has a window.
+      ("sliding_window", decoder.window == nil ? integer(decoder.contextLength) : window),
+      ("rope_local_base_freq", .number(decoder.window?.ropeBase ?? decoder.ropeBase)),
+      ("layer_types", layerTypes),
+    ]
+  }
+}
+
+/// A whole number where it is one, as `transformers` insists on.
+private func queryScalar(_ decoder: DecoderConfig) -> JSONValue {
+  let scalar = decoder.queryScalar ?? Double(decoder.headSize)
+  return Int64(exactly: scalar).map { .integer($0) } ?? .number(scalar)
+}
+
+private func ropeScaling(_ decoder: DecoderConfig) -> JSONValue {
+  switch decoder.ropeScaling {
   case .none: .null
   case .linear(let factor):
     .members([("rope_type", .string("linear")), ("factor", .number(factor))])
@@ -69,6 +112,14 @@ private func ropeScaling(_ scaling: RopeScaling) -> JSONValue {
       ("rope_type", .string("llama3")), ("factor", .number(factor)),
       ("low_freq_factor", .number(low)), ("high_freq_factor", .number(high)),
       ("original_max_position_embeddings", integer(original)),
+    ])
+  case .divisors(let divisors):
+    .members([
+      ("rope_type", .string("longrope")), ("factor", .number(1)),
+      ("attention_factor", .number(1)),
+      ("long_factor", .array(divisors.map { .number($0) })),
+      ("short_factor", .array(divisors.map { .number($0) })),
+      ("original_max_position_embeddings", integer(decoder.contextLength)),
     ])
   }
 }

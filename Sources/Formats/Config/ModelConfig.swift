@@ -1,88 +1,11 @@
 /// What a `config.json` describes.
 public enum ModelConfig: Hashable, Sendable {
-  /// `llama` or `qwen2`: text only.
+  /// One of `DecoderArchitecture`: text only.
   case decoder(DecoderConfig)
   /// `clip_vision_model`, the vision half of `clip`, or `dinov2`.
   case vision(VisionConfig)
   /// `llava`: a vision tower, a projector and a decoder.
   case llava(LlavaConfig)
-}
-
-/// The families of decoders; they differ in names and biases only.
-public enum DecoderArchitecture: String, Hashable, Sendable { case llama, qwen2 }
-
-/// Which two elements of a head rotary embedding turns together.
-public enum RopeStyle: Hashable, Sendable {
-  /// i with i + headSize / 2, as in Hugging Face's weights.
-  case halfSplit
-  /// 2i with 2i + 1, as in the GGUF weights of Llama.
-  case interleaved
-}
-
-/// How the angles of rotary embeddings are stretched for long contexts.
-public enum RopeScaling: Hashable, Sendable {
-  case none
-  /// Positions are divided by `factor`.
-  case linear(factor: Double)
-  /// Llama 3.1: long wavelengths are stretched, short ones kept, those between are blended.
-  case llama3(factor: Double, lowFactor: Double, highFactor: Double, originalContext: Int)
-}
-
-/// The shape of a Llama or Qwen2 decoder.
-public struct DecoderConfig: Hashable, Sendable {
-  public var architecture: DecoderArchitecture
-  public var vocabularySize: Int
-  public var hiddenSize: Int
-  public var intermediateSize: Int
-  public var layerCount: Int
-  public var headCount: Int
-  public var keyValueHeadCount: Int
-  public var headSize: Int
-  /// Positions that the model was made for.
-  public var contextLength: Int
-  public var normEpsilon: Double
-  public var ropeBase: Double
-  public var ropeStyle: RopeStyle
-  public var ropeScaling: RopeScaling
-  public var queryKeyValueBias: Bool
-  public var attentionOutputBias: Bool
-  public var feedForwardBias: Bool
-  /// The output matrix is the embedding; there is no `lm_head.weight`.
-  public var tiedEmbedding: Bool
-  public var beginToken: Int32?
-  /// Any of these ends an answer.
-  public var endTokens: [Int32]
-  public var padToken: Int32?
-
-  public init(
-    architecture: DecoderArchitecture, vocabularySize: Int, hiddenSize: Int,
-    intermediateSize: Int, layerCount: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int,
-    contextLength: Int, normEpsilon: Double, ropeBase: Double, ropeStyle: RopeStyle = .halfSplit,
-    ropeScaling: RopeScaling = .none, queryKeyValueBias: Bool, attentionOutputBias: Bool = false,
-    feedForwardBias: Bool = false, tiedEmbedding: Bool, beginToken: Int32? = nil,
-    endTokens: [Int32] = [], padToken: Int32? = nil
-  ) {
-    self.architecture = architecture
-    self.vocabularySize = vocabularySize
-    self.hiddenSize = hiddenSize
-    self.intermediateSize = intermediateSize
-    self.layerCount = layerCount
-    self.headCount = headCount
-    self.keyValueHeadCount = keyValueHeadCount
-    self.headSize = headSize
-    self.contextLength = contextLength
-    self.normEpsilon = normEpsilon
-    self.ropeBase = ropeBase
-    self.ropeStyle = ropeStyle
-    self.ropeScaling = ropeScaling
-    self.queryKeyValueBias = queryKeyValueBias
-    self.attentionOutputBias = attentionOutputBias
-    self.feedForwardBias = feedForwardBias
-    self.tiedEmbedding = tiedEmbedding
-    self.beginToken = beginToken
-    self.endTokens = endTokens
-    self.padToken = padToken
-  }
 }
 
 /// The two kinds of vision tower: CLIP's has a class embedding, a LayerNorm before the first layer

@@ -3,12 +3,17 @@ extension GGUFFile {
   ///
   /// `ropeStyle` tells how the rows of `tensors` lie: interleaved for Llama. For
   /// `huggingFaceTensors()` it is always half-split.
-  /// - Throws: `FormatError` for architectures other than llama and qwen2.
+  /// Mistral's files name themselves llama and hold no window, which llama.cpp does not compute.
+  /// - Throws: `FormatError` for architectures other than llama, qwen2 and gemma3.
   public func decoderConfig() throws(FormatError) -> DecoderConfig {
     let name = try string("general.architecture")
-    guard let architecture = DecoderArchitecture(rawValue: name) else {
+    let architectures: [String: DecoderArchitecture] = [
+      "llama": .llama, "qwen2": .qwen2, "gemma3": .gemma3,
+    ]
+    guard let architecture = architectures[name] else {
       throw failure(
-        "general.architecture", .unsupported(found: "\"\(name)\""), expected: "llama or qwen2")
+        "general.architecture", .unsupported(found: "\"\(name)\""),
+        expected: "llama, qwen2 or gemma3")
     }
     let sizes = 1...1 << 30
     let hidden = try integer("\(name).embedding_length", in: sizes)
@@ -32,16 +37,21 @@ extension GGUFFile {
       throw failure(
         "token_embd.weight", .malformed(found: "\(vocabulary) rows"), expected: "a row per token")
     }
+    let layers = try integer("\(name).block_count", in: 1...10_000)
+    let isGemma = architecture == .gemma3
+    // The 27B model, which its layers give away, divides by the width of a head of equal share.
+    let scalar = isGemma && layers == 62 ? Double(hidden) / Double(heads) : Double(headSize)
     return DecoderConfig(
       architecture: architecture, vocabularySize: vocabulary, hiddenSize: hidden,
       intermediateSize: try integer("\(name).feed_forward_length", in: sizes),
-      layerCount: try integer("\(name).block_count", in: 1...10_000),
-      headCount: heads, keyValueHeadCount: keyValueHeads, headSize: headSize,
+      layerCount: layers, headCount: heads, keyValueHeadCount: keyValueHeads, headSize: headSize,
       contextLength: try integer("\(name).context_length", in: sizes),
       normEpsilon: try float("\(name).attention.layer_norm_rms_epsilon", default: nil),
-      ropeBase: try float("\(name).rope.freq_base", default: 10_000),
+      ropeBase: try float("\(name).rope.freq_base", default: isGemma ? 1_000_000 : 10_000),
       ropeStyle: architecture == .llama ? .interleaved : .halfSplit,
-      ropeScaling: try ropeScaling(name),
+      ropeScaling: try ropeScaling(name, headSize: headSize),
+      window: isGemma ? try gemmaWindow(name, layers: layers) : nil,
+      queryScalar: isGemma ? scalar : nil,
       queryKeyValueBias: tensors.contains("blk.0.attn_q.bias"),
       attentionOutputBias: tensors.contains("blk.0.attn_output.bias"),
       feedForwardBias: tensors.contains("blk.0.ffn_down.bias"),
@@ -51,8 +61,40 @@ extension GGUFFile {
       padToken: try token("tokenizer.ggml.padding_token_id"))
   }
 
-  private func ropeScaling(_ name: String) throws(FormatError) -> RopeScaling {
+  /// All layers but every sixth, unless the file says otherwise.
+  /// - Source: llama.cpp, `llama_model::load_hparams`.
+  private func gemmaWindow(_ name: String, layers: Int) throws(FormatError) -> SlidingWindow? {
+    let key = "\(name).attention.sliding_window_pattern"
+    let sliding: [Int]
+    if case .bools(let kinds) = metadata[key], kinds.count >= layers {
+      sliding = (0..<layers).filter { kinds[$0] }
+    } else {
+      let pattern = try integer(key, default: 6, in: 1...10_000)
+      sliding = (0..<layers).filter { ($0 + 1) % pattern != 0 }
+    }
+    if sliding.isEmpty { return nil }
+    return SlidingWindow(
+      size: try integer("\(name).attention.sliding_window", in: 1...1 << 30), layers: sliding,
+      ropeBase: try float("\(name).rope.freq_base_swa", default: 10_000))
+  }
+
+  /// The tensor with which files of Llama 3.1 stretch the angles.
+  static let ropeDivisors = "rope_freqs.weight"
+
+  private func ropeScaling(
+    _ name: String, headSize: Int
+  ) throws(FormatError) -> RopeScaling {
     let key = "\(name).rope.scaling.type"
+    if tensors.contains(Self.ropeDivisors) {
+      let divisors = try tensors.floats(Self.ropeDivisors)
+      guard divisors.count == headSize / 2, divisors.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+        throw FormatError(
+          file: path, subject: "tensor \(Self.ropeDivisors)",
+          problem: .malformed(found: "\(divisors.count) values"),
+          expected: "\(headSize / 2) numbers above 0", remedy: "convert the model again")
+      }
+      return .divisors(divisors.map(Double.init))
+    }
     guard metadata[key] != nil else { return .none }
     switch try string(key) {
     case "none": return .none

@@ -10,6 +10,8 @@ public struct TensorStore: Sendable {
     /// Where the bytes lie in the file; their length follows from shape and encoding.
     var bytes: Range<Int>
     var rowOrder = RowOrder.asStored
+    /// What the writer added to every value, and reading takes away: 1 for Gemma's norms in GGUF.
+    var added: Float = 0
 
     /// Where a row lies in the file; rows are counted as they are handed out.
     func bytes(ofRow row: Int, rows: Int) -> Range<Int> {
@@ -142,6 +144,9 @@ public struct TensorStore: Sendable {
           dequantize(bytes, entry.encoding, into: &target, at: row * columns)
         }
       }
+    }
+    if entry.added != 0 {
+      for index in target.indices { target[index] -= entry.added }
     }
   }
 }

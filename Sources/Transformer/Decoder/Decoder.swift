@@ -1,6 +1,12 @@
 import Formats
 import Kernels
 
+/// What attention is like in a layer.
+struct LayerAttention {
+  let shape: AttentionShape
+  let rotary: RotaryTable
+}
+
 /// What a decoder needs to run: its shape, its weights, its angles, its scratch.
 ///
 /// One value serves one thread: the arena is its own.
@@ -9,8 +15,14 @@ struct Decoder {
   let weights: DecoderTensors<Floats>
   /// The embedding, when it is kept in codes.
   private let codedEmbedding: PackedMatrix?
-  let shape: AttentionShape
-  private(set) var rotary: RotaryTable
+  /// Of the layers that see everything before a row.
+  private var whole: LayerAttention
+  /// Of the layers with a window.
+  private var windowed: LayerAttention
+  private let windowedLayers: Set<Int>
+  /// What is added to the weights of norms.
+  let normPlus: Float
+  let gate: GateFunction
   let compute: Compute
   let arena: Arena
 
@@ -23,19 +35,54 @@ struct Decoder {
     let tensors = model.decoderTensors()
     weights = isFixed ? tensors.packed(config, model.coded, on: compute) : tensors
     codedEmbedding = model.coded[weights.embeddingName]
-    shape = AttentionShape(
-      heads: config.headCount, keyValueHeads: config.keyValueHeadCount, headSize: config.headSize)
-    rotary = Self.rotary(config, positions: positions)
+    (whole, windowed) = Self.attentions(config, positions: positions)
+    windowedLayers = Set(config.window?.layers ?? [])
+    normPlus = config.traits.normsAddOne ? 1 : 0
+    gate = config.traits.gate.kernel
     self.compute = compute
     self.arena = arena
   }
 
-  private static func rotary(_ config: DecoderConfig, positions: Int) -> RotaryTable {
-    RotaryTable(headSize: config.headSize, base: Float(config.ropeBase), positions: positions)
+  private static func attentions(
+    _ config: DecoderConfig, positions: Int
+  ) -> (whole: LayerAttention, windowed: LayerAttention) {
+    func attention(_ window: Int?, base: Double, _ scaling: RopeScaling) -> LayerAttention {
+      LayerAttention(
+        shape: AttentionShape(
+          heads: config.headCount, keyValueHeads: config.keyValueHeadCount,
+          headSize: config.headSize,
+          scale: config.queryScalar.map { Float(1 / $0.squareRoot()) }, window: window),
+        rotary: RotaryTable(
+          headSize: config.headSize, base: Float(base),
+          divisors: scaling.divisors(headSize: config.headSize, base: base).map { Float($0) },
+          positions: positions))
+    }
+    let whole = attention(nil, base: config.ropeBase, config.ropeScaling)
+    guard let window = config.window else { return (whole, whole) }
+    guard let base = window.ropeBase else {
+      return (whole, attention(window.size, base: config.ropeBase, config.ropeScaling))
+    }
+    return (whole, attention(window.size, base: base, .none))
   }
 
+  func attention(in layer: Int) -> LayerAttention {
+    windowedLayers.contains(layer) ? windowed : whole
+  }
+
+  /// The heads, which are the same in all layers.
+  var shape: AttentionShape { whole.shape }
+  /// The longest sequence that there is room for.
+  var positions: Int { whole.rotary.positions }
+
   /// Makes room for longer sequences.
-  mutating func reach(positions: Int) { rotary = Self.rotary(config, positions: positions) }
+  mutating func reach(positions: Int) {
+    (whole, windowed) = Self.attentions(config, positions: positions)
+  }
+
+  /// What the embedding's rows are multiplied with; nil: nothing.
+  var embeddingScale: Float? {
+    config.traits.scalesEmbedding ? Float(Double(columns).squareRoot()) : nil
+  }
 
   /// Rows of the embedding: (ids, columns).
   func embed(_ ids: [Int32], into x: Floats) {
@@ -44,6 +91,29 @@ struct Decoder {
     } else {
       gatherRows(into: x, weights.embedding, ids: ids, columns: columns)
     }
+    if let embeddingScale { scale(x, by: embeddingScale, on: compute) }
+  }
+
+  /// The derivative of `embed`.
+  ///
+  /// - Parameters:
+  ///   - d: (ids, columns).
+  ///   - dEmbedding: (vocabulary, columns), added to.
+  func embedBackward(_ d: Floats, _ ids: [Int32], into dEmbedding: Floats) {
+    arena.scope {
+      var scaled = d
+      if let embeddingScale {
+        scaled = arena.floats(d.count)
+        scaled.copy(from: d)
+        scale(scaled, by: embeddingScale, on: compute)
+      }
+      scatterAddRows(into: dEmbedding, scaled, ids: ids, columns: columns, on: compute)
+    }
+  }
+
+  /// RMS norm of rows as wide as the weight.
+  func norm(_ x: Floats, _ weight: Floats, into y: Floats) {
+    rmsNorm(into: y, x, weight: weight, plus: normPlus, eps: epsilon, on: compute)
   }
 
   var columns: Int { config.hiddenSize }
@@ -52,6 +122,15 @@ struct Decoder {
     switch config.ropeStyle {
     case .halfSplit: .halfSplit
     case .interleaved: .interleaved
+    }
+  }
+}
+
+extension GateActivation {
+  var kernel: GateFunction {
+    switch self {
+    case .silu: .silu
+    case .geluTanh: .geluTanh
     }
   }
 }
@@ -74,21 +153,28 @@ struct DecoderLayerState {
   let gate: Floats
   /// (T, intermediate).
   let up: Floats
+  /// What an architecture's further norms read; nil where it has none. (T, heads · headSize) and
+  /// (T, keyValueHeads · headSize), before their norm; twice (T, columns), before what attention
+  /// and feed-forward give is added.
+  let rawQuery, rawKey, attentionOutput, feedForwardOutput: Floats?
 }
 
 extension Decoder {
-  /// One layer: `m = x + O(attend(rotate(QKV(norm(x)))))`, `y = m + down(silu(gate) · up)` of
-  /// `norm(m)`.
+  /// One layer: `m = x + O(attend(rotate(QKV(norm(x)))))`, `y = m + down(f(gate) · up)` of
+  /// `norm(m)`; with further norms where the architecture has them.
   ///
   /// - Parameters:
+  ///   - index: of the layer.
   ///   - x: (T, columns).
   ///   - y: (T, columns), overwritten.
   ///   - positions: (T).
   ///   - attend: fills `attended` from query, key and value, the first two turned already.
   func forward(
-    _ layer: DecoderLayerTensors<Floats>, _ x: Floats, into y: Floats, positions: [Int32],
+    _ index: Int, _ x: Floats, into y: Floats, positions: [Int32],
     attend: (_ attended: Floats, _ query: Floats, _ key: Floats, _ value: Floats) -> Void
   ) -> DecoderLayerState {
+    let layer = weights.layers[index]
+    let rotary = attention(in: index).rotary
     let rows = positions.count
     let query = arena.floats(rows * shape.columns)
     let key = arena.floats(rows * shape.keyValueColumns)
@@ -97,28 +183,42 @@ extension Decoder {
     let middle = arena.floats(rows * columns)
     let gate = arena.floats(rows * config.intermediateSize)
     let up = arena.floats(rows * config.intermediateSize)
+    let rawQuery = layer.queryNorm.map { _ in arena.floats(query.count) }
+    let rawKey = layer.keyNorm.map { _ in arena.floats(key.count) }
+    let attentionOutput = layer.attentionOutputNorm.map { _ in arena.floats(x.count) }
+    let feedForwardOutput = layer.feedForwardOutputNorm.map { _ in arena.floats(x.count) }
     arena.scope {
       let normed = arena.floats(rows * columns)
-      rmsNorm(into: normed, x, weight: layer.inputNorm, eps: epsilon, on: compute)
-      layer.query.apply(normed, into: query, rows: rows, on: compute)
-      layer.key.apply(normed, into: key, rows: rows, on: compute)
+      norm(x, layer.inputNorm, into: normed)
+      layer.query.apply(normed, into: rawQuery ?? query, rows: rows, on: compute)
+      layer.key.apply(normed, into: rawKey ?? key, rows: rows, on: compute)
       layer.value.apply(normed, into: value, rows: rows, on: compute)
+      furtherNorm(rawQuery, layer.queryNorm, into: query)
+      furtherNorm(rawKey, layer.keyNorm, into: key)
       rotate(query, positions: positions, rotary, pairing, on: compute)
       rotate(key, positions: positions, rotary, pairing, on: compute)
       attend(attended, query, key, value)
-      layer.output.apply(attended, into: middle, rows: rows, on: compute)
+      layer.output.apply(attended, into: attentionOutput ?? middle, rows: rows, on: compute)
+      furtherNorm(attentionOutput, layer.attentionOutputNorm, into: middle)
       add(into: middle, x, on: compute)
-      rmsNorm(into: normed, middle, weight: layer.middleNorm, eps: epsilon, on: compute)
+      norm(middle, layer.middleNorm, into: normed)
       layer.gate.apply(normed, into: gate, rows: rows, on: compute)
       layer.up.apply(normed, into: up, rows: rows, on: compute)
       let hidden = arena.floats(rows * config.intermediateSize)
-      gatedSiLU(into: hidden, gate: gate, up: up, on: compute)
-      layer.down.apply(hidden, into: y, rows: rows, on: compute)
+      gated(into: hidden, gate: gate, up: up, self.gate, on: compute)
+      layer.down.apply(hidden, into: feedForwardOutput ?? y, rows: rows, on: compute)
+      furtherNorm(feedForwardOutput, layer.feedForwardOutputNorm, into: y)
       add(into: y, middle, on: compute)
     }
     return DecoderLayerState(
       input: x, query: query, key: key, value: value, attended: attended, middle: middle,
-      gate: gate, up: up)
+      gate: gate, up: up, rawQuery: rawQuery, rawKey: rawKey, attentionOutput: attentionOutput,
+      feedForwardOutput: feedForwardOutput)
+  }
+
+  /// A norm that not every architecture has; without it `y` is filled already.
+  private func furtherNorm(_ raw: Floats?, _ weight: Floats?, into y: Floats) {
+    if let raw, let weight { norm(raw, weight, into: y) }
   }
 
   /// Runs all layers over packed rows and keeps what the backward pass needs.
@@ -131,11 +231,13 @@ extension Decoder {
     var states: [DecoderLayerState] = []
     var logSumExps: [Floats] = []
     var current = x
-    for layer in weights.layers {
+    for index in weights.layers.indices {
       let next = arena.floats(x.count)
       let logSumExp = arena.floats(positions.count * shape.heads)
-      let state = forward(layer, current, into: next, positions: positions) { out, q, k, v in
-        attention(into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
+      let shape = attention(in: index).shape
+      let state = forward(index, current, into: next, positions: positions) { out, q, k, v in
+        Kernels.attention(
+          into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
       }
       states.append(state)
       logSumExps.append(logSumExp)
@@ -146,12 +248,14 @@ extension Decoder {
 
   /// Runs all layers over packed rows, in place, keeping nothing.
   func forward(_ x: Floats, _ layout: AttentionLayout, positions: [Int32]) {
-    for layer in weights.layers {
+    for index in weights.layers.indices {
       arena.scope {
         let next = arena.floats(x.count)
         let logSumExp = arena.floats(positions.count * shape.heads)
-        _ = forward(layer, x, into: next, positions: positions) { out, q, k, v in
-          attention(into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
+        let shape = attention(in: index).shape
+        _ = forward(index, x, into: next, positions: positions) { out, q, k, v in
+          Kernels.attention(
+            into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
         }
         x.copy(from: next)
       }
@@ -166,7 +270,7 @@ extension Decoder {
   func head(_ x: Floats, into logits: Floats, rows: Int) {
     arena.scope {
       let normed = arena.floats(x.count)
-      rmsNorm(into: normed, x, weight: weights.norm, eps: epsilon, on: compute)
+      norm(x, weights.norm, into: normed)
       weights.head.apply(normed, into: logits, rows: rows, on: compute)
     }
   }

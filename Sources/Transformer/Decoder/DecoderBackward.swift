@@ -17,8 +17,7 @@ extension Decoder {
         let target = gradient?.layers[index]
         feedForwardBackward(d, weights.layers[index], states[index], target)
         attentionBackward(
-          d, weights.layers[index], states[index], logSumExps[index], layout,
-          positions: positions, target)
+          d, index, states[index], logSumExps[index], layout, positions: positions, target)
       }
     }
   }
@@ -34,27 +33,30 @@ extension Decoder {
     let normed = arena.floats(d.count)
     let dNormed = arena.floats(d.count)
     if gradient != nil {
-      gatedSiLU(into: hidden, gate: state.gate, up: state.up, on: compute)
-      rmsNorm(into: normed, state.middle, weight: layer.middleNorm, eps: epsilon, on: compute)
+      gated(into: hidden, gate: state.gate, up: state.up, gate, on: compute)
+      norm(state.middle, layer.middleNorm, into: normed)
     }
-    back(layer.down, hidden, dy: d, dx: dHidden, gradient?.down, rows: rows)
+    let dOutput = furtherNormBackward(
+      d, state.feedForwardOutput, layer.feedForwardOutputNorm, gradient?.feedForwardOutputNorm)
+    back(layer.down, hidden, dy: dOutput, dx: dHidden, gradient?.down, rows: rows)
     let dGate = dHidden
     let dUp = hidden
-    gatedSiLUBackward(
-      dGate: dGate, dUp: dUp, dh: dHidden, gate: state.gate, up: state.up, on: compute)
+    gatedBackward(
+      dGate: dGate, dUp: dUp, dh: dHidden, gate: state.gate, up: state.up, gate, on: compute)
     back(layer.gate, normed, dy: dGate, dx: dNormed, gradient?.gate, rows: rows)
     back(layer.up, normed, dy: dUp, dx: dNormed, gradient?.up, rows: rows, accumulate: true)
     rmsNormBackward(
       dx: d, dWeight: gradient?.middleNorm, dy: dNormed, state.middle, weight: layer.middleNorm,
-      eps: epsilon, accumulateInput: true, on: compute)
+      plus: normPlus, eps: epsilon, accumulateInput: true, on: compute)
   }
 
   /// `d` of the layer's middle becomes `d` of what entered it.
   private func attentionBackward(
-    _ d: Floats, _ layer: DecoderLayerTensors<Floats>, _ state: DecoderLayerState,
-    _ logSumExp: Floats, _ layout: AttentionLayout, positions: [Int32],
-    _ gradient: DecoderLayerTensors<Floats>?
+    _ d: Floats, _ index: Int, _ state: DecoderLayerState, _ logSumExp: Floats,
+    _ layout: AttentionLayout, positions: [Int32], _ gradient: DecoderLayerTensors<Floats>?
   ) {
+    let layer = weights.layers[index]
+    let (shape, rotary) = (attention(in: index).shape, attention(in: index).rotary)
     let rows = positions.count
     let dAttended = arena.floats(rows * shape.columns)
     let dQuery = arena.floats(rows * shape.columns)
@@ -62,23 +64,38 @@ extension Decoder {
     let dValue = arena.floats(rows * shape.keyValueColumns)
     let normed = arena.floats(d.count)
     let dNormed = arena.floats(d.count)
-    back(layer.output, state.attended, dy: d, dx: dAttended, gradient?.output, rows: rows)
+    let dOutput = furtherNormBackward(
+      d, state.attentionOutput, layer.attentionOutputNorm, gradient?.attentionOutputNorm)
+    back(layer.output, state.attended, dy: dOutput, dx: dAttended, gradient?.output, rows: rows)
     Kernels.attentionBackward(
       dq: dQuery, dk: dKey, dv: dValue, dOut: dAttended, out: state.attended,
       logSumExp: logSumExp, q: state.query, k: state.key, v: state.value, layout, shape,
       on: compute)
     rotate(dQuery, positions: positions, rotary, pairing, inverse: true, on: compute)
     rotate(dKey, positions: positions, rotary, pairing, inverse: true, on: compute)
-    if gradient != nil {
-      rmsNorm(into: normed, state.input, weight: layer.inputNorm, eps: epsilon, on: compute)
-    }
-    back(layer.query, normed, dy: dQuery, dx: dNormed, gradient?.query, rows: rows)
-    back(layer.key, normed, dy: dKey, dx: dNormed, gradient?.key, rows: rows, accumulate: true)
+    let dRawQuery = furtherNormBackward(
+      dQuery, state.rawQuery, layer.queryNorm, gradient?.queryNorm)
+    let dRawKey = furtherNormBackward(dKey, state.rawKey, layer.keyNorm, gradient?.keyNorm)
+    if gradient != nil { norm(state.input, layer.inputNorm, into: normed) }
+    back(layer.query, normed, dy: dRawQuery, dx: dNormed, gradient?.query, rows: rows)
+    back(layer.key, normed, dy: dRawKey, dx: dNormed, gradient?.key, rows: rows, accumulate: true)
     back(
       layer.value, normed, dy: dValue, dx: dNormed, gradient?.value, rows: rows, accumulate: true)
     rmsNormBackward(
       dx: d, dWeight: gradient?.inputNorm, dy: dNormed, state.input, weight: layer.inputNorm,
-      eps: epsilon, accumulateInput: true, on: compute)
+      plus: normPlus, eps: epsilon, accumulateInput: true, on: compute)
+  }
+
+  /// The derivative of what a norm read that not every architecture has; without it, `dy` itself.
+  private func furtherNormBackward(
+    _ dy: Floats, _ raw: Floats?, _ weight: Floats?, _ gradient: Floats?
+  ) -> Floats {
+    guard let raw, let weight else { return dy }
+    let dx = arena.floats(dy.count)
+    rmsNormBackward(
+      dx: dx, dWeight: gradient, dy: dy, raw, weight: weight, plus: normPlus, eps: epsilon,
+      on: compute)
+    return dx
   }
 
   private func back(
@@ -128,7 +145,7 @@ extension Decoder {
     let gathered = arena.floats(rows * columns)
     gatherRows(into: gathered, x, ids: ids, columns: columns)
     let normed = arena.floats(rows * columns)
-    rmsNorm(into: normed, gathered, weight: weights.norm, eps: epsilon, on: compute)
+    norm(gathered, weights.norm, into: normed)
     let logits = arena.floats(rows * config.vocabularySize)
     weights.head.apply(normed, into: logits, rows: rows, on: compute)
     let loss = softmaxCrossEntropy(
@@ -142,7 +159,7 @@ extension Decoder {
     let dGathered = arena.floats(rows * columns)
     rmsNormBackward(
       dx: dGathered, dWeight: gradient?.norm, dy: dNormed, gathered, weight: weights.norm,
-      eps: epsilon, on: compute)
+      plus: normPlus, eps: epsilon, on: compute)
     scatterAddRows(into: dx, dGathered, ids: ids, columns: columns, on: compute)
     return loss
   }

@@ -302,10 +302,10 @@ extension Generator {
   private func run(_ slots: inout [Slot], _ x: Floats, positions: [Int32], newRows: [Int]) {
     for index in slots.indices { slots[index].cache.extend(by: newRows[index]) }
     let caches = slots.map(\.cache)
-    for (index, layer) in decoder.weights.layers.enumerated() {
+    for index in decoder.weights.layers.indices {
       arena.scope {
         let y = arena.floats(x.count)
-        _ = decoder.forward(layer, x, into: y, positions: positions) { out, q, k, v in
+        _ = decoder.forward(index, x, into: y, positions: positions) { out, q, k, v in
           attend(caches, layer: index, out, q, k, v, newRows: newRows)
         }
         x.copy(from: y)
@@ -345,7 +345,8 @@ extension Generator {
           keys: cache.keys(layer), values: cache.values(layer), length: cache.length,
           newRows: count))
     }
-    attentionOverCache(into: out, q: query, sequences, decoder.shape, on: compute)
+    attentionOverCache(
+      into: out, q: query, sequences, decoder.attention(in: layer).shape, on: compute)
   }
 
   private func settle(_ slots: [Slot]) {

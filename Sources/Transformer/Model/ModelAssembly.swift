@@ -70,14 +70,11 @@ extension Model {
   /// The same model with only the first layers of its language model.
   /// - Precondition: `layers` is from 1 to the number that it has.
   public func cut(layers: Int) -> Model {
-    precondition((1...text.layerCount).contains(layers), "\(layers) of \(text.layerCount) layers")
     let config: ModelConfig
     switch self.config {
-    case .decoder(var text):
-      text.layerCount = layers
-      config = .decoder(text)
+    case .decoder(let text): config = .decoder(text.cut(layers: layers))
     case .llava(var llava):
-      llava.text.layerCount = layers
+      llava.text = llava.text.cut(layers: layers)
       config = .llava(llava)
     case .vision: preconditionFailure("a vision tower alone writes no text")
     }
@@ -118,7 +115,8 @@ extension Model {
     }
     let compute = try Compute()
     let size = try projectedNoise(seed: seed, on: compute).rootMeanSquare
-    let wanted = decoderTensors().embedding.rootMeanSquare
+    let scale = text.traits.scalesEmbedding ? Float(text.hiddenSize).squareRoot() : 1
+    let wanted = decoderTensors().embedding.rootMeanSquare * scale
     guard let projector = projectorTensors(), size.isNormal, wanted.isNormal else { return }
     let last = (projector.second ?? projector.first).weight
     for index in 0..<last.count { last[index] *= wanted / size }

@@ -3,7 +3,7 @@ import Foundation
 public import Kernels
 
 extension Model {
-  /// Loads a model from a Hugging Face folder (`llama`, `qwen2`, `llava`) or a GGUF file.
+  /// Loads a model from a Hugging Face folder (a text decoder or `llava`) or a GGUF file.
   ///
   /// A folder without `tokenizer.json` or image processor gives a model without; one whose files
   /// are wrong does not load.
@@ -29,13 +29,13 @@ extension Model {
       throw FormatError(
         file: folder + "/config.json", subject: "key model_type",
         problem: .unsupported(found: "a vision tower alone"),
-        expected: "a model that writes text: llama, qwen2 or llava",
+        expected: "a model that writes text: a decoder or llava",
         remedy: "assemble a LLaVA model from the tower and a language model")
     }
     let store = try TensorStore(folder: folder)
     try checkSecondLayer(config, store)
     return Model(
-      config: try supported(config, file: folder + "/config.json"),
+      config: config,
       parameters: try readParameters(config, store),
       tokenizer: has(folder, "tokenizer.json") ? try Tokenizer(folder: folder) : nil,
       imageProcessor: try loadImageProcessor(folder))
@@ -46,7 +46,7 @@ extension Model {
     var text = try file.decoderConfig()
     // `huggingFaceTensors` puts the rows of queries and keys into Hugging Face's order.
     text.ropeStyle = .halfSplit
-    let config = try supported(.decoder(text), file: path)
+    let config = ModelConfig.decoder(text)
     let store = try file.huggingFaceTensors()
     let tokenizer = try file.tokenizer()
     let coded = try compute.map { compute throws(FormatError) in
@@ -65,25 +65,6 @@ extension Model {
 
   private static func has(_ folder: String, _ name: String) -> Bool {
     FileManager.default.fileExists(atPath: folder + "/" + name)
-  }
-
-  /// Refuses what the decoder cannot compute.
-  private static func supported(
-    _ config: ModelConfig, file: String
-  ) throws(FormatError) -> ModelConfig {
-    let text =
-      switch config {
-      case .decoder(let text): text
-      case .llava(let llava): llava.text
-      case .vision: preconditionFailure("a vision tower alone writes no text")
-      }
-    guard text.ropeScaling == .none else {
-      throw FormatError(
-        file: file, subject: "key rope_scaling",
-        problem: .unsupported(found: "\(text.ropeScaling)"), expected: "no scaling of positions",
-        remedy: "use a model whose context is not stretched")
-    }
-    return config
   }
 }
 

@@ -5,8 +5,9 @@ import Kernels
 /// How the parameters of a new model are drawn.
 ///
 /// Matrices and embeddings are normal with mean 0, norms and LayerScale begin at 1 (LayerScale at
-/// its configured value), biases at 0. Each tensor has a stream of its own, made of the seed and
-/// its name, so that a change of one tensor leaves the others as they are.
+/// its configured value, norms that add 1 to their weight at 0), biases at 0. Each tensor has a
+/// stream of its own, made of the seed and its name, so that a change of one tensor leaves the
+/// others as they are.
 public struct RandomInitialisation: Hashable, Sendable {
   public var seed: UInt64
   /// Standard deviation of matrices and embeddings.
@@ -46,7 +47,8 @@ extension Model {
     } else if name.hasSuffix("norm.weight") || name.hasSuffix("norm1.weight")
       || name.hasSuffix("norm2.weight")
     {
-      values.fill(1)
+      let isDistance = parameter.part == .language && text.traits.normsAddOne
+      values.fill(isDistance ? 0 : 1)
     } else {
       let isPosition = name.contains("position_embedding")
       fillNormal(

@@ -42,12 +42,18 @@ struct NormTensors<Tensor> {
   }
 }
 
-/// One block of Llama or Qwen2.
+/// One block of a decoder.
 struct DecoderLayerTensors<Tensor> {
   let inputNorm: Tensor
   var query, key, value, output: LinearTensors<Tensor>
+  /// (headSize); nil for architectures without.
+  let queryNorm, keyNorm: Tensor?
+  /// Of what attention gives, before it is added; nil for architectures without.
+  let attentionOutputNorm: Tensor?
   let middleNorm: Tensor
   var gate, up, down: LinearTensors<Tensor>
+  /// As `attentionOutputNorm`, of what the feed-forward gives.
+  let feedForwardOutputNorm: Tensor?
 
   init(_ name: String, _ config: DecoderConfig, _ take: TakeTensor<Tensor>) {
     let (columns, hidden) = (config.hiddenSize, config.intermediateSize)
@@ -63,15 +69,25 @@ struct DecoderLayerTensors<Tensor> {
       "\(attention).v_proj", out: keys, in: columns, bias: config.queryKeyValueBias, take)
     output = LinearTensors(
       "\(attention).o_proj", out: columns, in: queries, bias: config.attentionOutputBias, take)
-    middleNorm = take("\(name).post_attention_layernorm.weight", [columns])
+    let traits = config.traits
+    func norm(_ part: String, _ columns: Int, if exists: Bool) -> Tensor? {
+      exists ? take("\(name).\(part).weight", [columns]) : nil
+    }
+    queryNorm = norm("self_attn.q_norm", config.headSize, if: traits.normsQueriesAndKeys)
+    keyNorm = norm("self_attn.k_norm", config.headSize, if: traits.normsQueriesAndKeys)
+    attentionOutputNorm = norm("post_attention_layernorm", columns, if: traits.normsOutputs)
+    // With norms behind both halves, Hugging Face's name of this one goes to the first of them.
+    let middle = traits.normsOutputs ? "pre_feedforward_layernorm" : "post_attention_layernorm"
+    middleNorm = take("\(name).\(middle).weight", [columns])
     let bias = config.feedForwardBias
     gate = LinearTensors("\(name).mlp.gate_proj", out: hidden, in: columns, bias: bias, take)
     up = LinearTensors("\(name).mlp.up_proj", out: hidden, in: columns, bias: bias, take)
     down = LinearTensors("\(name).mlp.down_proj", out: columns, in: hidden, bias: bias, take)
+    feedForwardOutputNorm = norm("post_feedforward_layernorm", columns, if: traits.normsOutputs)
   }
 }
 
-/// A decoder of Llama's or Qwen2's form.
+/// A decoder.
 struct DecoderTensors<Tensor> {
   /// (vocabulary, columns)
   let embedding: Tensor

@@ -225,7 +225,7 @@ extension Trainer {
     guard positions <= model.contextLength else {
       throw .tooLong(positions: positions, limit: model.contextLength)
     }
-    if positions > decoder.rotary.positions {
+    if positions > decoder.positions {
       decoder.reach(positions: min(model.contextLength, 2 * positions))
     }
   }
@@ -327,9 +327,8 @@ extension Trainer {
     var row = 0
     func scatter(upTo end: Int) {
       guard end > row else { return }
-      scatterAddRows(
-        into: dEmbedding, d[row * columns..<end * columns], ids: Array(packed.tokens[row..<end]),
-        columns: columns, on: compute)
+      decoder.embedBackward(
+        d[row * columns..<end * columns], Array(packed.tokens[row..<end]), into: dEmbedding)
     }
     for run in packed.featureRuns {
       scatter(upTo: run.row)

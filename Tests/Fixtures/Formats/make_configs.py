@@ -6,7 +6,8 @@ Run: python make_configs.py (beside this file).
 import json
 import os
 
-from transformers import (CLIPConfig, CLIPVisionConfig, Dinov2Config, LlamaConfig, LlavaConfig, Qwen2Config)
+from transformers import (CLIPConfig, CLIPVisionConfig, Dinov2Config, Gemma3TextConfig, LlamaConfig, LlavaConfig,
+                          MistralConfig, Qwen2Config)
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")
 os.makedirs(HERE, exist_ok=True)
@@ -26,6 +27,15 @@ save("llama", LlamaConfig(vocab_size=300, hidden_size=24, intermediate_size=40, 
                                            "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                                            "original_max_position_embeddings": 64}))
 save("qwen2-default", Qwen2Config())
+save("qwen2-window", Qwen2Config(num_hidden_layers=4, use_sliding_window=True, max_window_layers=2,
+                                 rope_parameters={"rope_type": "linear", "rope_theta": 500.0, "factor": 2.5}))
+save("mistral-default", MistralConfig())
+save("gemma3-default", Gemma3TextConfig())
+save("gemma3", Gemma3TextConfig(num_hidden_layers=3, sliding_window=512, query_pre_attn_scalar=168,
+                                layer_types=["full_attention", "sliding_attention", "full_attention"],
+                                rope_parameters={"sliding_attention": {"rope_type": "default", "rope_theta": 20000.0},
+                                                 "full_attention": {"rope_type": "linear", "rope_theta": 2e6,
+                                                                    "factor": 8.0}}))
 save("clip-vision-default", CLIPVisionConfig())
 save("clip", CLIPConfig(vision_config={"hidden_size": 48, "patch_size": 14, "image_size": 28, "num_attention_heads": 6,
                                        "hidden_act": "gelu", "num_hidden_layers": 2, "intermediate_size": 96}))
@@ -44,6 +54,10 @@ save("vicuna-7b", json.dumps({
     "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32,
     "pad_token_id": 0, "pretraining_tp": 1, "rms_norm_eps": 1e-05, "rope_scaling": None,
     "tie_word_embeddings": False, "torch_dtype": "float16", "use_cache": True, "vocab_size": 32000}))
+save("gemma3-4b-text", json.dumps({
+    "architectures": ["Gemma3ForCausalLM"], "hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
+    "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024,
+    "sliding_window_pattern": 6, "rope_local_base_freq": 10000.0, "rope_theta": 1000000.0}))
 save("llava-1.5-7b", json.dumps({
     "architectures": ["LlavaForConditionalGeneration"], "ignore_index": -100, "image_token_index": 32000,
     "model_type": "llava", "pad_token_id": 32001, "projector_hidden_act": "gelu",

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Opens a folder that this project saved with transformers and compares the logits.
+"""Opens folders that this project saved with transformers and compares the logits.
 
-usage: python check_saved.py FOLDER LOGITS.safetensors TOKENS [IMAGE]     (TOKENS like 1,2,3)
+usage: python check_saved.py FOLDER LOGITS.safetensors TOKENS [IMAGE] [+ FOLDER ...]
+       (TOKENS like 1,2,3)
 
 LOGITS is what `comd parity logits --model FOLDER --tokens TOKENS [--image IMAGE]` wrote. The image
 token stands once among TOKENS. IMAGE is a picture, or a .safetensors with its `pixel_values`.
@@ -16,28 +17,42 @@ from transformers import (
     AutoConfig, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
     LlavaForConditionalGeneration)
 
-folder, logits_path, tokens = sys.argv[1], sys.argv[2], [int(t) for t in sys.argv[3].split(",")]
-config = AutoConfig.from_pretrained(folder)
-kind = LlavaForConditionalGeneration if config.model_type == "llava" else AutoModelForCausalLM
-model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
-problems = {k: v for k, v in report.items() if v}
-print("loading:", problems)
-inputs = {}
-if config.model_type == "llava":
-    count = config.image_seq_length
-    tokens = sum(([t] * count if t == config.image_token_index else [t] for t in tokens), [])
-if len(sys.argv) > 4 and sys.argv[4].endswith(".safetensors"):
-    inputs = {"pixel_values": load_file(sys.argv[4])["pixel_values"]}
-elif len(sys.argv) > 4:
-    from PIL import Image
-    processor = AutoImageProcessor.from_pretrained(folder)
-    inputs = processor(images=Image.open(sys.argv[4]).convert("RGB"), return_tensors="pt")
-if os.path.exists(os.path.join(folder, "tokenizer.json")):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    print("tokenizer:", tokenizer("Hello there, 42!")["input_ids"])
-with torch.no_grad():
-    expected = model(input_ids=torch.tensor([tokens]), **inputs).logits[0]
-found = load_file(logits_path)["logits"]
-difference = (found - expected).abs().max() / expected.abs().max()
-print(f"{tuple(found.shape)} logits, largest relative difference {difference:.2e}")
-sys.exit(0 if difference < 1e-4 and not problems else 1)
+
+
+def check(folder, logits_path, tokens, image=None):
+    tokens = [int(t) for t in tokens.split(",")]
+    config = AutoConfig.from_pretrained(folder)
+    is_llava = config.model_type == "llava"
+    kind = LlavaForConditionalGeneration if is_llava else AutoModelForCausalLM
+    model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    problems = {k: v for k, v in report.items() if v}
+    print("loading:", problems)
+    inputs = {}
+    if is_llava:
+        count = config.image_seq_length
+        tokens = sum(([t] * count if t == config.image_token_index else [t] for t in tokens), [])
+    if image and image.endswith(".safetensors"):
+        inputs = {"pixel_values": load_file(image)["pixel_values"]}
+    elif image:
+        from PIL import Image
+        processor = AutoImageProcessor.from_pretrained(folder)
+        inputs = processor(images=Image.open(image).convert("RGB"), return_tensors="pt")
+    if os.path.exists(os.path.join(folder, "tokenizer.json")):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        print("tokenizer:", tokenizer("Hello there, 42!")["input_ids"])
+    with torch.no_grad():
+        expected = model(input_ids=torch.tensor([tokens]), **inputs).logits[0]
+    found = load_file(logits_path)["logits"]
+    difference = (found - expected).abs().max() / expected.abs().max()
+    print(f"{config.model_type}: {tuple(found.shape)} logits, "
+          f"largest relative difference {difference:.2e}")
+    return difference < 1e-4 and not problems
+
+
+groups = [[]]
+for argument in sys.argv[1:]:
+    if argument == "+":
+        groups.append([])
+    else:
+        groups[-1].append(argument)
+sys.exit(0 if all([check(*group) for group in groups]) else 1)

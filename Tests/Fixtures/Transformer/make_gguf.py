@@ -3,9 +3,9 @@
 
 usage: python make_gguf.py      (needs torch, transformers, safetensors, gguf, numpy, xllamacpp)
 
-Writes gguf/llama.gguf and gguf/qwen2.gguf, laid out as llama.cpp's converter does it: rows of q and
-k permuted for Llama, projections of the feed-forward network in Q8_0, all else in F32. Beside each
-NAME-golden.safetensors:
+Writes gguf/{llama,llama3,qwen2,gemma3}.gguf, laid out as llama.cpp's converter does it: rows of q
+and k permuted for Llama, the divisors of its stretched angles as a tensor, 1 added to Gemma's norms,
+projections of the feed-forward network in Q8_0, all else in F32. Beside each NAME-golden.safetensors:
   input_ids (T)      as f32: the tokens of TEXT, as llama.cpp cuts it too
   logits (T, V)      by transformers, of the weights as they are stored
   greedy (8)         as f32: how llama.cpp itself goes on without the end token, on the same weights
@@ -13,6 +13,7 @@ NAME-golden.safetensors:
 The versions that made them are in each file's metadata.
 """
 import json
+import math
 import os
 import tempfile
 import urllib.request
@@ -24,7 +25,9 @@ import torch
 import xllamacpp
 from gguf import GGMLQuantizationType as Q
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config,
+    Qwen2ForCausalLM)
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gguf")
 VERSIONS = {"generator": "make_gguf.py"} | {
@@ -42,6 +45,10 @@ NAMES = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down"}
+GEMMA_NAMES = NAMES | {
+    "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm"}
 
 torch.set_num_threads(1)
 
@@ -53,17 +60,32 @@ def permute(weights, heads):
     return halves.swapaxes(1, 2).reshape(shape)
 
 
-def gguf_name(name):
+def gguf_name(name, names):
     module, kind = name.rsplit(".", 1)
     if module.startswith("model.layers."):
         _, _, layer, module = module.split(".", 3)
-        return f"blk.{layer}.{NAMES[module]}.{kind}"
-    return f"{NAMES[module]}.{kind}"
+        return f"blk.{layer}.{names[module]}.{kind}"
+    return f"{names[module]}.{kind}"
+
+
+def divisors(config):
+    """What Llama 3.1 divides the frequencies by: 1, the factor, or something between."""
+    rope, pairs = config.rope_parameters, config.head_dim // 2
+    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
+    values = []
+    for pair in range(pairs):
+        turns = rope["original_max_position_embeddings"] / (
+            2 * math.pi * rope["rope_theta"] ** (pair / pairs))
+        kept = min(max((turns - low) / (high - low), 0), 1)
+        values.append(1 / ((1 - kept) / factor + kept))
+    return np.array(values, dtype=np.float32)
 
 
 def write(path, model, quantised):
     config = model.config
-    architecture = config.model_type
+    architecture = config.model_type.removesuffix("_text")
+    is_gemma = architecture == "gemma3"
+    rope = config.rope_parameters["full_attention"] if is_gemma else config.rope_parameters
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
@@ -71,8 +93,17 @@ def write(path, model, quantised):
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if is_gemma:
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+        writer.add_sliding_window(config.sliding_window)
+    if rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
+    if rope["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", divisors(config))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(TOKENS)
@@ -84,15 +115,17 @@ def write(path, model, quantised):
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         values = tensor.numpy()
+        if is_gemma and name.endswith("norm.weight"):
+            values = values + 1
         if architecture == "llama" and ("q_proj" in name or "k_proj" in name):
             values = permute(values, config.num_attention_heads if "q_proj" in name
                              else config.num_key_value_heads)
         values = np.ascontiguousarray(values)
         if quantised and ".mlp." in name:
             writer.add_tensor(
-                gguf_name(name), gguf.quantize(values, Q.Q8_0), raw_dtype=Q.Q8_0)
+                gguf_name(name, GEMMA_NAMES if is_gemma else NAMES), gguf.quantize(values, Q.Q8_0), raw_dtype=Q.Q8_0)
         else:
-            writer.add_tensor(gguf_name(name), values)
+            writer.add_tensor(gguf_name(name, GEMMA_NAMES if is_gemma else NAMES), values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -121,19 +154,19 @@ def by_llama_cpp(path, count):
     return ids, [step["id"] for step in answer["choices"][0]["logprobs"]["content"]]
 
 
-def golden(model, seed):
+def golden(name, model, seed):
     generator = torch.Generator().manual_seed(seed)
-    for name, p in sorted(model.named_parameters()):
+    base = 0 if "gemma" in model.config.model_type else 1
+    for parameter, p in sorted(model.named_parameters()):
         noise = torch.randn(p.shape, generator=generator)
         with torch.no_grad():
             if p.ndim == 1:
-                p.copy_(0.1 * noise + (1 if "norm" in name else 0))
+                p.copy_(0.1 * noise + (base if "norm" in parameter else 0))
             else:
-                p.copy_(noise * (0.1 if "embed" in name else 2 / p.shape[1] ** 0.5))
-                if ".mlp." in name:
+                p.copy_(noise * (0.1 if "embed" in parameter else 2 / p.shape[1] ** 0.5))
+                if ".mlp." in parameter:
                     p.copy_(torch.from_numpy(
                         gguf.dequantize(gguf.quantize(p.numpy(), Q.Q8_0), Q.Q8_0)))
-    name = model.config.model_type
     write(os.path.join(HERE, name + ".gguf"), model, quantised=True)
     with tempfile.TemporaryDirectory() as folder:
         exact = os.path.join(folder, "f32.gguf")
@@ -157,7 +190,19 @@ os.makedirs(HERE, exist_ok=True)
 shape = dict(
     vocab_size=len(TOKENS), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
     num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
-golden(LlamaForCausalLM(LlamaConfig(
+golden("llama", LlamaForCausalLM(LlamaConfig(
     **shape, rms_norm_eps=1e-5, rope_theta=1000.0, tie_word_embeddings=True)), 11)
-golden(Qwen2ForCausalLM(Qwen2Config(
+golden("qwen2", Qwen2ForCausalLM(Qwen2Config(
     **shape, rms_norm_eps=1e-6, rope_theta=1e4, tie_word_embeddings=False)), 12)
+golden("llama3", LlamaForCausalLM(LlamaConfig(
+    **{**shape, "num_attention_heads": 2, "num_key_value_heads": 1}, rms_norm_eps=1e-5,
+    tie_word_embeddings=True, rope_parameters={
+        "rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 32})), 13)
+# Seven layers: llama.cpp lets every sixth see everything.
+golden("gemma3", Gemma3ForCausalLM(Gemma3TextConfig(
+    **{**shape, "num_hidden_layers": 7, "num_attention_heads": 2, "num_key_value_heads": 1,
+       "intermediate_size": 32}, head_dim=12, query_pre_attn_scalar=12, sliding_window=4,
+    rope_parameters={
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+        "full_attention": {"rope_type": "linear", "rope_theta": 1e5, "factor": 4.0}})), 20)

@@ -23,8 +23,9 @@ import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (
-    CLIPVisionConfig, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM, LlavaConfig,
-    LlavaForConditionalGeneration, Qwen2Config, Qwen2ForCausalLM, get_cosine_schedule_with_warmup)
+    CLIPVisionConfig, Dinov2Config, Dinov2Model, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig,
+    LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, MistralConfig, MistralForCausalLM,
+    Qwen2Config, Qwen2ForCausalLM, get_cosine_schedule_with_warmup)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VERSIONS = {"torch": torch.__version__, "transformers": transformers.__version__,
@@ -46,7 +47,8 @@ def randomise(model, seed):
         scale_like = p.ndim == 1 and ("norm" in name or "lambda" in name) and "bias" not in name
         with torch.no_grad():
             if scale_like:
-                p.copy_(1 + 0.2 * noise)
+                # Gemma keeps the distance from 1.
+                p.copy_((0 if "gemma" in model.config.model_type else 1) + 0.2 * noise)
             elif p.ndim == 1:
                 p.copy_(0.1 * noise)
             elif p.ndim == 2 and "embed" not in name:
@@ -197,6 +199,43 @@ inputs, mask = text_inputs(8, 61, 13, images=1, patches=17)
 inputs["pixel_values"] = torch.randn((1, 3, 24, 24), generator=torch.Generator().manual_seed(8))
 golden("llava-full", randomise(model, 8), inputs, mask,
        ["multi_modal_projector", "language_model", "lm_head"])
+
+# Angles stretched as Llama 3.1 does it: of the eight pairs of a head some are kept, some blended,
+# some divided by the factor.
+inputs, mask = text_inputs(9, 53, 26)
+stretched = dict(
+    vocab_size=53, hidden_size=28, intermediate_size=36, num_hidden_layers=2, num_attention_heads=2,
+    num_key_value_heads=1, head_dim=16, rms_norm_eps=1e-5, max_position_embeddings=128,
+    tie_word_embeddings=True, rope_parameters={
+        "rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 64})
+golden("llama3", randomise(LlamaForCausalLM(LlamaConfig(**stretched)), 9), inputs, mask, [""])
+
+# A window in all layers, much shorter than the text.
+inputs, mask = text_inputs(10, 53, 27)
+windowed = dict(
+    vocab_size=53, hidden_size=28, intermediate_size=36, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=128)
+golden("mistral", randomise(MistralForCausalLM(MistralConfig(
+    **windowed, head_dim=10, rms_norm_eps=1e-5, sliding_window=5)), 10), inputs, mask, [""])
+
+# A window behind the first layer only, and positions divided by a factor.
+inputs, mask = text_inputs(11, 53, 25)
+golden("qwen2-window", randomise(Qwen2ForCausalLM(Qwen2Config(
+    **{**windowed, "hidden_size": 32}, rms_norm_eps=1e-6, use_sliding_window=True, sliding_window=6,
+    max_window_layers=1, rope_parameters={
+        "rope_type": "linear", "rope_theta": 1000.0, "factor": 2.5})), 11), inputs, mask, [""])
+
+# Layers with and without a window, each kind with angles of its own.
+inputs, mask = text_inputs(12, 53, 24)
+golden("gemma3", randomise(Gemma3ForCausalLM(Gemma3TextConfig(
+    vocab_size=53, hidden_size=28, intermediate_size=36, num_hidden_layers=3, num_attention_heads=4,
+    num_key_value_heads=2, head_dim=10, query_pre_attn_scalar=14, max_position_embeddings=128,
+    sliding_window=7, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    rope_parameters={
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "linear", "rope_theta": 1000.0, "factor": 4.0}})), 12),
+    inputs, mask, [""])
 
 # The position table of DINOv2 at other sizes: bicubic as torch does it, and its gradient.
 generator = torch.Generator().manual_seed(5)
