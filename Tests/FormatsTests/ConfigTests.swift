@@ -41,6 +41,9 @@ struct ConfigTests {
   let dinov2Default = VisionConfig(
     family: .dinov2, hiddenSize: 768, intermediateSize: 3072, layerCount: 12, headCount: 12,
     imageSize: 224, patchSize: 14, normEpsilon: 1e-6, activation: .gelu)
+  let siglipDefault = VisionConfig(
+    family: .siglip, hiddenSize: 768, intermediateSize: 3072, layerCount: 12, headCount: 12,
+    imageSize: 224, patchSize: 16, normEpsilon: 1e-6, activation: .geluTanh)
   let clipLarge = VisionConfig(
     family: .clip, hiddenSize: 1024, intermediateSize: 4096, layerCount: 24, headCount: 16,
     imageSize: 336, patchSize: 14, normEpsilon: 1e-5, activation: .quickGELU, projectionSize: 768)
@@ -59,6 +62,8 @@ struct ConfigTests {
     #expect(try parse(#"{"model_type": "clip"}"#) == .vision(clipDefault))
     #expect(try read("dinov2-default") == .vision(dinov2Default))
     #expect(try parse(#"{"model_type": "dinov2"}"#) == .vision(dinov2Default))
+    #expect(try read("siglip-vision-default") == .vision(siglipDefault))
+    #expect(try parse(#"{"model_type": "siglip"}"#) == .vision(siglipDefault))
     let llava = LlavaConfig(
       text: llamaDefault, vision: clipLarge, imageToken: 32_000, imageTokenCount: 576)
     // 32,000 is not a token of the default decoder: transformers' own default cannot run.
@@ -155,6 +160,16 @@ struct ConfigTests {
     #expect(error?.subject == "key rope_parameters.\(key)")
   }
 
+  @Test("of SigLIP is read from its vision half")
+  func siglip() throws {
+    #expect(
+      try read("siglip")
+        == .vision(
+          VisionConfig(
+            family: .siglip, hiddenSize: 48, intermediateSize: 96, layerCount: 2, headCount: 6,
+            imageSize: 28, patchSize: 14, normEpsilon: 1e-6, activation: .gelu)))
+  }
+
   @Test("of the CLIP family is read from its vision half")
   func clip() throws {
     #expect(
@@ -190,7 +205,8 @@ struct ConfigTests {
     "that is written reads back the same",
     arguments: [
       "llama-default", "llama", "qwen2-default", "qwen2-window", "mistral-default",
-      "gemma3-default", "gemma3", "gemma3-4b-text", "clip-vision-default", "clip", "dinov2-default",
+      "gemma3-default", "gemma3", "gemma3-4b-text", "siglip-vision-default", "siglip",
+      "clip-vision-default", "clip", "dinov2-default",
       "llava-1.5-7b", "llava-dinov2-qwen2", "vicuna-7b",
     ])
   func roundTrip(_ name: String) throws {

@@ -94,7 +94,7 @@ struct PictureTests {
 struct ImageProcessorTests {
   @Test(
     "gives the pixel values of transformers with Pillow",
-    arguments: ["clip", "bit", "bilinear", "padded", "unscaled"])
+    arguments: ["clip", "bit", "bilinear", "padded", "siglip", "unscaled"])
   func golden(_ name: String) throws {
     let processor = try ImageProcessor(folder: fixture("images/processor-\(name)"))
     let expected = try TensorStore(safetensors: fixture("images/processed.safetensors"))
@@ -108,7 +108,7 @@ struct ImageProcessorTests {
 
   @Test(
     "that is saved reads back the same",
-    arguments: ["clip", "bit", "bilinear", "padded", "unscaled"])
+    arguments: ["clip", "bit", "bilinear", "padded", "siglip", "unscaled"])
   func saved(_ name: String) throws {
     let processor = try ImageProcessor(folder: fixture("images/processor-\(name)"))
     try withTemporaryFolder { folder in
@@ -129,6 +129,11 @@ struct ImageProcessorTests {
       _ = try write(text.utf8, folder, "processor_config.json")
       #expect(try ImageProcessor(folder: folder).kind == .bit)
     }
+    let siglip = ImageProcessor(
+      kind: .siglip, resize: .exact(ImageProcessor.Size(height: 224, width: 224)), crop: nil,
+      normalization: .half)
+    let named = #"{"image_processor_type": "SiglipImageProcessor"}"#
+    #expect(try ImageProcessor(json: Array(named.utf8), name: "x") == siglip)
   }
 
   @Test("refuses a picture so long that resizing would burst the limit")

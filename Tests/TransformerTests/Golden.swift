@@ -26,7 +26,7 @@ struct Golden {
     ("llama", .all), ("qwen2", .all), ("llava-clip", .projectorAndLanguage),
     ("llava-dinov2", .all), ("llava-linear", .projectorAndLanguage),
     ("llama-bias", .all), ("llava-full", .projectorAndLanguage), ("llama3", .all),
-    ("mistral", .all), ("qwen2-window", .all), ("gemma3", .all),
+    ("mistral", .all), ("qwen2-window", .all), ("gemma3", .all), ("llava-siglip", .all),
   ]
 
   var tokens: [Int32] { get throws { try store.floats("input_ids").map { Int32($0) } } }

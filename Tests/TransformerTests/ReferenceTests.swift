@@ -46,26 +46,52 @@ struct ReferenceTests {
     }
   }
 
-  @Test("gives the same logits within 1e-4, whatever the decoder", .needs(.python))
-  func decoders() throws {
-    let names = ["llama3", "llama3.gguf", "mistral", "qwen2-window", "gemma3", "gemma3.gguf"]
-    let tokens = (0..<30).map { Int32(6 + ($0 * 11) % 40) }
+  /// Models by name, and a picture for those that see.
+  private func models() throws -> [(name: String, model: Model, picture: PixelValues?)] {
+    var models = try ["llama3", "mistral", "qwen2-window", "gemma3"].map {
+      ($0, try Golden($0).model, nil as PixelValues?)
+    }
+    for name in ["llama3.gguf", "gemma3.gguf"] {
+      models.append((name, try Model.load("\(fixtures)/gguf/\(name)"), nil))
+    }
+    // Without a class token, the default selection leaves the first patch out.
+    var siglip = try #require(try Golden("llava-siglip").model.llava)
+    siglip.featureSelection = .patches
+    siglip.imageTokenCount = 15
+    let edge = siglip.vision.imageSize
+    models.append(
+      (
+        "siglip", Model.random(.llava(siglip), RandomInitialisation(seed: 5, deviation: 0.4)),
+        PixelValues(channels: 3, height: edge, width: edge, values: values(3 * edge * edge))
+      ))
+    return models
+  }
+
+  @Test("gives the same logits within 1e-4, whatever the decoder or tower", .needs(.python))
+  func everyKind() throws {
+    let text = (0..<30).map { Int32(6 + ($0 * 11) % 40) }
     try withTemporaryFolder { root in
       var arguments: [String] = []
-      for name in names {
-        let model =
-          name.hasSuffix(".gguf")
-          ? try Model.load("\(fixtures)/gguf/\(name)") : try Golden(name).model
+      for (name, model, picture) in try models() {
         let folder = root + "/" + name
         try model.save(folder: folder)
-        let logits = try model.logits(of: model.trainingInput(tokens: tokens), on: Compute())
+        let tokens = (model.imageToken.map { [$0] } ?? []) + text
+        let images = picture.map { [ModelImage($0)] } ?? []
+        let logits = try model.logits(
+          of: model.trainingInput(tokens: tokens, images: images), on: Compute())
+        let columns = model.text.vocabularySize
         try write(
-          "logits", [tokens.count, model.text.vocabularySize], logits.array,
-          folder + "/logits.safetensors")
+          "logits", [logits.count / columns, columns], logits.array, folder + "/logits.safetensors")
         arguments += arguments.isEmpty ? [] : ["+"]
         arguments += [
           folder, folder + "/logits.safetensors", tokens.map { "\($0)" }.joined(separator: ","),
         ]
+        if let picture {
+          let path = folder + "/pixels.safetensors"
+          let shape = [1, 3, picture.height, picture.width]
+          try write("pixel_values", shape, picture.values, path)
+          arguments.append(path)
+        }
       }
       let report = try run(["\(fixtures)/check_saved.py"] + arguments)
       #expect(report.status == 0, "\(report.text)")

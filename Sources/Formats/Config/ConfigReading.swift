@@ -32,15 +32,18 @@ private func union(_ tokens: [Int32], _ more: [Int32]) -> [Int32] {
 
 private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelConfig {
   let supported =
-    "\(DecoderArchitecture.names), llava, clip, clip_vision_model or dinov2"
+    "\(DecoderArchitecture.names), llava, \(towers), clip or siglip"
   let type = try config.string("model_type")
   if let architecture = type.flatMap(DecoderArchitecture.init) {
     return .decoder(try decoderConfig(config, architecture))
   }
   switch type {
-  case "clip_vision_model", "dinov2": return .vision(try visionConfig(config))
+  case "clip_vision_model", "dinov2", "siglip_vision_model":
+    return .vision(try visionConfig(config))
   case "clip":
     return .vision(try clipConfig(config.objectOrEmpty("vision_config")))
+  case "siglip":
+    return .vision(try siglipConfig(config.objectOrEmpty("vision_config")))
   case "llava": return .llava(try llavaConfig(config))
   case nil: throw config.failure("model_type", .missing, expected: supported)
   case .some(let other):
@@ -48,13 +51,16 @@ private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelCon
   }
 }
 
+private let towers = "clip_vision_model, siglip_vision_model, dinov2"
+
 private func visionConfig(_ config: ConfigObject) throws(FormatError) -> VisionConfig {
   switch try config.string("model_type") {
   case "dinov2": return try dinov2Config(config)
+  case "siglip_vision_model": return try siglipConfig(config)
   case nil, "clip_vision_model": return try clipConfig(config)
   case .some(let other):
     throw config.failure(
-      "model_type", .unsupported(found: "\"\(other)\""), expected: "clip_vision_model or dinov2")
+      "model_type", .unsupported(found: "\"\(other)\""), expected: towers)
   }
 }
 
@@ -74,6 +80,24 @@ private func clipConfig(_ config: ConfigObject) throws(FormatError) -> VisionCon
       normEpsilon: try config.number("layer_norm_eps", default: 1e-5, in: 0...1),
       activation: try config.word("hidden_act", default: .quickGELU, activations),
       projectionSize: try config.integer("projection_dim", default: 512)))
+}
+
+/// The pooling head behind the tower is no part of what a language model reads.
+/// - Source: transformers, `SiglipVisionConfig`.
+private func siglipConfig(_ config: ConfigObject) throws(FormatError) -> VisionConfig {
+  try checkedVision(
+    config,
+    VisionConfig(
+      family: .siglip,
+      hiddenSize: try config.integer("hidden_size", default: 768),
+      intermediateSize: try config.integer("intermediate_size", default: 3072),
+      layerCount: try config.integer("num_hidden_layers", default: 12, in: 1...10_000),
+      headCount: try config.integer("num_attention_heads", default: 12),
+      channelCount: try config.integer("num_channels", default: 3, in: 3...3),
+      imageSize: try config.integer("image_size", default: 224, in: 1...65_536),
+      patchSize: try config.integer("patch_size", default: 16, in: 1...65_536),
+      normEpsilon: try config.number("layer_norm_eps", default: 1e-6, in: 0...1),
+      activation: try config.word("hidden_act", default: .geluTanh, activations)))
 }
 
 /// - Source: transformers, `Dinov2Config`.
@@ -133,7 +157,6 @@ private func llavaConfig(_ config: ConfigObject) throws(FormatError) -> LlavaCon
   var vision = llavaDefaultVision
   if let object = try config.object("vision_config") { vision = try visionConfig(object) }
   let layers = vision.layerCount
-  let edge = vision.imageSize / vision.patchSize
   let selection: FeatureSelection = try config.word(
     "vision_feature_select_strategy", default: .patches, "default or full")
   let imageKey = config.value("image_token_index") == nil ? "image_token_id" : "image_token_index"
@@ -146,7 +169,8 @@ private func llavaConfig(_ config: ConfigObject) throws(FormatError) -> LlavaCon
     projector: try projectorKind(config),
     projectorBias: try config.bool("multimodal_projector_bias", default: true),
     imageTokenCount: try config.integer(
-      "image_seq_length", default: edge * edge + (selection == .all ? 1 : 0)))
+      "image_seq_length",
+      default: vision.featureCount(patches: vision.patchCount, selection)))
 }
 
 /// One layer, also as a list of one.

@@ -12,8 +12,7 @@ extension ModelConfig {
       object = .members(
         [architectures(className(decoder.architecture))] + decoderMembers(decoder))
     case .vision(let vision):
-      let name = vision.family == .clip ? "CLIPVisionModel" : "Dinov2Model"
-      object = .members([architectures(name)] + visionMembers(vision))
+      object = .members([architectures(className(vision.family))] + visionMembers(vision))
     case .llava(let llava):
       object = .members([architectures("LlavaForConditionalGeneration")] + llavaMembers(llava))
     }
@@ -34,6 +33,14 @@ private func className(_ architecture: DecoderArchitecture) -> String {
   case .mistral: "MistralForCausalLM"
   case .qwen2: "Qwen2ForCausalLM"
   case .gemma3: "Gemma3ForCausalLM"
+  }
+}
+
+private func className(_ family: VisionFamily) -> String {
+  switch family {
+  case .clip: "CLIPVisionModel"
+  case .dinov2: "Dinov2Model"
+  case .siglip: "SiglipVisionModel"
   }
 }
 
@@ -140,6 +147,11 @@ private func visionMembers(_ vision: VisionConfig) -> [(String, JSONValue)] {
     return [("model_type", .string("clip_vision_model"))] + common + [
       ("intermediate_size", integer(vision.intermediateSize)),
       ("projection_dim", integer(vision.projectionSize)),
+    ]
+  case .siglip:
+    return [("model_type", .string("siglip_vision_model"))] + common + [
+      ("intermediate_size", integer(vision.intermediateSize)),
+      ("vision_use_head", .bool(false)),
     ]
   case .dinov2:
     return [("model_type", .string("dinov2"))] + common + [

@@ -2,15 +2,21 @@
 public enum ModelConfig: Hashable, Sendable {
   /// One of `DecoderArchitecture`: text only.
   case decoder(DecoderConfig)
-  /// `clip_vision_model`, the vision half of `clip`, or `dinov2`.
+  /// `clip_vision_model`, `siglip_vision_model`, `dinov2`, the vision half of `clip` or `siglip`.
   case vision(VisionConfig)
   /// `llava`: a vision tower, a projector and a decoder.
   case llava(LlavaConfig)
 }
 
-/// The two kinds of vision tower: CLIP's has a class embedding, a LayerNorm before the first layer
-/// and biases everywhere; DINOv2's scales what each sublayer adds (LayerScale).
-public enum VisionFamily: Hashable, Sendable { case clip, dinov2 }
+/// The kinds of vision tower: CLIP's has a class embedding, a LayerNorm before the first layer and
+/// biases everywhere but at the patches; DINOv2's scales what each sublayer adds (LayerScale);
+/// SigLIP's is CLIP's without class embedding and that LayerNorm, and with a bias at the patches.
+public enum VisionFamily: Hashable, Sendable {
+  case clip, dinov2, siglip
+
+  /// Rows in front of the patches: the class token, where there is one.
+  public var classRows: Int { self == .siglip ? 0 : 1 }
+}
 
 public enum Activation: String, Hashable, Sendable {
   /// x · sigmoid(1.702 x).
@@ -21,7 +27,7 @@ public enum Activation: String, Hashable, Sendable {
   case geluTanh = "gelu_pytorch_tanh"
 }
 
-/// The shape of a CLIP or DINOv2 vision transformer.
+/// The shape of a vision transformer.
 public struct VisionConfig: Hashable, Sendable {
   public var family: VisionFamily
   public var hiddenSize: Int
@@ -65,7 +71,7 @@ public struct VisionConfig: Hashable, Sendable {
 
 /// Which of a vision layer's outputs become image tokens.
 public enum FeatureSelection: String, Hashable, Sendable {
-  /// All but the class token.
+  /// All but the first, which is the class token; of a tower without one, the first patch.
   case patches = "default"
   case all = "full"
 }
@@ -109,4 +115,14 @@ public struct LlavaConfig: Hashable, Sendable {
     self.projectorBias = projectorBias
     self.imageTokenCount = imageTokenCount
   }
+}
+
+extension VisionConfig {
+  /// Features of a picture with so many patches.
+  public func featureCount(patches: Int, _ selection: FeatureSelection) -> Int {
+    patches + family.classRows - (selection == .all ? 0 : 1)
+  }
+
+  /// Patches of a picture of the size that the position table was made for.
+  public var patchCount: Int { (imageSize / patchSize) * (imageSize / patchSize) }
 }

@@ -16,12 +16,13 @@ public struct PixelValues: Hashable, Sendable {
 }
 
 /// Turns pictures into pixel values: resize, centre crop, rescale, normalise, as `transformers`'
-/// `CLIPImageProcessor` and `BitImageProcessor` (DINOv2's) do with Pillow.
+/// `CLIPImageProcessor`, `BitImageProcessor` (DINOv2's) and `SiglipImageProcessor` do with Pillow.
 public struct ImageProcessor: Hashable, Sendable {
-  /// The class of `transformers` that the saved file names; both do the same.
+  /// The class of `transformers` that the saved file names; they differ in their defaults.
   public enum Kind: String, Hashable, Sendable {
     case clip = "CLIPImageProcessor"
     case bit = "BitImageProcessor"
+    case siglip = "SiglipImageProcessor"
   }
 
   public struct Size: Hashable, Sendable {
@@ -66,6 +67,8 @@ public struct ImageProcessor: Hashable, Sendable {
     /// Of ImageNet; DINOv2 uses it.
     public static let imageNet = Normalization(
       mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225])
+    /// To −1…1; SigLIP uses it.
+    public static let half = Normalization(mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5])
   }
 
   public init(

@@ -28,33 +28,38 @@ extension ImageProcessor {
     switch try config.string(typeKey) {
     case nil, "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPFeatureExtractor": kind = .clip
     case "BitImageProcessor", "BitImageProcessorFast": kind = .bit
+    case "SiglipImageProcessor", "SiglipImageProcessorFast": kind = .siglip
     case .some(let other):
       throw config.failure(
         typeKey, .unsupported(found: "\"\(other)\""),
-        expected: "CLIPImageProcessor or BitImageProcessor")
+        expected: "CLIPImageProcessor, BitImageProcessor or SiglipImageProcessor")
     }
     if try config.bool("do_pad", default: false) {
       throw config.failure("do_pad", .unsupported(found: "true"), expected: "no padding")
     }
-    resize = try config.bool("do_resize", default: true) ? try resizeRule(config) : .none
+    let isSiglip = kind == .siglip
+    let square = Resize.exact(Size(height: 224, width: 224))
+    let resizes = try config.bool("do_resize", default: true)
+    let hasDefault = isSiglip && config.value("size") == nil
+    resize = resizes ? hasDefault ? square : try resizeRule(config) : .none
     let number = try config.integer("resample", default: 3, in: 0...5)
     guard let filter = ResampleFilter(rawValue: number) else {
       throw config.failure(
         "resample", .unsupported(found: "\(number)"), expected: "2 (bilinear) or 3 (bicubic)")
     }
     self.filter = filter
-    crop = try config.bool("do_center_crop", default: true) ? try cropSize(config) : nil
+    crop = try config.bool("do_center_crop", default: !isSiglip) ? try cropSize(config) : nil
     rescaleFactor =
       try config.bool("do_rescale", default: true)
       ? try config.number("rescale_factor", default: 1.0 / 255, in: 1e-9...1e9) : nil
     let normalizes = try config.bool("do_normalize", default: true)
-    let clip = Normalization.clip
+    let usual = isSiglip ? Normalization.half : .clip
     normalization =
       normalizes
       ? Normalization(
-        mean: try channelValues(config, "image_mean", default: clip.mean, in: -1e6...1e6),
+        mean: try channelValues(config, "image_mean", default: usual.mean, in: -1e6...1e6),
         deviation: try channelValues(
-          config, "image_std", default: clip.deviation, in: 1e-9...1e6))
+          config, "image_std", default: usual.deviation, in: 1e-9...1e6))
       : nil
   }
 

@@ -17,7 +17,7 @@ public enum AssemblyError: Error, Hashable, Sendable, CustomStringConvertible {
       "\(name) is no control token of the language model; name one that it has and does not use"
     case .noImageProcessor(let folder):
       "\(folder) has no preprocessor_config.json; give an image processor"
-    case .notATower(let folder): "\(folder)/config.json describes no CLIP or DINOv2 vision tower"
+    case .notATower(let folder): "\(folder)/config.json describes no vision tower"
     }
   }
 }
@@ -30,7 +30,7 @@ extension Model {
   /// are 0. Larger ones would drown the words, and stage 1 would first have to shrink them.
   /// - Parameters:
   ///   - language: any text model; of a LLaVA model, its language part.
-  ///   - tower: Hugging Face folder of a CLIP or DINOv2 model.
+  ///   - tower: Hugging Face folder of a CLIP, SigLIP or DINOv2 model.
   ///   - imageToken: a control token of the vocabulary that stands for the picture.
   ///   - imageProcessor: nil: the one in the tower's folder.
   ///   - imageTokenCount: features of a picture as `imageProcessor` makes them; nil: those of the
@@ -53,10 +53,11 @@ extension Model {
     guard let processor = try imageProcessor ?? loadImageProcessor(folder) else {
       throw AssemblyError.noImageProcessor(folder: folder)
     }
-    let side = vision.imageSize / vision.patchSize
     let llava = LlavaConfig(
       text: language.text, vision: vision, imageToken: token, featureLayer: featureLayer,
-      projector: projector, imageTokenCount: imageTokenCount ?? side * side)
+      // All patches: a class token would be the first row, and is left out.
+      featureSelection: vision.family.classRows == 0 ? .all : .patches,
+      projector: projector, imageTokenCount: imageTokenCount ?? vision.patchCount)
     let config = ModelConfig.llava(llava)
     let model = Model(
       config: config, parameters: Floats(zeros: ParameterLayout(config).count),

@@ -122,7 +122,7 @@ extension LlavaConfig {
   func isUsed(_ visionName: String) -> Bool {
     let prefix =
       switch vision.family {
-      case .clip: "vision_tower.encoder.layers."
+      case .clip, .siglip: "vision_tower.encoder.layers."
       case .dinov2: "vision_tower.encoder.layer."
       }
     if visionName.hasPrefix(prefix) {

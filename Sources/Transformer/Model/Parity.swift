@@ -45,8 +45,9 @@ extension Model {
   private func imageRows(of image: ModelImage) throws -> Int {
     guard let llava else { throw InputError.cannotSee }
     let pixels = try image.load()
-    let (patch, extra) = (llava.vision.patchSize, llava.featureSelection == .all ? 1 : 0)
-    return (pixels.height / patch) * (pixels.width / patch) + extra
+    let patch = llava.vision.patchSize
+    return llava.vision.featureCount(
+      patches: (pixels.height / patch) * (pixels.width / patch), llava.featureSelection)
   }
 
   /// The logits of every position.

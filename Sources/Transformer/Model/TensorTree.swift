@@ -117,7 +117,7 @@ struct DecoderTensors<Tensor> {
 struct VisionLayerTensors<Tensor> {
   let attentionNorm: NormTensors<Tensor>
   var query, key, value, output: LinearTensors<Tensor>
-  /// DINOv2's LayerScale, (columns); nil for CLIP.
+  /// DINOv2's LayerScale, (columns); nil for the others.
   let attentionScale: Tensor?
   let feedForwardNorm: NormTensors<Tensor>
   var first, second: LinearTensors<Tensor>
@@ -131,7 +131,7 @@ struct VisionLayerTensors<Tensor> {
       LinearTensors("\(name).\(part)", out: columns, in: columns, bias: bias, take)
     }
     switch config.family {
-    case .clip:
+    case .clip, .siglip:
       attentionNorm = NormTensors("\(name).layer_norm1", columns: columns, take)
       query = square("self_attn.q_proj", bias: bias)
       key = square("self_attn.k_proj", bias: bias)
@@ -151,19 +151,19 @@ struct VisionLayerTensors<Tensor> {
     first = LinearTensors("\(name).mlp.fc1", out: hidden, in: columns, bias: true, take)
     second = LinearTensors("\(name).mlp.fc2", out: columns, in: hidden, bias: true, take)
     switch config.family {
-    case .clip: feedForwardScale = nil
+    case .clip, .siglip: feedForwardScale = nil
     case .dinov2: feedForwardScale = take("\(name).layer_scale2.lambda1", [columns])
     }
   }
 }
 
-/// A vision tower of CLIP's or DINOv2's form.
+/// A vision tower.
 struct VisionTensors<Tensor> {
-  /// (columns)
-  let classEmbedding: Tensor
+  /// (columns); nil for SigLIP.
+  let classEmbedding: Tensor?
   /// weight: (columns, channels · patch · patch)
   var patches: LinearTensors<Tensor>
-  /// (1 + side², columns), the class token first.
+  /// (classRows + side², columns), the class token first.
   let positions: Tensor
   /// CLIP's norm before the first layer.
   let inputNorm: NormTensors<Tensor>?
@@ -175,15 +175,16 @@ struct VisionTensors<Tensor> {
   init(_ prefix: String, _ config: VisionConfig, _ take: TakeTensor<Tensor>) {
     let columns = config.hiddenSize
     let side = config.imageSize / config.patchSize
-    let positionCount = 1 + side * side
+    let positionCount = config.family.classRows + side * side
     let pixels = [columns, config.channelCount, config.patchSize, config.patchSize]
     switch config.family {
-    case .clip:
-      classEmbedding = take("\(prefix)embeddings.class_embedding", [columns])
+    case .clip, .siglip:
+      let isClip = config.family == .clip
+      classEmbedding = isClip ? take("\(prefix)embeddings.class_embedding", [columns]) : nil
       patches = LinearTensors(
-        "\(prefix)embeddings.patch_embedding", shape: pixels, bias: false, take)
+        "\(prefix)embeddings.patch_embedding", shape: pixels, bias: !isClip, take)
       positions = take("\(prefix)embeddings.position_embedding.weight", [positionCount, columns])
-      inputNorm = NormTensors("\(prefix)pre_layrnorm", columns: columns, take)
+      inputNorm = isClip ? NormTensors("\(prefix)pre_layrnorm", columns: columns, take) : nil
       layers = (0..<config.layerCount).map {
         VisionLayerTensors("\(prefix)encoder.layers.\($0)", config, take)
       }

@@ -5,7 +5,8 @@ import Kernels
 ///
 /// Patch positions are resized bicubically (`a = −0.75`, borders repeated, no antialiasing) as
 /// `torch.nn.functional.interpolate(mode: "bicubic", align_corners: False)` does; the class token's
-/// position stays. At the table's own grid the table itself is used.
+/// position stays. At the table's own grid the table itself is used; towers without a class token
+/// have no other.
 /// - Source: Keys 1981, eq. 4; `interpolate_pos_encoding` of transformers.
 struct PositionTable {
   /// Grid of the table: `side` × `side`.

@@ -8,7 +8,7 @@ extension VisionTower {
   ///   - d: (T, columns), the derivative of `state.output`; overwritten with scratch values.
   ///   - gradient: added to.
   func backward(_ d: Floats, _ state: VisionState, gradient: VisionTensors<Floats>) {
-    let layout = AttentionLayout.full(state.lengths)
+    let layout = AttentionLayout.full(state.grids.map(rows))
     for index in state.layers.indices.reversed() {
       arena.scope {
         feedForwardBackward(
@@ -86,13 +86,15 @@ extension VisionTower {
     let dPatches = arena.floats(patches * columns)
     var (row, first) = (0, 0)
     for grid in state.grids {
-      let picture = d[row * columns..<(row + 1 + grid.count) * columns]
-      add(into: gradient.classEmbedding, picture[0..<columns], on: compute)
+      let picture = d[row * columns..<(row + rows(grid)) * columns]
+      if let classEmbedding = gradient.classEmbedding {
+        add(into: classEmbedding, picture[0..<columns], on: compute)
+      }
       dPatches[first * columns..<(first + grid.count) * columns]
-        .copy(from: picture[columns..<picture.count])
+        .copy(from: picture[config.family.classRows * columns..<picture.count])
       table(grid).resizeBackward(
         dTable: gradient.positions, picture, columns: columns, on: compute)
-      row += grid.count + 1
+      row += rows(grid)
       first += grid.count
     }
     linearBackward(

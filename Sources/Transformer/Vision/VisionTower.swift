@@ -9,8 +9,8 @@ struct VisionTower {
   let weights: VisionTensors<Floats>
   /// The layers that run.
   let layersUsed: Int
-  /// Whether the class token's row is among the features.
-  let keepsClass: Bool
+  /// Which of the rows are features.
+  let selection: FeatureSelection
   let shape: AttentionShape
   let compute: Compute
   let arena: Arena
@@ -22,7 +22,7 @@ struct VisionTower {
     layersUsed = llava.visionLayersUsed
     weights =
       isFixed ? tensors.packed(config, layersUsed: layersUsed, on: compute) : tensors
-    keepsClass = llava.featureSelection == .all
+    selection = llava.featureSelection
     shape = AttentionShape(
       heads: config.headCount, keyValueHeads: config.headCount,
       headSize: config.hiddenSize / config.headCount)
@@ -52,7 +52,13 @@ struct VisionTower {
   }
 
   /// Rows of features of a picture with this grid.
-  func featureRows(_ grid: PatchGrid) -> Int { grid.count + (keepsClass ? 1 : 0) }
+  func featureRows(_ grid: PatchGrid) -> Int {
+    config.featureCount(patches: grid.count, selection)
+  }
+
+  /// Rows of a picture with this grid in the tower: the class token, where there is one, and the
+  /// patches.
+  func rows(_ grid: PatchGrid) -> Int { config.family.classRows + grid.count }
 }
 
 extension Formats.Activation {
@@ -95,8 +101,6 @@ struct VisionState {
   let layers: [VisionLayerState]
   /// (T, columns), what left the last layer that runs; the class token first in each picture.
   let output: Floats
-
-  var lengths: [Int] { grids.map { $0.count + 1 } }
 }
 
 extension VisionTower {
@@ -105,7 +109,7 @@ extension VisionTower {
   func forward(_ pictures: [PixelValues], grids: [PatchGrid]) -> VisionState {
     precondition(pictures.count == grids.count, "a grid for each picture expected")
     let patches = grids.reduce(0) { $0 + $1.count }
-    let rows = patches + grids.count
+    let rows = grids.reduce(0) { $0 + self.rows($1) }
     let unfolded = arena.floats(patches * pixelColumns)
     let embedded = arena.floats(rows * columns)
     embed(pictures, grids, unfolded: unfolded, into: embedded)
@@ -115,7 +119,7 @@ extension VisionTower {
       layerNorm(
         into: current, embedded, weight: norm.weight, bias: norm.bias, eps: epsilon, on: compute)
     }
-    let layout = AttentionLayout.full(grids.map { $0.count + 1 })
+    let layout = AttentionLayout.full(grids.map(self.rows))
     var states: [VisionLayerState] = []
     for layer in weights.layers[..<layersUsed] {
       let next = arena.floats(rows * columns)
@@ -143,15 +147,18 @@ extension VisionTower {
       weights.patches.apply(unfolded, into: patches, rows: patch, on: compute)
       var (row, first) = (0, 0)
       for grid in grids {
-        x[row * columns..<(row + 1) * columns].copy(from: weights.classEmbedding)
+        let picture = x[row * columns..<(row + rows(grid)) * columns]
+        if let classEmbedding = weights.classEmbedding {
+          picture[0..<columns].copy(from: classEmbedding)
+        }
         let end = first + grid.count
-        x[(row + 1) * columns..<(row + 1 + grid.count) * columns]
+        picture[config.family.classRows * columns..<picture.count]
           .copy(from: patches[first * columns..<end * columns])
-        let positions = arena.floats((grid.count + 1) * columns)
+        let positions = arena.floats(picture.count)
         table(grid).resize(into: positions, weights.positions, columns: columns, on: compute)
-        add(into: x[row * columns..<(row + 1 + grid.count) * columns], positions, on: compute)
+        add(into: picture, positions, on: compute)
         first = end
-        row += grid.count + 1
+        row += rows(grid)
       }
     }
   }
@@ -234,11 +241,11 @@ extension VisionTower {
     var (row, feature) = (0, 0)
     for grid in grids {
       let count = featureRows(grid)
-      let start = row + grid.count + 1 - count
+      let start = row + rows(grid) - count
       body(
         start * columns..<(start + count) * columns,
         feature * columns..<(feature + count) * columns)
-      row += grid.count + 1
+      row += rows(grid)
       feature += count
     }
   }

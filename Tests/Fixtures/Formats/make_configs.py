@@ -7,7 +7,7 @@ import json
 import os
 
 from transformers import (CLIPConfig, CLIPVisionConfig, Dinov2Config, Gemma3TextConfig, LlamaConfig, LlavaConfig,
-                          MistralConfig, Qwen2Config)
+                          MistralConfig, Qwen2Config, SiglipConfig, SiglipVisionConfig)
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")
 os.makedirs(HERE, exist_ok=True)
@@ -39,6 +39,9 @@ save("gemma3", Gemma3TextConfig(num_hidden_layers=3, sliding_window=512, query_p
 save("clip-vision-default", CLIPVisionConfig())
 save("clip", CLIPConfig(vision_config={"hidden_size": 48, "patch_size": 14, "image_size": 28, "num_attention_heads": 6,
                                        "hidden_act": "gelu", "num_hidden_layers": 2, "intermediate_size": 96}))
+save("siglip-vision-default", SiglipVisionConfig())
+save("siglip", SiglipConfig(vision_config={"hidden_size": 48, "patch_size": 14, "image_size": 28, "hidden_act": "gelu",
+                                           "num_attention_heads": 6, "num_hidden_layers": 2, "intermediate_size": 96}))
 save("dinov2-default", Dinov2Config())
 save("llava-default", LlavaConfig())
 save("llava-dinov2-qwen2", LlavaConfig(

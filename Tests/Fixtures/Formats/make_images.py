@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "images")
 os.makedirs(HERE, exist_ok=True)
@@ -93,6 +94,7 @@ processors = {
     "bit": BitImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 27, "width": 27}, **imagenet),
     "bilinear": CLIPImageProcessorPil(size={"height": 15, "width": 22}, do_center_crop=False, resample=2),
     "padded": CLIPImageProcessorPil(do_resize=False, crop_size={"height": 33, "width": 20}, do_normalize=False),
+    "siglip": SiglipImageProcessorPil(size={"height": 28, "width": 28}),
     "unscaled": CLIPImageProcessorPil(do_rescale=False, do_normalize=False, **clip),
 }
 processed = {}

@@ -77,12 +77,15 @@ struct Assemble: ParsableCommand {
       switch try towerConfig().family {
       case .clip: break
       case .dinov2: (processor.kind, processor.normalization) = (.bit, .imageNet)
+      case .siglip: (processor.kind, processor.normalization) = (.siglip, .half)
       }
     }
     if !isThere || imageSize != nil {
       let side = imageSize ?? 224
-      processor.resize = .shortestEdge(side)
-      processor.crop = ImageProcessor.Size(height: side, width: side)
+      let square = ImageProcessor.Size(height: side, width: side)
+      // SigLIP sees the whole picture, pressed into a square.
+      processor.resize = processor.kind == .siglip ? .exact(square) : .shortestEdge(side)
+      processor.crop = processor.kind == .siglip ? nil : square
     }
     return processor
   }
@@ -90,7 +93,9 @@ struct Assemble: ParsableCommand {
   /// Embeddings of a picture as the processor cuts it; nil where its pictures have many sizes.
   private func imageTokenCount(_ processor: ImageProcessor) throws -> Int? {
     let patch = try towerConfig().patchSize
-    return processor.crop.map { ($0.height / patch) * ($0.width / patch) }
+    var size = processor.crop
+    if size == nil, case .exact(let exact) = processor.resize { size = exact }
+    return size.map { ($0.height / patch) * ($0.width / patch) }
   }
 
   private func towerConfig() throws -> VisionConfig {
