@@ -37,6 +37,10 @@ fuzz: packages ## SECONDS (60) of fuzzing for each fuzz target
 simulate: build ## SEEDS (1..2000) of the cluster in simulation
 	$(COMD) simulate --seeds $${SEEDS:-1..2000}
 
+bench: build ## comd beside its peers, into Benchmarks/RESULTS.md (ROWS="prefill decode", QUICK=1)
+	@Benchmarks/peers/setup.sh
+	@python3 Benchmarks/run.py --comd $(COMD) $(if $(QUICK),--quick) $(ROWS)
+
 check: lint build test sanitize fuzz simulate ## everything that must hold before a release
 
 clean:

@@ -1,9 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import CommandLineTool
 
-@Suite("A measurement with processes", .timeLimit(.minutes(2)))
+@Suite("A measurement", .timeLimit(.minutes(2)))
 struct BenchTests {
   struct Row: Decodable {
     var bench: String
@@ -12,6 +13,12 @@ struct BenchTests {
     var low: Double
     var high: Double
     var runs: Int
+    var threads: Int
+    var gflops: Double
+    var peakGflops: Double
+    var share: Double
+    var peakMemoryBytes: Int64
+    var generating: Double?
   }
 
   func measure(_ words: [String]) async throws -> Row {
@@ -23,7 +30,9 @@ struct BenchTests {
       ["bench"] + words + ["--runs", "3", "--json"], in: folder.path
     ).end()
     #expect(end.status == 0)
-    return try JSONDecoder().decode(Row.self, from: Data(end.output.utf8))
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(Row.self, from: Data(end.output.utf8))
   }
 
   @Test("of the all-reduce gives the median with its spread", arguments: [["--plain"], []])
@@ -39,5 +48,41 @@ struct BenchTests {
     let row = try await measure(["dispatch", "--jobs", "300", "--workers", "2"])
     #expect(row.bench == "dispatch" && row.unit == "jobs/s" && row.runs == 3)
     #expect(row.value > 1)
+  }
+
+  @Test("of computing tells its share of what this processor can do, and its memory")
+  func computing() async throws {
+    let student = repository.appending(path: "Models/shapes/student").path
+    let folder = try TemporaryFolder()
+    _ = try folder.write(
+      "config.json",
+      Array(
+        """
+        {"model_type": "dinov2", "hidden_size": 32, "num_hidden_layers": 3, "patch_size": 14,
+         "num_attention_heads": 2, "image_size": 28}
+        """.utf8))
+    for words in [
+      ["prefill", "--model", student, "--length", "40"],
+      ["decode", "--model", student, "--requests", "3", "--prompt", "9", "--generate", "5"],
+      ["vision", "--model", student, "--batch", "2"],
+      ["vision", "--tower", folder.path(""), "--side", "28", "--batch", "2"],
+    ] {
+      let row = try await measure(words + ["--threads", "2"])
+      #expect(row.bench == words[0] && row.threads == 2)
+      #expect(0 < row.low && row.low <= row.value && row.value <= row.high)
+      #expect(row.gflops > 0 && row.gflops < row.peakGflops)
+      #expect(abs(row.share - row.gflops / row.peakGflops) < 1e-9)
+      #expect(row.peakMemoryBytes > 1 << 20)
+      #expect((row.generating != nil) == (row.bench == "decode"))
+    }
+  }
+
+  @Test("of pictures is of one thread, whatever is asked for")
+  func image() async throws {
+    let pictures = fixture("Formats") + "/images"
+    let row = try await measure(
+      ["image", "--images", pictures, "--count", "3", "--side", "32", "--threads", "2"])
+    #expect(row.bench == "image" && row.unit == "img/s" && row.threads == 1)
+    #expect(0 < row.low && row.low <= row.value && row.value <= row.high)
   }
 }

@@ -115,7 +115,7 @@ extension LlavaConfig {
   ///
   /// `featureLayer` counts as `hidden_states` of transformers does: 0 is what enters the first
   /// layer, negative numbers count from the end, −1 being the last layer's output.
-  var visionLayersUsed: Int {
+  public var visionLayersUsed: Int {
     featureLayer >= 0 ? featureLayer : vision.layerCount + 1 + featureLayer
   }
 

@@ -8,7 +8,7 @@ struct Bench: AsyncParsableCommand {
         comd bench train --shape smollm2-135m --batch 2 --length 512 --threads 2 --json
       """,
     subcommands: [
-      BenchTrain.self, BenchPrefill.self, BenchDecode.self, BenchVision.self, BenchAllReduce.self,
-      BenchDispatch.self,
+      BenchTrain.self, BenchPrefill.self, BenchDecode.self, BenchVision.self, BenchImage.self,
+      BenchAllReduce.self, BenchDispatch.self,
     ])
 }

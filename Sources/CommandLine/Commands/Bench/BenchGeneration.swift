@@ -39,8 +39,10 @@ struct BenchPrefill: ParsableCommand {
 struct BenchDecode: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "decode",
-    abstract: "Answering requests in one batch, prompts included, in generated tokens a second.",
+    abstract: "Answering requests in one batch, in generated tokens a second.",
     discussion: """
+      Prompts are included in the time; beside it stands the rate without them.
+
       Example:
         comd bench decode --model smollm2.gguf --requests 32 --prompt 128 --generate 48
       """)
@@ -57,7 +59,7 @@ struct BenchDecode: ParsableCommand {
   func validate() throws {
     try require("--requests", requests, in: 1...4_096)
     try require("--prompt", prompt, in: 1...1_000_000)
-    try require("--generate", generate, in: 1...1_000_000)
+    try require("--generate", generate, in: 2...1_000_000)
   }
 
   func run() throws {
@@ -67,18 +69,29 @@ struct BenchDecode: ParsableCommand {
       model: loaded, compute: compute, batchMax: requests, keyValueBytesMax: 1 << 40)
     let text = loaded.text
     var seed = 0
-    let operations =
-      text.forwardOperations(length: prompt + generate, logits: generate) * Double(requests)
-    try measure(
-      "decode", unit: "tok/s", amount: Double(requests * generate), operations: operations, options
-    ) {
+    func seconds(generating count: Int) throws -> Double {
       // Other prompts each time, so that nothing of the last ones can be used again.
       let inputs = (0..<requests).map { _ in
         seed += 1
         let tokens = benchTokens(prompt, vocabulary: text.vocabularySize, seed: seed)
-        return GenerationInput(ModelInput(tokens: tokens), tokensMax: generate)
+        return GenerationInput(ModelInput(tokens: tokens), tokensMax: count)
       }
-      _ = try generator.run(inputs)
+      return try ContinuousClock().measure { _ = try generator.run(inputs) } / .seconds(1)
     }
+    _ = try seconds(generating: 1)
+    let progress = Progress("bench decode", unit: "runs", total: options.runs)
+    var (whole, apart): ([Double], [Double]) = ([], [])
+    for run in 0..<options.runs {
+      // Prompts and the first tokens cost the same in both; the rest is generation alone.
+      let first = try seconds(generating: 1)
+      let all = try seconds(generating: generate)
+      whole.append(Double(requests * generate) / all)
+      apart.append(Double(requests * (generate - 1)) / (all - first))
+      progress.update(run + 1)
+    }
+    let operations =
+      text.forwardOperations(length: prompt + generate, logits: generate) / Double(generate)
+    try tell(
+      "decode", unit: "tok/s", values: whole, generating: apart, operations: operations, options)
   }
 }

@@ -36,11 +36,9 @@ struct BenchTrain: ParsableCommand {
           .map { TrainingPiece(.token($0), trained: true) })
     }
     let tokens = Double(batch * length)
-    // The backward pass multiplies twice for each product of the forward pass.
-    let operations = 3 * shape.config.forwardOperations(length: length, logits: length)
-    try measure(
-      "train", unit: "tok/s", amount: tokens, operations: operations * Double(batch), options
-    ) {
+    // As is usual: two for each parameter forward, four backward; attention is not counted.
+    let operations = 6 * Double(model.layout.count) * tokens
+    try measure("train", unit: "tok/s", amount: tokens, operations: operations, options) {
       _ = try trainer.gradient(of: samples, into: gradient)
     }
   }

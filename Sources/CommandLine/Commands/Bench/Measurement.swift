@@ -22,13 +22,24 @@ struct Measurement: Encodable {
   var threads: Int
   var precision: String
   var gflops: Double
+  /// Fused multiply-adds of all threads, measured in this process.
   var peakGflops: Double
+  /// `gflops` of `peakGflops`.
+  var share: Double
   var peakMemoryBytes: Int64
+  /// Where the time of prompts is counted in `value`: the rate without it.
+  var generating: Double?
+  var generatingLow: Double?
+  var generatingHigh: Double?
 
   var text: String {
-    let speed = gflops > 0 ? ", \(short(gflops)) of \(short(peakGflops)) GFLOP/s" : ""
+    let without = generating.map { ", \(short($0)) without prompts" } ?? ""
+    let percent = Int((share * 100).rounded())
+    let speed =
+      gflops > 0 ? ", \(short(gflops)) GFLOP/s, \(percent) % of \(short(peakGflops))" : ""
     return "\(bench): \(short(value)) \(unit) (\(short(low)) to \(short(high)), \(runs) runs, "
-      + "\(threads) threads, \(precision))\(speed), peak memory \(peakMemoryBytes >> 20) MiB"
+      + "\(threads) threads, \(precision))\(without)\(speed), "
+      + "peak memory \(peakMemoryBytes >> 20) MiB"
   }
 }
 
@@ -54,19 +65,26 @@ func measure(
 
 /// Prints what was measured: the median with the least and the most.
 ///
-/// - Parameter operations: floating-point operations of one unit; 0 where it is not about them.
+/// - Parameters:
+///   - generating: the same rates without the prompts' time, where both are measured.
+///   - operations: floating-point operations of one unit; 0 where it is not about them.
 func tell(
-  _ bench: String, unit: String, values: [Double], operations: Double = 0, _ options: BenchOptions
+  _ bench: String, unit: String, values: [Double], generating: [Double] = [],
+  operations: Double = 0, _ options: BenchOptions
 ) throws {
   let sorted = values.sorted()
   let value = median(ofSorted: sorted)
+  let apart = generating.sorted()
   let threads = options.computing.threads
+  let gflops = value * operations / 1e9
+  let peak = operations > 0 ? peakGigaflops() * Double(threads) : 0
   let measurement = Measurement(
     bench: bench, value: value, unit: unit, low: sorted.first ?? 0, high: sorted.last ?? 0,
     runs: values.count, threads: threads, precision: options.computing.precision.rawValue,
-    gflops: value * operations / 1e9,
-    peakGflops: operations > 0 ? peakGigaflops() * Double(threads) : 0,
-    peakMemoryBytes: peakMemoryBytes())
+    gflops: gflops, peakGflops: peak, share: peak > 0 ? gflops / peak : 0,
+    peakMemoryBytes: peakMemoryBytes(),
+    generating: apart.isEmpty ? nil : median(ofSorted: apart), generatingLow: apart.first,
+    generatingHigh: apart.last)
   if options.facts.json {
     try printJSON(measurement)
   } else {

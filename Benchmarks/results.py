@@ -1,0 +1,219 @@
+"""What was measured, as JSON lines, and the page that is written from them."""
+
+import json
+import pathlib
+import statistics
+import time
+
+import machine
+import rows
+
+# What share of the peak a training step aims at, by precision.
+SHARE_AIMS = {"f32": 0.65, "bf16": 0.55}
+
+
+def line(row, side, variant, tried):
+    """A side of a row, before it is measured; `variant` is nil where none works."""
+    return {
+        "row": row.name,
+        "work": row.work,
+        "threads": row.threads,
+        "side": side.name,
+        "aim": side.aim,
+        "variant": variant,
+        "tried": tried,
+        "values": [],
+        "unit": "",
+        "version": "",
+        "peak_memory_bytes": 0,
+        "peak_gflops": [],
+        "share": [],
+        "others_seconds": 0,
+        "measured": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        "machine": machine.description(),
+    }
+
+
+def add(line, one, key):
+    """One process more."""
+    line["values"].append(one[key])
+    line["unit"] = one["unit"]
+    line["version"] = one.get("version", "")
+    line["peak_memory_bytes"] = max(line["peak_memory_bytes"], one["peak_memory_bytes"])
+    line["others_seconds"] = round(line["others_seconds"] + one["others_seconds"], 1)
+    if one.get("peak_gflops"):
+        line["peak_gflops"].append(one["peak_gflops"])
+        line["share"].append(one["share"])
+
+
+def absent(row, file):
+    """Our side of a row that cannot be measured."""
+    return line(row, row.sides[0], None, {"everything": f"there is no {pathlib.Path(file).name}"})
+
+
+def read(path):
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+
+
+def keep(path, lines, order):
+    """Puts a row's lines in the place of its older ones; rows stand in this order, others last."""
+    names = {line["row"] for line in lines}
+    kept = [line for line in read(path) if line["row"] not in names] + lines
+    kept.sort(key=lambda line: order.index(line["row"]) if line["row"] in order else len(order))
+    path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in kept))
+
+
+def number(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def spread(values):
+    if not values:
+        return "–"
+    middle, low, high = (number(f(values)) for f in (statistics.median, min, max))
+    return middle if len(values) == 1 else f"{middle} ({low}–{high})"
+
+
+def verdict(met):
+    return "met" if met else "**not met**"
+
+
+def ratio_rows(ours, peers):
+    """Rows of the table: the rate beside each peer's."""
+    for peer in peers:
+        cells = [ours["work"], str(ours["threads"])]
+        cells += [f"{spread(ours['values'])} {ours['unit']}, {ours['variant']}"]
+        cells += [f"{peer['side']}, {peer['variant']}: {spread(peer['values'])}"]
+        if ours["values"] and peer["values"]:
+            ratio = statistics.median(ours["values"]) / statistics.median(peer["values"])
+            pairs = [mine / its for mine, its in zip(ours["values"], peer["values"])]
+            cells += [f"{ratio:.2f} ({min(pairs):.2f}–{max(pairs):.2f})", f"≥ {peer['aim']}"]
+            cells += [verdict(ratio >= peer["aim"])]
+        else:
+            cells += ["–", f"≥ {peer['aim']}", "not measured"]
+        yield cells
+
+
+def table(head, body):
+    lines = ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *body]]
+    return "\n".join(lines)
+
+
+def grouped(lines):
+    """For each row its line of comd and its peers' lines, in the order of the rows' names."""
+    for name in dict.fromkeys(line["row"] for line in lines):
+        here = [line for line in lines if line["row"] == name]
+        ours = next(line for line in here if line["side"] == rows.OURS)
+        yield ours, [line for line in here if line["side"] != rows.OURS]
+
+
+def share_rows(groups):
+    for ours, _ in groups:
+        precision = ours["row"].split("-")[1] if ours["row"].startswith("train") else ""
+        if precision in SHARE_AIMS and ours["share"]:
+            share, aim = statistics.median(ours["share"]), SHARE_AIMS[precision]
+            yield [
+                ours["work"], str(ours["threads"]), f"{share:.0%}",
+                f"{spread(ours['peak_gflops'])} GFLOP/s", f"≥ {aim:.0%}", verdict(share >= aim),
+            ]  # fmt: skip
+
+
+def memory_rows(groups):
+    for ours, peers in groups:
+        for peer in peers:
+            if ours["values"] and peer["values"]:
+                mine, its = ours["peak_memory_bytes"], peer["peak_memory_bytes"]
+                yield [
+                    ours["work"], str(ours["threads"]), f"{mine >> 20:,}",
+                    f"{peer['side']}, {peer['variant']}: {its >> 20:,}", f"{mine / its:.2f}",
+                    verdict(mine <= its),
+                ]  # fmt: skip
+
+
+def tried_rows(lines):
+    for one in lines:
+        for variant, came in one["tried"].items():
+            words = came.replace("|", "/")[:120] if isinstance(came, str) else number(came)
+            yield [one["work"], str(one["threads"]), one["side"], variant, words]
+
+
+def write(source, target):
+    """The page; lines from another machine than the newest line's are left out and counted."""
+    lines = read(source)
+    newest = max(lines, key=lambda line: line["measured"])["machine"]
+    fixed = ("processor", "family", "cores", "memory_gib")
+    here = [line for line in lines if all(line["machine"][k] == newest[k] for k in fixed)]
+    groups = list(grouped(here))
+    versions = sorted({line["version"] for line in here if line["version"]})
+    seconds = sum(line["others_seconds"] for line in here)
+    lacking = [name for name in machine.ABILITIES if name not in newest["abilities"]]
+    commits = sorted({line["machine"]["commit"] for line in here})
+    facts = [
+        f"{newest['processor']} ({newest['family']}), {newest['cores']} cores, "
+        f"{newest['memory_gib']} GiB, {newest['system']}",
+        f"it has {', '.join(newest['abilities'])}, and not {', '.join(lacking)}",
+        f"{newest['compiler']}; comd at {', '.join(commits)}",
+        "; ".join(versions),
+        f"measured {min(line['measured'] for line in here)} to "
+        f"{max(line['measured'] for line in here)} UTC; others kept cores busy for {seconds:.0f} s "
+        "meanwhile",
+    ]
+    if len(here) < len(lines):
+        facts.append(f"{len(lines) - len(here)} lines of results.jsonl are of another machine")
+    target.write_text(
+        PAGE.format(
+            facts="\n".join(f"- {fact}" for fact in facts),
+            ratios=table(
+                ["work", "threads", "comd", "peer", "ratio", "aim", ""],
+                [cells for ours, peers in groups for cells in ratio_rows(ours, peers)],
+            ),
+            shares=table(
+                ["work", "threads", "share", "peak", "aim", ""], list(share_rows(groups))
+            ),
+            memory=table(
+                ["work", "threads", "comd, MiB", "peer, MiB", "ratio", ""],
+                list(memory_rows(groups)),
+            ),
+            tried=table(["work", "threads", "program", "variant", "one run"], tried_rows(here)),
+        )
+    )
+
+
+PAGE = """# Measured: comd beside its peers
+
+Written by `make bench` (Benchmarks/run.py) from results.jsonl. Programs take turns on the same
+cores, one process at a time; each warms up before its clock runs. Rates are medians of the rounds
+with the least and the most; a ratio's spread is that of the rounds. Of each program's variants the
+quickest one is measured.
+
+{facts}
+
+## Rates
+
+{ratios}
+
+Work is the same on both sides. Training is forward and backward without an update; PyTorch's bf16
+is either bf16 weights or autocast, where the processor has no bf16 both are emulated. In prefill
+nobody computes logits but for the last token. Decoding is counted without the time of the prompts,
+which both sides measure as an answer of one token. The tower is cut after the layer that LLaVA
+reads. llama.cpp reads the same GGUF file; CTranslate2 the same weights, decoded and converted.
+
+## Share of the processor's peak
+
+Six operations for each parameter and token, of the fused multiply-adds of all threads that the same
+process measures.
+
+{shares}
+
+## Peak memory
+
+Of the whole process, with its program and libraries. Aim: at most the peer's.
+
+{memory}
+
+## Every variant
+
+One process of each, to choose; not part of the table above.
+
+{tried}
+"""
