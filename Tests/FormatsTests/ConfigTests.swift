@@ -201,13 +201,39 @@ struct ConfigTests {
     #expect(small.imageToken == 76 && small.projector == .mlp(.gelu))
   }
 
+  @Test("of LLaVA-NeXT is read with its resolutions, and tells the most that a picture takes")
+  func llavaNext() throws {
+    guard case .llava(let next) = try read("llava-next") else {
+      Issue.record("not read as LLaVA")
+      return
+    }
+    #expect(next.vision.family == .siglip && next.text.architecture == .mistral)
+    let sizes = [(28, 56), (56, 28), (84, 28)].map {
+      ImageProcessor.Size(height: $0.0, width: $0.1)
+    }
+    #expect(next.resolutions == sizes && next.imageTokenCount == 4)
+    // The whole picture's 4 patches, and of three tiles 6 lines of 2 patches and a newline.
+    #expect(next.imageTokensMax == 4 + 6 * 3)
+    let text = #"{"model_type": "llava_next", "text_config": {"vocab_size": 32001}"#
+    guard case .llava(let usual) = try parse(text + "}") else {
+      Issue.record("not read as LLaVA")
+      return
+    }
+    #expect(usual.resolutions == ImageProcessor.usualResolutions && usual.imageTokenCount == 576)
+    #expect(usual.imageTokensMax == 576 + 48 * 49)
+    let error = #expect(throws: FormatError.self) {
+      try parse(text + #", "vision_feature_select_strategy": "full"}"#)
+    }
+    #expect(error?.subject == "key vision_feature_select_strategy")
+  }
+
   @Test(
     "that is written reads back the same",
     arguments: [
       "llama-default", "llama", "qwen2-default", "qwen2-window", "mistral-default",
       "gemma3-default", "gemma3", "gemma3-4b-text", "siglip-vision-default", "siglip",
       "clip-vision-default", "clip", "dinov2-default",
-      "llava-1.5-7b", "llava-dinov2-qwen2", "vicuna-7b",
+      "llava-1.5-7b", "llava-dinov2-qwen2", "llava-next", "vicuna-7b",
     ])
   func roundTrip(_ name: String) throws {
     let config = try read(name)

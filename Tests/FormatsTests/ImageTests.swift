@@ -94,26 +94,44 @@ struct PictureTests {
 struct ImageProcessorTests {
   @Test(
     "gives the pixel values of transformers with Pillow",
-    arguments: ["clip", "bit", "bilinear", "padded", "siglip", "unscaled"])
+    arguments: ["clip", "bit", "bilinear", "padded", "siglip", "tiles", "unscaled"])
   func golden(_ name: String) throws {
     let processor = try ImageProcessor(folder: fixture("images/processor-\(name)"))
     let expected = try TensorStore(safetensors: fixture("images/processed.safetensors"))
     for file in ["wide.png", "tall.png", "tiny.png"] {
       let values = try processor.pixelValues(fixtureBytes("images/\(file)"), name: file)
       let key = "\(name) \(file)"
-      #expect(try expected.shape(of: key) == [3, values.height, values.width])
+      let tiles = values.pictureSize == nil ? [] : [values.tileCount]
+      #expect(try expected.shape(of: key) == tiles + [3, values.height, values.width])
       #expect(try relativeDifference(values.values, expected.floats(key)) == 0, "\(key)")
     }
   }
 
   @Test(
     "that is saved reads back the same",
-    arguments: ["clip", "bit", "bilinear", "padded", "siglip", "unscaled"])
+    arguments: ["clip", "bit", "bilinear", "padded", "siglip", "tiles", "unscaled"])
   func saved(_ name: String) throws {
     let processor = try ImageProcessor(folder: fixture("images/processor-\(name)"))
     try withTemporaryFolder { folder in
       try processor.save(folder: folder)
       #expect(try ImageProcessor(folder: folder) == processor)
+    }
+  }
+
+  @Test("chooses LLaVA-NeXT's resolution for a picture, and leaves out the features of its border")
+  func tiling() throws {
+    let store = try TensorStore(safetensors: fixture("images/tiling.safetensors"))
+    let numbers = try store.floats("tiling").map { Int($0) }
+    #expect(numbers.count == 159 * 8)
+    for row in stride(from: 0, to: numbers.count, by: 8) {
+      let size = ImageProcessor.Size(height: numbers[row], width: numbers[row + 1])
+      let best = size.best(of: ImageProcessor.usualResolutions)
+      let kept = TiledFeatures(picture: size, resolution: best, tile: 336, side: 24)
+      let found = [
+        best.height, best.width, kept.lines.lowerBound, kept.lines.upperBound,
+        kept.columns.lowerBound, kept.columns.upperBound,
+      ]
+      #expect(found == Array(numbers[row + 2..<row + 8]), "\(size)")
     }
   }
 
@@ -156,6 +174,13 @@ struct ImageProcessorTests {
       (#"{"size": {"longest_edge": 5}}"#, "size.longest_edge"),
       (#"{"crop_size": {"height": 5}}"#, "crop_size.width"), (#"{"do_pad": true}"#, "do_pad"),
       (#"{"image_mean": [1, 2]}"#, "image_mean"), (#"{"image_std": [0, 1, 1]}"#, "image_std"),
+      (
+        #"{"image_processor_type": "LlavaNextImageProcessor", "crop_size": 336}"#, "crop_size"
+      ),
+      (
+        #"{"image_processor_type": "LlavaNextImageProcessor", "image_grid_pinpoints": [[224, 9]]}"#,
+        "image_grid_pinpoints"
+      ),
       (#"{"do_resize": 1}"#, "do_resize"), (#"{"rescale_factor": 0}"#, "rescale_factor"),
     ])
   func refused(_ text: String, _ key: String) {

@@ -46,9 +46,11 @@ struct GeneratorTests {
     #expect(Set(alone.map(\.stop)).count == 2)
   }
 
-  @Test("goes on greedily with the likeliest token of the whole sequence so far")
-  func greedy() throws {
-    let golden = try Golden("llava-dinov2")
+  @Test(
+    "goes on greedily with the likeliest token of the whole sequence so far",
+    arguments: ["llava-dinov2", "llava-siglip", "llava-next"])
+  func greedy(name: String) throws {
+    let golden = try Golden(name)
     let images = try golden.images
     var sample = TrainingInput(
       images: images,
@@ -58,13 +60,52 @@ struct GeneratorTests {
     let input = ModelInput(pieces: sample.prefix.map(\.piece), images: images)
     let answer = try Generator(model: golden.model, compute: Compute())
       .run([GenerationInput(input, tokensMax: 8)])[0]
-    #expect(answer.promptTokens == 35 && answer.stop == .tokensMax)
+    let imageTokens = try golden.tokens.filter { $0 == golden.model.imageToken }
+    #expect(answer.promptTokens == imageTokens.count + 3 && answer.stop == .tokensMax)
     let compute = try Compute()
     for token in answer.tokens {
       let logits = try golden.model.logits(of: sample, on: compute).array
       #expect(greedyToken(Array(logits.suffix(golden.model.text.vocabularySize))) == token)
       sample.prefix.append(TrainingPiece(.token(token), trained: false))
     }
+  }
+
+  @Test(
+    "answers about tiled pictures the same alone and in company, with features kept from before")
+  func tiles() throws {
+    let golden = try Golden("llava-next")
+    let images = try golden.images
+    let requests = [[0], [1], [0, 1], [1, 0]].map { order in
+      let pieces = order.flatMap { [Piece.image($0), .token(Int32(9 + $0))] }
+      return GenerationInput(
+        ModelInput(pieces: pieces, images: images),
+        sampling: SamplingParameters(temperature: 0.9, topP: 1, seed: UInt64(order[0])),
+        tokensMax: 6)
+    }
+    let alone = try requests.map {
+      try Generator(model: golden.model, compute: Compute()).run([$0])[0]
+    }
+    let together = Generator(model: golden.model, compute: try Compute(threads: 2))
+    #expect(try together.run(requests) == alone)
+    #expect(try together.run(requests.reversed()) == alone.reversed())
+  }
+
+  @Test("refuses a picture without its tiles, and tiles for a model that takes none")
+  func wrongTiles() throws {
+    let next = try Golden("llava-next")
+    let (tiled, one) = (
+      try next.images[0].load(),
+      PixelValues(channels: 3, height: 15, width: 15, values: values(675))
+    )
+    func refusal(_ golden: Golden, _ picture: PixelValues) throws -> InputError? {
+      let input = ModelInput(pieces: [.image(0)], images: [ModelImage(picture)])
+      let generator = Generator(model: golden.model, compute: try Compute())
+      return #expect(throws: InputError.self) {
+        try generator.admit(GenerationInput(input, tokensMax: 1), id: 0)
+      }
+    }
+    #expect(try refusal(next, one) == .pictureTiles(found: 1, expected: nil))
+    #expect(try refusal(Golden("llava-clip"), tiled) == .pictureTiles(found: 4, expected: 1))
   }
 
   @Test(

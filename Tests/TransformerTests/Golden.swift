@@ -27,6 +27,7 @@ struct Golden {
     ("llava-dinov2", .all), ("llava-linear", .projectorAndLanguage),
     ("llama-bias", .all), ("llava-full", .projectorAndLanguage), ("llama3", .all),
     ("mistral", .all), ("qwen2-window", .all), ("gemma3", .all), ("llava-siglip", .all),
+    ("llava-next", .projectorAndLanguage),
   ]
 
   var tokens: [Int32] { get throws { try store.floats("input_ids").map { Int32($0) } } }
@@ -38,13 +39,28 @@ struct Golden {
       let shape = try store.shape(of: "pixel_values")
       let values = try store.floats("pixel_values")
       let count = values.count / shape[0]
-      return (0..<shape[0]).map { index in
-        ModelImage(
-          PixelValues(
-            channels: shape[1], height: shape[2], width: shape[3],
-            values: Array(values[index * count..<(index + 1) * count])), key: "picture \(index)")
+      return try (0..<shape[0]).map { index in
+        let own = values[index * count..<(index + 1) * count]
+        let pixels =
+          shape.count == 5
+          ? try tiles(Array(own), of: index, edge: shape[4])
+          : PixelValues(
+            channels: shape[1], height: shape[2], width: shape[3], values: Array(own))
+        return ModelImage(pixels, key: "picture \(index)")
       }
     }
+  }
+
+  /// The tiles that a picture has, without those that only fill the batch.
+  private func tiles(_ values: [Float], of index: Int, edge: Int) throws -> PixelValues {
+    let sizes = try store.floats("image_sizes")
+    let size = ImageProcessor.Size(
+      height: Int(sizes[2 * index]), width: Int(sizes[2 * index + 1]))
+    let best = size.best(of: model.llava?.resolutions ?? [size])
+    let count = 1 + (best.height / edge) * (best.width / edge)
+    return PixelValues(
+      channels: 3, height: edge, width: edge, values: Array(values.prefix(count * 3 * edge * edge)),
+      tileCount: count, pictureSize: size)
   }
 
   /// The sample with the image token once per patch, as in the golden file.

@@ -46,25 +46,41 @@ struct ReferenceTests {
     }
   }
 
-  /// Models by name, and a picture for those that see.
-  private func models() throws -> [(name: String, model: Model, picture: PixelValues?)] {
-    var models = try ["llama3", "mistral", "qwen2-window", "gemma3"].map {
-      ($0, try Golden($0).model, nil as PixelValues?)
+  private typealias Case = (name: String, model: Model, picture: PixelValues?)
+
+  private func readers() throws -> [Case] {
+    let folders = try ["llama3", "mistral", "qwen2-window", "gemma3"].map { name -> Case in
+      (name, try Golden(name).model, nil)
     }
-    for name in ["llama3.gguf", "gemma3.gguf"] {
-      models.append((name, try Model.load("\(fixtures)/gguf/\(name)"), nil))
+    return try folders
+      + ["llama3.gguf", "gemma3.gguf"].map { name in
+        (name, try Model.load("\(fixtures)/gguf/\(name)"), nil)
+      }
+  }
+
+  /// Towers around decoders that stand together in no golden file, with a real picture.
+  private func seers() throws -> [Case] {
+    let wide = try Data(contentsOf: URL(fileURLWithPath: fixture("Formats/images/wide.png")))
+    return try [
+      ("clip", "qwen2"), ("dinov2", "mistral"), ("siglip", "gemma3"), ("next", "llama3"),
+    ].map { tower, text -> Case in
+      var llava = try #require(try Golden("llava-\(tower)").model.llava)
+      llava.text = try Golden(text).model.text
+      llava.featureLayer = -1
+      if tower == "siglip" {
+        // Without a class token, the default selection leaves the first patch out.
+        llava.featureSelection = .patches
+        llava.imageTokenCount -= 1
+      }
+      let edge = tower == "dinov2" ? 24 : llava.vision.imageSize
+      let square = ImageProcessor.Size(height: edge, width: edge)
+      let processor = ImageProcessor(
+        kind: tower == "next" ? .llavaNext : .clip, resize: .shortestEdge(edge), crop: square,
+        resolutions: llava.resolutions)
+      let model = Model.random(
+        .llava(llava), RandomInitialisation(seed: 6, deviation: 0.4), imageProcessor: processor)
+      return ("\(tower) on \(text)", model, try processor.pixelValues([UInt8](wide)))
     }
-    // Without a class token, the default selection leaves the first patch out.
-    var siglip = try #require(try Golden("llava-siglip").model.llava)
-    siglip.featureSelection = .patches
-    siglip.imageTokenCount = 15
-    let edge = siglip.vision.imageSize
-    models.append(
-      (
-        "siglip", Model.random(.llava(siglip), RandomInitialisation(seed: 5, deviation: 0.4)),
-        PixelValues(channels: 3, height: edge, width: edge, values: values(3 * edge * edge))
-      ))
-    return models
   }
 
   @Test("gives the same logits within 1e-4, whatever the decoder or tower", .needs(.python))
@@ -72,7 +88,7 @@ struct ReferenceTests {
     let text = (0..<30).map { Int32(6 + ($0 * 11) % 40) }
     try withTemporaryFolder { root in
       var arguments: [String] = []
-      for (name, model, picture) in try models() {
+      for (name, model, picture) in try readers() + seers() {
         let folder = root + "/" + name
         try model.save(folder: folder)
         let tokens = (model.imageToken.map { [$0] } ?? []) + text
@@ -88,8 +104,11 @@ struct ReferenceTests {
         ]
         if let picture {
           let path = folder + "/pixels.safetensors"
-          let shape = [1, 3, picture.height, picture.width]
-          try write("pixel_values", shape, picture.values, path)
+          let tiles = picture.pictureSize == nil ? [1] : [1, picture.tileCount]
+          let size = picture.pictureSize.map { [Float($0.height), Float($0.width)] }
+          try write(
+            [("pixel_values", tiles + [3, picture.height, picture.width], picture.values)]
+              + (size.map { [("image_sizes", [1, 2], $0)] } ?? []), path)
           arguments.append(path)
         }
       }
@@ -101,9 +120,16 @@ struct ReferenceTests {
   private func write(
     _ name: String, _ shape: [Int], _ source: [Float], _ path: String
   ) throws {
+    try write([(name, shape, source)], path)
+  }
+
+  private func write(
+    _ tensors: [(name: String, shape: [Int], source: [Float])], _ path: String
+  ) throws {
     try writeSafetensors(
-      [TensorShape(name: name, shape: shape)], precision: .f32, to: path
-    ) { _, range, target in
+      tensors.map { TensorShape(name: $0.name, shape: $0.shape) }, precision: .f32, to: path
+    ) { name, range, target in
+      guard let source = tensors.first(where: { $0.name == name })?.source else { return }
       for (place, index) in range.enumerated() { target[place] = source[index] }
     }
   }

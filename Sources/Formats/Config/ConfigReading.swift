@@ -32,7 +32,7 @@ private func union(_ tokens: [Int32], _ more: [Int32]) -> [Int32] {
 
 private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelConfig {
   let supported =
-    "\(DecoderArchitecture.names), llava, \(towers), clip or siglip"
+    "\(DecoderArchitecture.names), llava, llava_next, \(towers), clip or siglip"
   let type = try config.string("model_type")
   if let architecture = type.flatMap(DecoderArchitecture.init) {
     return .decoder(try decoderConfig(config, architecture))
@@ -45,6 +45,17 @@ private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelCon
   case "siglip":
     return .vision(try siglipConfig(config.objectOrEmpty("vision_config")))
   case "llava": return .llava(try llavaConfig(config))
+  case "llava_next":
+    var llava = try llavaConfig(config)
+    let patches = llava.vision.patchCount
+    guard llava.vision.featureCount(patches: patches, llava.featureSelection) == patches else {
+      throw config.failure(
+        "vision_feature_select_strategy",
+        .unsupported(found: "\"\(llava.featureSelection.rawValue)\""),
+        expected: "what selects the patches: default, or full for a tower without class token")
+    }
+    llava.resolutions = try imageResolutions(config, tile: llava.vision.imageSize)
+    return .llava(llava)
   case nil: throw config.failure("model_type", .missing, expected: supported)
   case .some(let other):
     throw config.failure("model_type", .unsupported(found: "\"\(other)\""), expected: supported)
@@ -141,7 +152,8 @@ private func checkedVision(
   return vision
 }
 
-/// - Source: transformers, `LlavaConfig`; `mm_projector_type` as in LLaVA's own code.
+/// - Source: transformers, `LlavaConfig` and `LlavaNextConfig`; LLaVA's own code for
+///   `mm_projector_type`.
 private func llavaConfig(_ config: ConfigObject) throws(FormatError) -> LlavaConfig {
   let textObject = try config.objectOrEmpty("text_config")
   guard

@@ -14,7 +14,9 @@ extension ModelConfig {
     case .vision(let vision):
       object = .members([architectures(className(vision.family))] + visionMembers(vision))
     case .llava(let llava):
-      object = .members([architectures("LlavaForConditionalGeneration")] + llavaMembers(llava))
+      let kind = llava.resolutions == nil ? "Llava" : "LlavaNext"
+      object = .members(
+        [architectures("\(kind)ForConditionalGeneration")] + llavaMembers(llava))
     }
     return object.encoded(indented: true)
   }
@@ -167,7 +169,7 @@ private func visionMembers(_ vision: VisionConfig) -> [(String, JSONValue)] {
 
 private func llavaMembers(_ llava: LlavaConfig) -> [(String, JSONValue)] {
   var members: [(String, JSONValue)] = [
-    ("model_type", .string("llava")),
+    ("model_type", .string(llava.resolutions == nil ? "llava" : "llava_next")),
     ("image_token_index", .integer(Int64(llava.imageToken))),
     ("image_seq_length", integer(llava.imageTokenCount)),
     ("vision_feature_layer", integer(llava.featureLayer)),
@@ -182,6 +184,9 @@ private func llavaMembers(_ llava: LlavaConfig) -> [(String, JSONValue)] {
     members.append(("projector_hidden_act", .string("linear")))
   case .mlp(let activation):
     members.append(("projector_hidden_act", .string(activation.rawValue)))
+  }
+  if let resolutions = llava.resolutions {
+    members.append(("image_grid_pinpoints", imageResolutions(resolutions)))
   }
   members.append(("text_config", .members(decoderMembers(llava.text))))
   members.append(("vision_config", .members(visionMembers(llava.vision))))

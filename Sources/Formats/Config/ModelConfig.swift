@@ -4,7 +4,7 @@ public enum ModelConfig: Hashable, Sendable {
   case decoder(DecoderConfig)
   /// `clip_vision_model`, `siglip_vision_model`, `dinov2`, the vision half of `clip` or `siglip`.
   case vision(VisionConfig)
-  /// `llava`: a vision tower, a projector and a decoder.
+  /// `llava` or `llava_next`: a vision tower, a projector and a decoder.
   case llava(LlavaConfig)
 }
 
@@ -98,14 +98,18 @@ public struct LlavaConfig: Hashable, Sendable {
   public var featureSelection: FeatureSelection
   public var projector: ProjectorKind
   public var projectorBias: Bool
-  /// Image tokens of one picture.
+  /// Image tokens of one picture; of LLaVA-NeXT, those of one tile.
   public var imageTokenCount: Int
+  /// LLaVA-NeXT: a picture is seen whole, and fitted into the best of these in tiles of the tower's
+  /// size; a newline embedding closes each line of their features. Nil: LLaVA.
+  public var resolutions: [ImageProcessor.Size]?
 
   public init(
     text: DecoderConfig, vision: VisionConfig, imageToken: Int32, featureLayer: Int = -2,
     featureSelection: FeatureSelection = .patches, projector: ProjectorKind = .mlp(.gelu),
-    projectorBias: Bool = true, imageTokenCount: Int
+    projectorBias: Bool = true, imageTokenCount: Int, resolutions: [ImageProcessor.Size]? = nil
   ) {
+    self.resolutions = resolutions
     self.text = text
     self.vision = vision
     self.imageToken = imageToken
@@ -125,4 +129,17 @@ extension VisionConfig {
 
   /// Patches of a picture of the size that the position table was made for.
   public var patchCount: Int { (imageSize / patchSize) * (imageSize / patchSize) }
+}
+
+extension LlavaConfig {
+  /// The most image tokens that a picture of the tower's size, or of any size in tiles, can take.
+  public var imageTokensMax: Int {
+    guard let resolutions else { return imageTokenCount }
+    let side = vision.imageSize / vision.patchSize
+    let tiled = resolutions.map { size in
+      let lines = size.height / vision.imageSize * side
+      return lines * (size.width / vision.imageSize * side + 1)
+    }
+    return vision.patchCount + (tiled.max() ?? 0)
+  }
 }

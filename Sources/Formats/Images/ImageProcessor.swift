@@ -1,13 +1,23 @@
-/// What a vision tower reads.
+/// What a vision tower reads: a picture, or the tiles of one.
 public struct PixelValues: Hashable, Sendable {
   public var channels: Int
   public var height: Int
   public var width: Int
-  /// (channels, height, width) row-major.
+  /// (tiles, channels, height, width) row-major.
   public var values: [Float]
+  /// 1, but for LLaVA-NeXT: the whole picture, then its tiles line by line.
+  public var tileCount: Int
+  /// Of the picture before it was cut into tiles; nil when it was not.
+  public var pictureSize: ImageProcessor.Size?
 
-  public init(channels: Int, height: Int, width: Int, values: [Float]) {
-    precondition(values.count == channels * height * width, "values of another size")
+  public init(
+    channels: Int, height: Int, width: Int, values: [Float], tileCount: Int = 1,
+    pictureSize: ImageProcessor.Size? = nil
+  ) {
+    precondition(
+      values.count == tileCount * channels * height * width, "values of another size")
+    self.tileCount = tileCount
+    self.pictureSize = pictureSize
     self.channels = channels
     self.height = height
     self.width = width
@@ -16,13 +26,15 @@ public struct PixelValues: Hashable, Sendable {
 }
 
 /// Turns pictures into pixel values: resize, centre crop, rescale, normalise, as `transformers`'
-/// `CLIPImageProcessor`, `BitImageProcessor` (DINOv2's) and `SiglipImageProcessor` do with Pillow.
+/// `CLIPImageProcessor`, `BitImageProcessor` (DINOv2's), `SiglipImageProcessor` and
+/// `LlavaNextImageProcessor`, which cuts tiles, do with Pillow.
 public struct ImageProcessor: Hashable, Sendable {
   /// The class of `transformers` that the saved file names; they differ in their defaults.
   public enum Kind: String, Hashable, Sendable {
     case clip = "CLIPImageProcessor"
     case bit = "BitImageProcessor"
     case siglip = "SiglipImageProcessor"
+    case llavaNext = "LlavaNextImageProcessor"
   }
 
   public struct Size: Hashable, Sendable {
@@ -50,6 +62,15 @@ public struct ImageProcessor: Hashable, Sendable {
   public var rescaleFactor: Double?
   /// Per channel, of rescaled values; nil does not normalise.
   public var normalization: Normalization?
+  /// LLaVA-NeXT: pictures are fitted into the best of these and cut into tiles as large as `crop`,
+  /// whose multiples they are; nil: one tile.
+  public var resolutions: [Size]?
+
+  /// LLaVA-NeXT's own, for tiles of 336 pixels.
+  public static let usualResolutions = [
+    (336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008),
+  ]
+  .map { Size(height: $0.0, width: $0.1) }
 
   public struct Normalization: Hashable, Sendable {
     public var mean: [Double]
@@ -73,8 +94,11 @@ public struct ImageProcessor: Hashable, Sendable {
 
   public init(
     kind: Kind = .clip, resize: Resize, filter: ResampleFilter = .bicubic, crop: Size?,
-    rescaleFactor: Double? = 1.0 / 255, normalization: Normalization? = .clip
+    rescaleFactor: Double? = 1.0 / 255, normalization: Normalization? = .clip,
+    resolutions: [Size]? = nil
   ) {
+    precondition(resolutions == nil || crop != nil, "a tile has the size of the crop")
+    self.resolutions = resolutions
     self.kind = kind
     self.resize = resize
     self.filter = filter
@@ -95,6 +119,13 @@ public struct ImageProcessor: Hashable, Sendable {
   public func pixelValues(
     of picture: Picture, name: String = "picture"
   ) throws(FormatError) -> PixelValues {
+    if let resolutions, let crop {
+      let tiles = tiles(of: picture, edge: crop.height, resolutions)
+      return PixelValues(
+        channels: 3, height: crop.height, width: crop.width,
+        values: tiles.flatMap(normalized), tileCount: tiles.count,
+        pictureSize: Size(height: picture.height, width: picture.width))
+    }
     let target = resizedSize(of: picture)
     let (pixels, overflow) = target.height.multipliedReportingOverflow(by: target.width)
     guard !overflow && pixels <= Picture.pixelsMax else {
@@ -107,7 +138,8 @@ public struct ImageProcessor: Hashable, Sendable {
     }
     var result = picture.resized(width: target.width, height: target.height, filter)
     if let crop { result = result.centerCropped(to: crop) }
-    return normalized(result)
+    return PixelValues(
+      channels: 3, height: result.height, width: result.width, values: normalized(result))
   }
 
   private func resizedSize(of picture: Picture) -> Size {
@@ -124,7 +156,8 @@ public struct ImageProcessor: Hashable, Sendable {
   }
 
   /// The factor in double precision, mean and deviation in single, as NumPy does it there.
-  private func normalized(_ picture: Picture) -> PixelValues {
+  /// - Returns: (3, height, width).
+  private func normalized(_ picture: Picture) -> [Float] {
     let plane = picture.width * picture.height
     var values = [Float](repeating: 0, count: 3 * plane)
     for channel in 0..<3 {
@@ -138,8 +171,7 @@ public struct ImageProcessor: Hashable, Sendable {
         values[channel * plane + pixel] = levels[Int(picture.pixels[3 * pixel + channel])]
       }
     }
-    return PixelValues(
-      channels: 3, height: picture.height, width: picture.width, values: values)
+    return values
   }
 }
 
@@ -148,9 +180,12 @@ extension Picture {
   ///
   /// - Source: transformers, `image_transforms.center_crop`, odd remainders included.
   func centerCropped(to size: ImageProcessor.Size) -> Picture {
+    region(top: cropStart(height, size.height), left: cropStart(width, size.width), size)
+  }
+
+  /// The part that begins at a place, which may lie outside; black where there is no picture.
+  func region(top: Int, left: Int, _ size: ImageProcessor.Size) -> Picture {
     var pixels = [UInt8](repeating: 0, count: 3 * size.height * size.width)
-    let top = cropStart(height, size.height)
-    let left = cropStart(width, size.width)
     for y in 0..<size.height where (0..<height).contains(y + top) {
       for x in 0..<size.width where (0..<width).contains(x + left) {
         for channel in 0..<3 {

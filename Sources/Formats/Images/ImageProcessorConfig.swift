@@ -29,12 +29,16 @@ extension ImageProcessor {
     case nil, "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPFeatureExtractor": kind = .clip
     case "BitImageProcessor", "BitImageProcessorFast": kind = .bit
     case "SiglipImageProcessor", "SiglipImageProcessorFast": kind = .siglip
+    case "LlavaNextImageProcessor", "LlavaNextImageProcessorFast": kind = .llavaNext
     case .some(let other):
       throw config.failure(
         typeKey, .unsupported(found: "\"\(other)\""),
-        expected: "CLIPImageProcessor, BitImageProcessor or SiglipImageProcessor")
+        expected: """
+          CLIPImageProcessor, BitImageProcessor, SiglipImageProcessor or LlavaNextImageProcessor
+          """)
     }
-    if try config.bool("do_pad", default: false) {
+    // Tiles are padded to as many as the batch's largest picture has: one picture needs none.
+    if kind != .llavaNext, try config.bool("do_pad", default: false) {
       throw config.failure("do_pad", .unsupported(found: "true"), expected: "no padding")
     }
     let isSiglip = kind == .siglip
@@ -49,6 +53,7 @@ extension ImageProcessor {
     }
     self.filter = filter
     crop = try config.bool("do_center_crop", default: !isSiglip) ? try cropSize(config) : nil
+    resolutions = kind == .llavaNext ? try tileResolutions(config, resize, crop) : nil
     rescaleFactor =
       try config.bool("do_rescale", default: true)
       ? try config.number("rescale_factor", default: 1.0 / 255, in: 1e-9...1e9) : nil
@@ -87,6 +92,10 @@ extension ImageProcessor {
     }
     members.append(("do_center_crop", .bool(crop != nil)))
     if let crop { members.append(("crop_size", json(crop))) }
+    if let resolutions {
+      members.append(("image_grid_pinpoints", imageResolutions(resolutions)))
+      members.append(("do_pad", .bool(true)))
+    }
     members.append(("do_rescale", .bool(rescaleFactor != nil)))
     if let rescaleFactor { members.append(("rescale_factor", .number(rescaleFactor))) }
     members.append(("do_normalize", .bool(normalization != nil)))
@@ -131,6 +140,61 @@ private func heightAndWidth(_ size: ConfigObject) throws(FormatError) -> ImagePr
   ImageProcessor.Size(
     height: try size.integer("height", default: nil, in: edges),
     width: try size.integer("width", default: nil, in: edges))
+}
+
+/// What a tiled picture is fitted into. Tiles are resized and cropped like pictures, so both sizes
+/// must be the tile's.
+private func tileResolutions(
+  _ config: ConfigObject, _ resize: ImageProcessor.Resize, _ crop: ImageProcessor.Size?
+) throws(FormatError) -> [ImageProcessor.Size] {
+  let edge = crop?.height ?? 0
+  let square = ImageProcessor.Size(height: edge, width: edge)
+  guard crop == square, resize == .shortestEdge(edge) || resize == .exact(square) else {
+    throw config.failure(
+      "crop_size", .unsupported(found: "a crop that is not the tile"),
+      expected: "a square as large as size")
+  }
+  return try imageResolutions(config, tile: edge)
+}
+
+/// `image_grid_pinpoints`: heights and widths in whole tiles.
+func imageResolutions(
+  _ config: ConfigObject, tile: Int
+) throws(FormatError) -> [ImageProcessor.Size] {
+  let key = "image_grid_pinpoints"
+  func failure(_ found: String) -> FormatError {
+    config.failure(
+      key, .malformed(found: found),
+      expected:
+        "1 to 1000 pairs of height and width, multiples of \(tile) up to \(edges.upperBound)")
+  }
+  var resolutions = ImageProcessor.usualResolutions
+  if let value = config.value(key) {
+    guard case .array(let pairs) = value, (1...1000).contains(pairs.count) else {
+      throw failure(value.kind)
+    }
+    resolutions = []
+    for pair in pairs {
+      guard case .array(let edges) = pair, edges.count == 2, let height = edges[0].wholeNumber,
+        let width = edges[1].wholeNumber
+      else { throw failure(pair.kind) }
+      resolutions.append(ImageProcessor.Size(height: height, width: width))
+    }
+  }
+  for size in resolutions {
+    for edge in [size.height, size.width] where !edges.contains(edge) || edge % tile != 0 {
+      throw failure("\(size.height) × \(size.width)")
+    }
+    guard size.height * size.width <= Picture.pixelsMax else {
+      throw failure("\(size.height) × \(size.width)")
+    }
+  }
+  return resolutions
+}
+
+func imageResolutions(_ resolutions: [ImageProcessor.Size]) -> JSONValue {
+  .array(
+    resolutions.map { .array([.integer(Int64($0.height)), .integer(Int64($0.width))]) })
 }
 
 /// One number for all three channels, or a list of three.

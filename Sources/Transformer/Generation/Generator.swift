@@ -73,7 +73,7 @@ public final class Generator {
   /// Whether one more such request fits beside those under way.
   public func hasRoom(for request: GenerationInput) -> Bool {
     guard pending.count + active.count < batchMax else { return false }
-    let imageTokens = model.llava?.imageTokenCount ?? 0
+    let imageTokens = model.llava?.imageTokensMax ?? 0
     let rows = request.input.pieces.reduce(0) { rows, piece in
       if case .token = piece { rows + 1 } else { rows + imageTokens }
     }
@@ -176,15 +176,15 @@ extension Generator {
   }
 
   private func picture(_ image: ModelImage) throws -> Prompt.Picture {
-    guard let tower, let projector else { throw InputError.cannotSee }
+    guard let tower else { throw InputError.cannotSee }
     if let key = image.key, let kept = features.features(of: key) {
       return Prompt.Picture(
-        key: key, rows: kept.count / projector.outputs, source: .projected(kept))
+        key: key, rows: kept.lines.rows, source: .projected(kept.features))
     }
     let pixels = try image.load()
-    let grid = try tower.grid(of: pixels)
+    let grid = try tower.llava.grid(of: pixels)
     return Prompt.Picture(
-      key: image.key, rows: tower.featureRows(grid), source: .pixels(pixels, grid))
+      key: image.key, rows: tower.llava.lines(of: grid).rows, source: .pixels(pixels, grid))
   }
 
   /// (rows, columns): the embeddings of a picture, in `x`.
@@ -194,15 +194,16 @@ extension Generator {
     case .projected(let kept): x.copy(from: kept)
     case .pixels(let pixels, let grid):
       if let key = picture.key, let kept = features.features(of: key) {
-        return x.copy(from: kept)
+        return x.copy(from: kept.features)
       }
+      let lines = tower.llava.lines(of: grid)
       arena.scope {
         let state = tower.forward([pixels], grids: [grid])
-        let selected = arena.floats(picture.rows * tower.columns)
+        let selected = arena.floats(lines.features * tower.columns)
         tower.selectFeatures(into: selected, state.output, [grid])
-        _ = projector.forward(selected, into: x)
+        projector.embed(selected, lines, into: x)
       }
-      if let key = picture.key { features.keep(x, of: key) }
+      if let key = picture.key { features.keep(x, lines, of: key) }
     }
   }
 }

@@ -16,7 +16,7 @@ struct Prompt {
   }
 
   enum Source {
-    case pixels(PixelValues, PatchGrid)
+    case pixels(PixelValues, PictureGrid)
     /// (rows, columns), as the language model reads them.
     case projected(Floats)
   }

@@ -9,6 +9,9 @@ public enum InputError: Error, Hashable, Sendable, CustomStringConvertible {
   /// A picture for a model without a vision tower.
   case cannotSee
   case pictureSize(channels: Int, height: Int, width: Int, expected: Int)
+  /// LLaVA-NeXT sees a picture in as many tiles as its size, which has to be known, asks for; other
+  /// models in one.
+  case pictureTiles(found: Int, expected: Int?)
   /// Image tokens that stand neither for pictures nor for patches.
   case imageTokens(found: Int, pictures: Int, patches: Int)
   /// One request alone needs more memory for keys and values than the generator may use.
@@ -28,6 +31,11 @@ public enum InputError: Error, Hashable, Sendable, CustomStringConvertible {
       """
       a picture of \(channels) × \(height) × \(width) does not fit this tower, made for 3 × \
       \(expected) × \(expected); use the model's own image processor
+      """
+    case .pictureTiles(let found, let expected):
+      """
+      a picture in tiles (\(found)), where \(expected.map { "\($0)" } ?? "those of its size") are \
+      expected; process it with the image processor that belongs to the model
       """
     case .imageTokens(let found, let pictures, let patches):
       """

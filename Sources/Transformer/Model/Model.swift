@@ -117,7 +117,8 @@ public struct ModelInfo: Hashable, Sendable {
   public var parameterBytes: Int
   /// Of keys and values in generation, for each token of context.
   public var keyValueBytesPerToken: Int
-  /// Embeddings that one picture of the model's own size takes in the context; 0 without a tower.
+  /// Embeddings that one picture takes in the context, at the model's own size or, in tiles, at
+  /// most; 0 without a tower.
   public var imageTokens: Int
 
   /// Bytes of a training beside the parameters themselves: gradient and two moments.
@@ -136,7 +137,7 @@ extension Model {
     return ModelInfo(
       parts: parts, parameters: layout.count, parameterBytes: 4 * layout.count,
       keyValueBytesPerToken: 4 * 2 * text.layerCount * text.keyValueHeadCount * text.headSize,
-      imageTokens: llava?.imageTokenCount ?? 0,
+      imageTokens: llava?.imageTokensMax ?? 0,
       trainingBytes: Dictionary(uniqueKeysWithValues: training))
   }
 }

@@ -136,11 +136,12 @@ extension Model {
       Float(3.0.squareRoot() * (2 * stream.unit() - 1))
     }
     let picture = PixelValues(channels: channels, height: side, width: side, values: values)
-    let grid = try tower.grid(of: picture)
+    let grid = try tower.llava.grid(of: picture)
+    let count = tower.llava.lines(of: grid).features
     let state = tower.forward([picture], grids: [grid])
-    let features = arena.floats(tower.featureRows(grid) * tower.columns)
+    let features = arena.floats(count * tower.columns)
     tower.selectFeatures(into: features, state.output, [grid])
-    let projected = Floats(zeros: tower.featureRows(grid) * text.hiddenSize)
+    let projected = Floats(zeros: count * text.hiddenSize)
     _ = projector.forward(features, into: projected)
     return projected
   }

@@ -4,7 +4,7 @@ public import Kernels
 /// What another implementation is compared with: logits, and gradients by name.
 extension Model {
   /// A training sample from token ids, in which the image token stands for pictures: once for
-  /// each, or once for each of their patches.
+  /// each, or once for each of the positions that they take.
   ///
   /// - Parameters:
   ///   - mask: one for each token, true where the loss counts it; nil: counts all but image tokens.
@@ -44,10 +44,7 @@ extension Model {
 
   private func imageRows(of image: ModelImage) throws -> Int {
     guard let llava else { throw InputError.cannotSee }
-    let pixels = try image.load()
-    let patch = llava.vision.patchSize
-    return llava.vision.featureCount(
-      patches: (pixels.height / patch) * (pixels.width / patch), llava.featureSelection)
+    return llava.lines(of: try llava.grid(of: image.load())).rows
   }
 
   /// The logits of every position.

@@ -216,6 +216,8 @@ extension LinearTensors {
 struct ProjectorTensors<Tensor> {
   var first: LinearTensors<Tensor>
   var second: LinearTensors<Tensor>?
+  /// LLaVA-NeXT's embedding behind each line of features, (columns); nil for LLaVA.
+  let newline: Tensor?
 
   init(_ config: LlavaConfig, _ take: TakeTensor<Tensor>) {
     let (inputs, outputs) = (config.vision.hiddenSize, config.text.hiddenSize)
@@ -227,5 +229,6 @@ struct ProjectorTensors<Tensor> {
     case .mlp:
       second = LinearTensors("\(name).linear_2", out: outputs, in: outputs, bias: bias, take)
     }
+    newline = config.resolutions == nil ? nil : take("image_newline", [outputs])
   }
 }

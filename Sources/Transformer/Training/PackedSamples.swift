@@ -5,31 +5,38 @@ import Kernels
 struct PackedSamples {
   /// Token of each row; 0 where a picture's feature stands.
   var tokens: [Int32] = []
-  /// Row of the pass's features that stands at this row; nil for tokens.
+  /// Where pictures stand, in order.
   var featureRuns: [FeatureRun] = []
   var sequences: [AttentionLayout.Sequence] = []
   var targets: [LossTarget] = []
 
-  /// A picture's features in a row.
+  /// Features of a picture in a row, or a newline between them.
   struct FeatureRun {
     var row: Int
-    var feature: Int
+    /// The first one among those of the pass; nil for a newline.
+    var feature: Int?
     var count: Int
+  }
+
+  /// A picture's features among those of the pass, and how they stand in the text.
+  struct PlacedPicture {
+    var features: Range<Int>
+    var lines: PictureLines
   }
 
   var layout: AttentionLayout { AttentionLayout(sequences, causal: true) }
   /// Adds the rows of a sample.
   ///
-  /// - Parameter features: for each of the sample's pictures, where its rows lie in the pass.
-  mutating func append(_ sample: TrainingInput, features: [Range<Int>]) {
+  /// - Parameter pictures: the sample's.
+  mutating func append(_ sample: TrainingInput, _ pictures: [PlacedPicture]) {
     let start = tokens.count
-    append(sample.prefix, before: nil, features: features)
+    append(sample.prefix, before: nil, pictures)
     let prefix = tokens.count - start
     let last = prefix > 0 ? tokens.count - 1 : nil
     var branches: [Int] = []
     for branch in sample.branches {
       let begin = tokens.count
-      append(branch, before: last, features: features)
+      append(branch, before: last, pictures)
       branches.append(tokens.count - begin)
     }
     sequences.append(AttentionLayout.Sequence(prefix: prefix, branches: branches))
@@ -37,7 +44,7 @@ struct PackedSamples {
 
   /// - Parameter before: the row that foresees the first piece.
   private mutating func append(
-    _ pieces: [TrainingPiece], before: Int?, features: [Range<Int>]
+    _ pieces: [TrainingPiece], before: Int?, _ pictures: [PlacedPicture]
   ) {
     var foreseeing = before
     for piece in pieces {
@@ -48,10 +55,15 @@ struct PackedSamples {
         }
         tokens.append(token)
       case .image(let index):
-        let run = features[index]
-        featureRuns.append(
-          FeatureRun(row: tokens.count, feature: run.lowerBound, count: run.count))
-        tokens += repeatElement(0, count: run.count)
+        let picture = pictures[index]
+        picture.lines.forEachRun { row, run in
+          featureRuns.append(
+            FeatureRun(
+              row: tokens.count + row,
+              feature: run.map { picture.features.lowerBound + $0.lowerBound },
+              count: run?.count ?? 1))
+        }
+        tokens += repeatElement(0, count: picture.lines.rows)
       }
       foreseeing = tokens.count - 1
     }

@@ -162,7 +162,7 @@ extension Trainer {
       arena.reset()
       let seen = try samples[range].map { sample in
         let pictures = try sample.images.map(see)
-        try checkLength(sample, imageRows: pictures.map(\.rows))
+        try checkLength(sample, imageRows: pictures.map(\.lines.rows))
         return pictures
       }
       let pass = pack(samples[range], seen)
@@ -175,7 +175,7 @@ extension Trainer {
   /// Cuts a call into passes. A picture counts with the rows of the model's own picture size, so
   /// that nothing has to be loaded to know the cuts.
   private func passes(_ samples: [TrainingInput]) -> [Range<Int>] {
-    let imageTokens = model.llava?.imageTokenCount ?? 0
+    let imageTokens = model.llava?.imageTokensMax ?? 0
     var ranges: [Range<Int>] = []
     var (start, total) = (0, 0)
     for (index, sample) in samples.enumerated() {
@@ -193,22 +193,22 @@ extension Trainer {
   /// A picture with its pixels, or with its features from the cache.
   private struct SeenPicture {
     enum Source {
-      case pixels(PixelValues, PatchGrid, key: String?)
+      case pixels(PixelValues, PictureGrid, key: String?)
       case kept(Floats)
     }
-    var rows: Int
+    var lines: PictureLines
     var source: Source
   }
 
   private func see(_ image: ModelImage) throws -> SeenPicture {
     guard let tower else { throw InputError.cannotSee }
     if !trained.contains(.vision), let key = image.key, let kept = cache.features(of: key) {
-      return SeenPicture(rows: kept.count / tower.columns, source: .kept(kept))
+      return SeenPicture(lines: kept.lines, source: .kept(kept.features))
     }
     let pixels = try image.load()
-    let grid = try tower.grid(of: pixels)
+    let grid = try tower.llava.grid(of: pixels)
     return SeenPicture(
-      rows: tower.featureRows(grid), source: .pixels(pixels, grid, key: image.key))
+      lines: tower.llava.lines(of: grid), source: .pixels(pixels, grid, key: image.key))
   }
 
   private func checkPieces(_ sample: TrainingInput) throws(InputError) {
@@ -234,12 +234,13 @@ extension Trainer {
     var pass = Pass(firstSample: samples.startIndex)
     var feature = 0
     for (sample, pictures) in zip(samples, seen) {
-      let ranges = pictures.map { picture in
-        defer { feature += picture.rows }
-        return feature..<feature + picture.rows
+      let placed = pictures.map { picture in
+        defer { feature += picture.lines.features }
+        return PackedSamples.PlacedPicture(
+          features: feature..<feature + picture.lines.features, lines: picture.lines)
       }
-      pass.packed.append(sample, features: ranges)
-      pass.imageRows.append(ranges)
+      pass.packed.append(sample, placed)
+      pass.imageRows.append(placed.map(\.features))
     }
     guard let tower, let projector, feature > 0 else { return pass }
     pass.features = arena.floats(feature * tower.columns)
@@ -259,18 +260,18 @@ extension Trainer {
   private func fillFeatures(
     _ features: Floats, _ pictures: [SeenPicture], _ tower: VisionTower
   ) -> VisionState {
-    var (pixels, grids): ([PixelValues], [PatchGrid]) = ([], [])
+    var (pixels, grids): ([PixelValues], [PictureGrid]) = ([], [])
     for case .pixels(let values, let grid, _) in pictures.map(\.source) {
       pixels.append(values)
       grids.append(grid)
     }
     let state = tower.forward(pixels, grids: grids)
     let computed = arena.floats(
-      grids.reduce(0) { $0 + tower.featureRows($1) } * tower.columns)
+      grids.reduce(0) { $0 + tower.llava.lines(of: $1).features } * tower.columns)
     tower.selectFeatures(into: computed, state.output, grids)
     var (next, row) = (0, 0)
     for picture in pictures {
-      let count = picture.rows * tower.columns
+      let count = picture.lines.features * tower.columns
       let target = features[row..<row + count]
       row += count
       switch picture.source {
@@ -278,7 +279,7 @@ extension Trainer {
       case .pixels(_, _, let key):
         target.copy(from: computed[next..<next + count])
         next += count
-        if !trained.contains(.vision), let key { cache.keep(target, of: key) }
+        if !trained.contains(.vision), let key { cache.keep(target, picture.lines, of: key) }
       }
     }
     return state
@@ -288,14 +289,18 @@ extension Trainer {
 // MARK: - Forward and backward of a pass
 
 extension Trainer {
-  /// (T, columns): embeddings of the tokens, projected features where pictures stand.
+  /// (T, columns): embeddings of the tokens, projected features and newlines where pictures stand.
   private func embed(_ packed: PackedSamples, projected: Floats) -> Floats {
     let columns = decoder.columns
     let x = arena.floats(packed.tokens.count * columns)
     decoder.embed(packed.tokens, into: x)
     for run in packed.featureRuns {
-      x[run.row * columns..<(run.row + run.count) * columns]
-        .copy(from: projected[run.feature * columns..<(run.feature + run.count) * columns])
+      let rows = x[run.row * columns..<(run.row + run.count) * columns]
+      if let feature = run.feature {
+        rows.copy(from: projected[feature * columns..<(feature + run.count) * columns])
+      } else if let newline = projector?.weights.newline {
+        rows.copy(from: newline)
+      }
     }
     return x
   }
@@ -347,9 +352,13 @@ extension Trainer {
     let dProjected = arena.floats(pass.projected.count)
     dProjected.fill(0)
     for run in pass.packed.featureRuns {
-      add(
-        into: dProjected[run.feature * columns..<(run.feature + run.count) * columns],
-        d[run.row * columns..<(run.row + run.count) * columns], on: compute)
+      let rows = d[run.row * columns..<(run.row + run.count) * columns]
+      if let feature = run.feature {
+        add(
+          into: dProjected[feature * columns..<(feature + run.count) * columns], rows, on: compute)
+      } else if let newline = target.newline {
+        add(into: newline, rows, on: compute)
+      }
     }
     let dFeatures = pass.vision.map { _ in arena.floats(pass.features.count) }
     dFeatures?.fill(0)

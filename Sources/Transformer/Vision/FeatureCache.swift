@@ -4,6 +4,7 @@ import Kernels
 struct FeatureCache {
   private struct Entry {
     var features: Floats
+    var lines: PictureLines
     var usedAt: UInt64
   }
 
@@ -14,23 +15,23 @@ struct FeatureCache {
 
   init(bytesMax: Int) { self.bytesMax = bytesMax }
 
-  mutating func features(of key: String) -> Floats? {
+  mutating func features(of key: String) -> (features: Floats, lines: PictureLines)? {
     guard var entry = entries[key] else { return nil }
     uses += 1
     entry.usedAt = uses
     entries[key] = entry
-    return entry.features
+    return (entry.features, entry.lines)
   }
 
   /// Keeps a copy, unless it alone is over the limit.
-  mutating func keep(_ features: Floats, of key: String) {
+  mutating func keep(_ features: Floats, _ lines: PictureLines, of key: String) {
     let size = 4 * features.count
     guard size <= bytesMax, entries[key] == nil else { return }
     while bytes + size > bytesMax { removeOldest() }
     let own = Floats(zeros: features.count)
     own.copy(from: features)
     uses += 1
-    entries[key] = Entry(features: own, usedAt: uses)
+    entries[key] = Entry(features: own, lines: lines, usedAt: uses)
     bytes += size
   }
 

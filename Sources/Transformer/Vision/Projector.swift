@@ -45,6 +45,26 @@ struct Projector {
     return hidden
   }
 
+  /// What the language model reads of a picture: its projected features, with newlines.
+  ///
+  /// - Parameters:
+  ///   - features: (lines.features, inputs).
+  ///   - x: (lines.rows, outputs), overwritten.
+  func embed(_ features: Floats, _ lines: PictureLines, into x: Floats) {
+    arena.scope {
+      let projected = arena.floats(lines.features * outputs)
+      _ = forward(features, into: projected)
+      lines.forEachRun { row, run in
+        if let run {
+          x[row * outputs..<(row + run.count) * outputs]
+            .copy(from: projected[run.lowerBound * outputs..<run.upperBound * outputs])
+        } else if let newline = weights.newline {
+          x[row * outputs..<(row + 1) * outputs].copy(from: newline)
+        }
+      }
+    }
+  }
+
   /// - Parameters:
   ///   - dProjected: (P, outputs).
   ///   - hidden: what `forward` returned.

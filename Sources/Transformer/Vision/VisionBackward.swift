@@ -8,7 +8,7 @@ extension VisionTower {
   ///   - d: (T, columns), the derivative of `state.output`; overwritten with scratch values.
   ///   - gradient: added to.
   func backward(_ d: Floats, _ state: VisionState, gradient: VisionTensors<Floats>) {
-    let layout = AttentionLayout.full(state.grids.map(rows))
+    let layout = AttentionLayout.full(state.tiles.map(rows))
     for index in state.layers.indices.reversed() {
       arena.scope {
         feedForwardBackward(
@@ -85,7 +85,7 @@ extension VisionTower {
     let patches = state.unfolded.count / pixelColumns
     let dPatches = arena.floats(patches * columns)
     var (row, first) = (0, 0)
-    for grid in state.grids {
+    for grid in state.tiles {
       let picture = d[row * columns..<(row + rows(grid)) * columns]
       if let classEmbedding = gradient.classEmbedding {
         add(into: classEmbedding, picture[0..<columns], on: compute)

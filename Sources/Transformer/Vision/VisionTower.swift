@@ -5,12 +5,10 @@ import Kernels
 ///
 /// One value serves one thread: the arena is its own.
 struct VisionTower {
-  let config: VisionConfig
+  let llava: LlavaConfig
   let weights: VisionTensors<Floats>
   /// The layers that run.
   let layersUsed: Int
-  /// Which of the rows are features.
-  let selection: FeatureSelection
   let shape: AttentionShape
   let compute: Compute
   let arena: Arena
@@ -18,46 +16,26 @@ struct VisionTower {
   /// - Parameter isFixed: as for `Decoder`.
   init?(_ model: Model, isFixed: Bool, compute: Compute, arena: Arena) {
     guard let llava = model.llava, let tensors = model.visionTensors() else { return nil }
-    config = llava.vision
+    self.llava = llava
     layersUsed = llava.visionLayersUsed
     weights =
-      isFixed ? tensors.packed(config, layersUsed: layersUsed, on: compute) : tensors
-    selection = llava.featureSelection
+      isFixed ? tensors.packed(llava.vision, layersUsed: layersUsed, on: compute) : tensors
     shape = AttentionShape(
-      heads: config.headCount, keyValueHeads: config.headCount,
-      headSize: config.hiddenSize / config.headCount)
+      heads: llava.vision.headCount, keyValueHeads: llava.vision.headCount,
+      headSize: llava.vision.hiddenSize / llava.vision.headCount)
     self.compute = compute
     self.arena = arena
   }
 
+  var config: VisionConfig { llava.vision }
   var columns: Int { config.hiddenSize }
   var epsilon: Float { Float(config.normEpsilon) }
   var side: Int { config.imageSize / config.patchSize }
   var pixelColumns: Int { config.channelCount * config.patchSize * config.patchSize }
   var activation: Kernels.Activation { config.activation.kernel }
 
-  /// The grid of patches of a picture, or why the tower cannot see it.
-  func grid(of pixels: PixelValues) throws(InputError) -> PatchGrid {
-    let grid = PatchGrid(
-      rows: pixels.height / config.patchSize, columns: pixels.width / config.patchSize)
-    let isExact = pixels.height == config.imageSize && pixels.width == config.imageSize
-    guard pixels.channels == config.channelCount, grid.count > 0,
-      config.family == .dinov2 || isExact
-    else {
-      throw .pictureSize(
-        channels: pixels.channels, height: pixels.height, width: pixels.width,
-        expected: config.imageSize)
-    }
-    return grid
-  }
-
-  /// Rows of features of a picture with this grid.
-  func featureRows(_ grid: PatchGrid) -> Int {
-    config.featureCount(patches: grid.count, selection)
-  }
-
-  /// Rows of a picture with this grid in the tower: the class token, where there is one, and the
-  /// patches.
+  /// Rows of a picture, or of a tile of it, in the tower: the class token, where there is one, and
+  /// the patches.
   func rows(_ grid: PatchGrid) -> Int { config.family.classRows + grid.count }
 }
 
@@ -69,13 +47,6 @@ extension Formats.Activation {
     case .geluTanh: .geluTanh
     }
   }
-}
-
-/// The patches of a picture, by rows.
-struct PatchGrid: Hashable {
-  let rows: Int
-  let columns: Int
-  var count: Int { rows * columns }
 }
 
 /// What one vision layer leaves behind for its backward pass; all in the arena.
@@ -93,7 +64,7 @@ struct VisionLayerState {
 
 /// What a run over some pictures leaves behind; all in the arena.
 struct VisionState {
-  let grids: [PatchGrid]
+  let grids: [PictureGrid]
   /// (patches of all pictures, channels · patch · patch).
   let unfolded: Floats
   /// (T, columns), before CLIP's first norm.
@@ -101,15 +72,23 @@ struct VisionState {
   let layers: [VisionLayerState]
   /// (T, columns), what left the last layer that runs; the class token first in each picture.
   let output: Floats
+
+  /// Of the tiles of all pictures, in order.
+  var tiles: [PatchGrid] { Self.tiles(grids) }
+
+  static func tiles(_ grids: [PictureGrid]) -> [PatchGrid] {
+    grids.flatMap { Array(repeating: $0.patches, count: $0.tileCount) }
+  }
 }
 
 extension VisionTower {
   /// Sees pictures together; each picture's rows depend on it alone.
-  /// - Precondition: `grids` are what `grid(of:)` gave for the pictures.
-  func forward(_ pictures: [PixelValues], grids: [PatchGrid]) -> VisionState {
+  /// - Precondition: `grids` are what `LlavaConfig.grid(of:)` gave for the pictures.
+  func forward(_ pictures: [PixelValues], grids: [PictureGrid]) -> VisionState {
     precondition(pictures.count == grids.count, "a grid for each picture expected")
-    let patches = grids.reduce(0) { $0 + $1.count }
-    let rows = grids.reduce(0) { $0 + self.rows($1) }
+    let tiles = VisionState.tiles(grids)
+    let patches = tiles.reduce(0) { $0 + $1.count }
+    let rows = tiles.reduce(0) { $0 + self.rows($1) }
     let unfolded = arena.floats(patches * pixelColumns)
     let embedded = arena.floats(rows * columns)
     embed(pictures, grids, unfolded: unfolded, into: embedded)
@@ -119,7 +98,7 @@ extension VisionTower {
       layerNorm(
         into: current, embedded, weight: norm.weight, bias: norm.bias, eps: epsilon, on: compute)
     }
-    let layout = AttentionLayout.full(grids.map(self.rows))
+    let layout = AttentionLayout.full(tiles.map(self.rows))
     var states: [VisionLayerState] = []
     for layer in weights.layers[..<layersUsed] {
       let next = arena.floats(rows * columns)
@@ -132,21 +111,25 @@ extension VisionTower {
 
   /// Class token and patches, with their positions.
   private func embed(
-    _ pictures: [PixelValues], _ grids: [PatchGrid], unfolded: Floats, into x: Floats
+    _ pictures: [PixelValues], _ grids: [PictureGrid], unfolded: Floats, into x: Floats
   ) {
     arena.scope {
       var patch = 0
       for (picture, grid) in zip(pictures, grids) {
-        unfoldPatches(
-          into: unfolded[patch * pixelColumns..<(patch + grid.count) * pixelColumns],
-          Floats(picture.values), channels: picture.channels, height: picture.height,
-          width: picture.width, patch: config.patchSize)
-        patch += grid.count
+        let (values, count) = (Floats(picture.values), grid.patches.count)
+        let length = values.count / grid.tileCount
+        for tile in 0..<grid.tileCount {
+          unfoldPatches(
+            into: unfolded[patch * pixelColumns..<(patch + count) * pixelColumns],
+            values[tile * length..<(tile + 1) * length], channels: picture.channels,
+            height: picture.height, width: picture.width, patch: config.patchSize)
+          patch += count
+        }
       }
       let patches = arena.floats(patch * columns)
       weights.patches.apply(unfolded, into: patches, rows: patch, on: compute)
       var (row, first) = (0, 0)
-      for grid in grids {
+      for grid in VisionState.tiles(grids) {
         let picture = x[row * columns..<(row + rows(grid)) * columns]
         if let classEmbedding = weights.classEmbedding {
           picture[0..<columns].copy(from: classEmbedding)
@@ -219,34 +202,25 @@ extension VisionTower {
   /// Copies the rows that the language model reads.
   ///
   /// - Parameters:
-  ///   - features: (Σ featureRows, columns), overwritten.
+  ///   - features: (Σ features of the pictures, columns), overwritten.
   ///   - output: (T, columns), as `VisionState.output`.
-  func selectFeatures(into features: Floats, _ output: Floats, _ grids: [PatchGrid]) {
-    forEachPicture(grids) { rows, featureRows in
-      features[featureRows].copy(from: output[rows])
-    }
+  func selectFeatures(into features: Floats, _ output: Floats, _ grids: [PictureGrid]) {
+    gatherRows(into: features, output, ids: featureRows(grids), columns: columns)
   }
 
   /// The derivative of `selectFeatures`; `dOutput` is overwritten.
-  func selectFeaturesBackward(dOutput: Floats, _ dFeatures: Floats, _ grids: [PatchGrid]) {
+  func selectFeaturesBackward(dOutput: Floats, _ dFeatures: Floats, _ grids: [PictureGrid]) {
     dOutput.fill(0)
-    forEachPicture(grids) { rows, featureRows in
-      dOutput[rows].copy(from: dFeatures[featureRows])
-    }
+    scatterAddRows(
+      into: dOutput, dFeatures, ids: featureRows(grids), columns: columns, on: compute)
   }
 
-  private func forEachPicture(
-    _ grids: [PatchGrid], _ body: (_ rows: Range<Int>, _ featureRows: Range<Int>) -> Void
-  ) {
-    var (row, feature) = (0, 0)
-    for grid in grids {
-      let count = featureRows(grid)
-      let start = row + rows(grid) - count
-      body(
-        start * columns..<(start + count) * columns,
-        feature * columns..<(feature + count) * columns)
-      row += rows(grid)
-      feature += count
+  /// The rows of the tower's output that are features, of all pictures.
+  private func featureRows(_ grids: [PictureGrid]) -> [Int32] {
+    var start = 0
+    return grids.flatMap { grid in
+      defer { start += grid.tileCount * rows(grid.patches) }
+      return llava.featureRows(of: grid).map { Int32(start + $0) }
     }
   }
 }

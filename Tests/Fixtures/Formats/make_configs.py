@@ -7,7 +7,7 @@ import json
 import os
 
 from transformers import (CLIPConfig, CLIPVisionConfig, Dinov2Config, Gemma3TextConfig, LlamaConfig, LlavaConfig,
-                          MistralConfig, Qwen2Config, SiglipConfig, SiglipVisionConfig)
+                          LlavaNextConfig, MistralConfig, Qwen2Config, SiglipConfig, SiglipVisionConfig)
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs")
 os.makedirs(HERE, exist_ok=True)
@@ -50,6 +50,13 @@ save("llava-dinov2-qwen2", LlavaConfig(
                             num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True),
     image_token_index=76, vision_feature_layer=-1, vision_feature_select_strategy="full",
     projector_hidden_act="gelu", multimodal_projector_bias=False, image_seq_length=5))
+save("llava-next", LlavaNextConfig(
+    vision_config=SiglipVisionConfig(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, image_size=28,
+                                     patch_size=14),
+    text_config=MistralConfig(vocab_size=77, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+                              num_attention_heads=4, num_key_value_heads=2),
+    image_token_index=76, vision_feature_layer=-1, vision_feature_select_strategy="full", image_seq_length=4,
+    image_grid_pinpoints=[[28, 56], [56, 28], [84, 28]]))
 # As the hub has them, written by transformers 4.
 save("vicuna-7b", json.dumps({
     "architectures": ["LlamaForCausalLM"], "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu",

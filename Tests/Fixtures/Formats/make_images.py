@@ -8,10 +8,14 @@ import io
 import os
 
 import numpy as np
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.image_processing_utils import select_best_resolution
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.llava_next.modeling_llava_next import unpad_image
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "images")
@@ -72,7 +76,7 @@ write("jpeg-exif.jpg", rgb, quality=85, exif=exif)
 
 expected = {}
 for name in sorted(os.listdir(HERE)):
-    if name.endswith((".png", ".jpg")):
+    if name.endswith((".png", ".jpg")) and name not in ("wide.png", "tall.png", "tiny.png"):
         expected[name] = np.array(Image.open(os.path.join(HERE, name)).convert("RGB")).astype(np.float16)
 save_file(expected, os.path.join(HERE, "decoded.safetensors"))
 
@@ -94,6 +98,9 @@ processors = {
     "bit": BitImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 27, "width": 27}, **imagenet),
     "bilinear": CLIPImageProcessorPil(size={"height": 15, "width": 22}, do_center_crop=False, resample=2),
     "padded": CLIPImageProcessorPil(do_resize=False, crop_size={"height": 33, "width": 20}, do_normalize=False),
+    "tiles": LlavaNextImageProcessorPil(
+        size={"shortest_edge": 14}, crop_size={"height": 14, "width": 14},
+        image_grid_pinpoints=[[14, 28], [28, 14], [28, 28], [42, 14], [14, 42]]),
     "siglip": SiglipImageProcessorPil(size={"height": 28, "width": 28}),
     "unscaled": CLIPImageProcessorPil(do_rescale=False, do_normalize=False, **clip),
 }
@@ -107,3 +114,18 @@ for name, processor in processors.items():
         values = processor(image, return_tensors="np")["pixel_values"][0]
         processed[f"{name} {picture}"] = values.astype(np.float32)
 save_file(processed, os.path.join(HERE, "processed.safetensors"))
+
+# For pictures of many sizes: the resolution that LLaVA-NeXT chooses, and which lines and columns of
+# 24 features a tile it keeps.
+pinpoints = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+sizes = [(336, 672), (672, 672), (1, 1), (1, 5000), (3000, 2), (337, 671), (100, 100), (1008, 335), (500, 1500)]
+sizes += [tuple(int(n) for n in random.integers(1, 1500, 2)) for _ in range(150)]
+rows = []
+for height, width in sizes:
+    best = select_best_resolution((height, width), pinpoints)
+    down, across = best[0] // 14, best[1] // 14
+    places = torch.stack(torch.meshgrid(torch.arange(down), torch.arange(across), indexing="ij"))
+    _, lines, columns = unpad_image(places, (height, width)).shape  # of the middle
+    first, left = (down - lines) // 2, (across - columns) // 2
+    rows.append([height, width, *best, first, first + lines, left, left + columns])
+save_file({"tiling": np.array(rows, dtype=np.float32)}, os.path.join(HERE, "tiling.safetensors"))

@@ -5,7 +5,8 @@ usage: python check_saved.py FOLDER LOGITS.safetensors TOKENS [IMAGE] [+ FOLDER 
        (TOKENS like 1,2,3)
 
 LOGITS is what `comd parity logits --model FOLDER --tokens TOKENS [--image IMAGE]` wrote. The image
-token stands once among TOKENS. IMAGE is a picture, or a .safetensors with its `pixel_values`.
+token stands once among TOKENS. IMAGE is a picture, or a .safetensors with its `pixel_values` and, of
+tiles, `image_sizes`.
 Prints the largest difference relative to the largest logit; fails from 1e-4, and when a tensor of
 the folder is missing or left over.
 """
@@ -15,24 +16,30 @@ import torch
 from safetensors.torch import load_file
 from transformers import (
     AutoConfig, AutoImageProcessor, AutoModelForCausalLM, AutoTokenizer,
-    LlavaForConditionalGeneration)
+    LlavaForConditionalGeneration, LlavaNextForConditionalGeneration)
 
 
 
 def check(folder, logits_path, tokens, image=None):
     tokens = [int(t) for t in tokens.split(",")]
     config = AutoConfig.from_pretrained(folder)
-    is_llava = config.model_type == "llava"
-    kind = LlavaForConditionalGeneration if is_llava else AutoModelForCausalLM
+    kinds = {"llava": LlavaForConditionalGeneration, "llava_next": LlavaNextForConditionalGeneration}
+    kind = kinds.get(config.model_type, AutoModelForCausalLM)
     model, report = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     problems = {k: v for k, v in report.items() if v}
     print("loading:", problems)
     inputs = {}
-    if is_llava:
+    found = load_file(logits_path)["logits"]
+    if config.model_type in kinds:
+        # How many positions tiles take depends on the picture.
         count = config.image_seq_length
+        if config.model_type == "llava_next":
+            count = len(found) - len(tokens) + 1
         tokens = sum(([t] * count if t == config.image_token_index else [t] for t in tokens), [])
     if image and image.endswith(".safetensors"):
-        inputs = {"pixel_values": load_file(image)["pixel_values"]}
+        inputs = load_file(image)
+        if "image_sizes" in inputs:
+            inputs["image_sizes"] = inputs["image_sizes"].long()
     elif image:
         from PIL import Image
         processor = AutoImageProcessor.from_pretrained(folder)
@@ -42,7 +49,6 @@ def check(folder, logits_path, tokens, image=None):
         print("tokenizer:", tokenizer("Hello there, 42!")["input_ids"])
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([tokens]), **inputs).logits[0]
-    found = load_file(logits_path)["logits"]
     difference = (found - expected).abs().max() / expected.abs().max()
     print(f"{config.model_type}: {tuple(found.shape)} logits, "
           f"largest relative difference {difference:.2e}")

@@ -9,7 +9,9 @@ For each case a Hugging Face folder CASE/ (config.json, model.safetensors) and i
 golden.safetensors:
   input_ids (T)      as f32; the image token repeated once per patch
   mask (T)           1 where the token counts in the loss
-  pixel_values       (images, 3, H, W), for models that see
+  pixel_values       (images, 3, H, W), for models that see; (images, tiles, 3, H, W) for LLaVA-NeXT,
+                     zeros where a picture has fewer tiles than another
+  image_sizes        (images, 2) as f32, for LLaVA-NeXT: height and width before tiles were cut
   logits (T, V)      loss ()
   gradient/NAME      of the mean loss, for every parameter that has one, named as in the file
   curve (steps)      mean loss before each of 20 AdamW steps with warm-up and cosine, clipped
@@ -24,7 +26,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (
     CLIPVisionConfig, Dinov2Config, Dinov2Model, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig,
-    LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, MistralConfig, MistralForCausalLM,
+    LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig,
+    LlavaNextForConditionalGeneration, MistralConfig, MistralForCausalLM,
     Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig, get_cosine_schedule_with_warmup)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -91,6 +94,8 @@ def golden(case, model, inputs, mask, curve_parts):
     tensors = {"input_ids": inputs["input_ids"][0].float(), "mask": mask.float()}
     if "pixel_values" in inputs:
         tensors["pixel_values"] = inputs["pixel_values"]
+    if "image_sizes" in inputs:
+        tensors["image_sizes"] = inputs["image_sizes"].float()
     logits, loss = loss_of(model, inputs, mask)
     loss.backward()
     tensors["logits"], tensors["loss"] = logits.detach().clone(), loss.detach().clone()
@@ -124,12 +129,13 @@ def golden(case, model, inputs, mask, curve_parts):
           {n: os.path.getsize(os.path.join(folder, n)) for n in sorted(os.listdir(folder))})
 
 
-def text_inputs(seed, vocabulary, length, images=0, patches=0):
+def text_inputs(seed, vocabulary, length, patches_of=()):
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(6, vocabulary, (length,), generator=generator).tolist()
-    for image in range(images):
-        at = 2 + image * (patches + 3)
+    at = 2
+    for patches in patches_of:
         ids[at:at] = [IMAGE_TOKEN] * patches
+        at += patches + 3
     ids = torch.tensor(ids)
     mask = (torch.rand(len(ids), generator=generator) < 0.6).int()
     mask[ids == IMAGE_TOKEN] = 0
@@ -160,14 +166,14 @@ golden("qwen2", randomise(Qwen2ForCausalLM(Qwen2Config(**qwen2)), 2), inputs, ma
 model = LlavaForConditionalGeneration(LlavaConfig(
     vision_config=clip, text_config=LlamaConfig(**llama), image_token_index=IMAGE_TOKEN,
     image_seq_length=9))
-inputs, mask = text_inputs(3, 67, 14, images=1, patches=9)
+inputs, mask = text_inputs(3, 67, 14, [9])
 inputs["pixel_values"] = torch.randn((1, 3, 15, 15), generator=torch.Generator().manual_seed(3))
 golden("llava-clip", randomise(model, 3), inputs, mask, ["multi_modal_projector", "language_model"])
 
 model = LlavaForConditionalGeneration(LlavaConfig(
     vision_config=dino, text_config=Qwen2Config(**qwen2), image_token_index=IMAGE_TOKEN,
     image_seq_length=16, vision_feature_layer=-1))
-inputs, mask = text_inputs(4, 59, 12, images=2, patches=16)
+inputs, mask = text_inputs(4, 59, 12, [16, 16])
 inputs["pixel_values"] = torch.randn((2, 3, 24, 24), generator=torch.Generator().manual_seed(4))
 golden("llava-dinov2", randomise(model, 4), inputs, mask, [""])
 
@@ -177,7 +183,7 @@ model = LlavaForConditionalGeneration(LlavaConfig(
     vision_config=Dinov2Config(**{**dino.to_dict(), "use_mask_token": False}),
     text_config=LlamaConfig(**llama), image_token_index=IMAGE_TOKEN, image_seq_length=16,
     vision_feature_layer=-1, mm_projector_type="linear", projector_hidden_act="linear"))
-inputs, mask = text_inputs(6, 67, 11, images=1, patches=16)
+inputs, mask = text_inputs(6, 67, 11, [16])
 inputs["pixel_values"] = torch.randn((1, 3, 24, 24), generator=torch.Generator().manual_seed(6))
 randomise(model, 6)
 second = model.model.multi_modal_projector.linear_2.requires_grad_(False)
@@ -195,7 +201,7 @@ golden("llama-bias", randomise(LlamaForCausalLM(LlamaConfig(**biased)), 7), inpu
 model = LlavaForConditionalGeneration(LlavaConfig(
     vision_config=dino, text_config=LlamaConfig(**biased), image_token_index=IMAGE_TOKEN,
     image_seq_length=17, vision_feature_layer=-2, vision_feature_select_strategy="full"))
-inputs, mask = text_inputs(8, 61, 13, images=1, patches=17)
+inputs, mask = text_inputs(8, 61, 13, [17])
 inputs["pixel_values"] = torch.randn((1, 3, 24, 24), generator=torch.Generator().manual_seed(8))
 golden("llava-full", randomise(model, 8), inputs, mask,
        ["multi_modal_projector", "language_model", "lm_head"])
@@ -245,9 +251,27 @@ siglip = SiglipVisionConfig(
 model = LlavaForConditionalGeneration(LlavaConfig(
     vision_config=siglip, text_config=Qwen2Config(**qwen2), image_token_index=IMAGE_TOKEN,
     image_seq_length=16, vision_feature_layer=-1, vision_feature_select_strategy="full"))
-inputs, mask = text_inputs(13, 59, 12, images=2, patches=16)
+inputs, mask = text_inputs(13, 59, 12, [16, 16])
 inputs["pixel_values"] = torch.randn((2, 3, 20, 20), generator=torch.Generator().manual_seed(13))
 golden("llava-siglip", randomise(model, 13), inputs, mask, [""])
+
+# Any resolution: a wide picture in three tiles and a tall one in two, each behind the whole picture;
+# both have lines or columns that only padding fills.
+model = LlavaNextForConditionalGeneration(LlavaNextConfig(
+    vision_config=clip, text_config=MistralConfig(
+        **windowed, head_dim=10, rms_norm_eps=1e-5, sliding_window=31),
+    image_token_index=IMAGE_TOKEN, image_seq_length=9,
+    image_grid_pinpoints=[[15, 30], [30, 15], [30, 30], [15, 45]]))
+randomise(model, 14)
+sizes = torch.tensor([[11, 40], [60, 17]])
+pixels = torch.randn((2, 4, 3, 15, 15), generator=torch.Generator().manual_seed(14))
+pixels[1, 3] = 0
+features = model.model.get_image_features(pixels, sizes).pooler_output
+inputs, mask = text_inputs(14, 53, 12, [len(feature) for feature in features])
+print("llava-next features", [len(feature) for feature in features])
+inputs |= {"pixel_values": pixels, "image_sizes": sizes}
+golden("llava-next", model, inputs, mask,
+       ["multi_modal_projector", "language_model", "lm_head", "image_newline"])
 
 # The position table of DINOv2 at other sizes: bicubic as torch does it, and its gradient.
 generator = torch.Generator().manual_seed(5)

@@ -32,7 +32,8 @@ struct ParityTokens: ParsableCommand {
 struct ParityImage: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "image",
-    abstract: "A picture as the model's tower reads it: pixel_values (3, H, W).",
+    abstract:
+      "A picture as the model's tower reads it: pixel_values (3, H, W), or (tiles, 3, H, W).",
     discussion: """
       Example:
         comd parity image --model models/llava-7b --image cat.jpg --out pixels.safetensors
@@ -49,8 +50,10 @@ struct ParityImage: ParsableCommand {
   func run() throws {
     let pixels = try ImageProcessor(folder: model.model).pixelValues(
       try bytes(of: image), name: image)
+    let shape = [pixels.channels, pixels.height, pixels.width]
+    let isTiled = pixels.pictureSize != nil
     try writeTensors(
-      [("pixel_values", [pixels.channels, pixels.height, pixels.width], pixels.values)], to: out)
+      [("pixel_values", isTiled ? [pixels.tileCount] + shape : shape, pixels.values)], to: out)
     printFact(out)
   }
 }

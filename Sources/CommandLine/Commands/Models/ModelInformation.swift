@@ -52,8 +52,10 @@ struct ModelFacts: Encodable {
   init(_ model: Model) {
     let (text, info) = (model.text, model.info)
     architecture =
-      model.llava.map { "llava (\($0.vision.family), \(text.architecture.rawValue))" }
-      ?? text.architecture.rawValue
+      model.llava.map { llava in
+        let kind = llava.resolutions == nil ? "llava" : "llava_next"
+        return "\(kind) (\(llava.vision.family), \(text.architecture.rawValue))"
+      } ?? text.architecture.rawValue
     parts = info.parts.map {
       Part(name: "\($0.part)", tensors: $0.tensors, parameters: $0.parameters)
     }
