@@ -45,7 +45,7 @@ private func check(_ tokenizer: Tokenizer, _ rows: [Golden]) {
 struct TokenizerTests {
   static let names = [
     "gpt2", "gpt2-prefix-space", "smollm", "qwen2", "llama3", "llama-legacy", "llama-metaspace",
-    "llama-metaspace-split", "wordlevel-split", "wordlevel-whitespace",
+    "llama-metaspace-split", "gemma", "gemma-split", "wordlevel-split", "wordlevel-whitespace",
   ]
 
   @Test("gives the ids and texts that the tokenizers package gives", arguments: names)

@@ -157,6 +157,39 @@ struct LoadingTests {
     #expect(throws: FormatError.self) { try Model.load("/nowhere/at/all") }
   }
 
+  @Test("assembled around a tower without class token reads all of its patches")
+  func assembledSigLIP() throws {
+    let golden = try Golden("llava-siglip")
+    let vision = try #require(golden.model.llava?.vision)
+    let edge = vision.imageSize
+    let model = try withTemporaryFolder { folder in
+      try ModelConfig.vision(vision).save(folder: folder)
+      let prefix = "vision_tower."
+      let tensors = golden.model.layout.parameters.filter { $0.name.hasPrefix(prefix) }
+      try writeSafetensors(
+        tensors.map { TensorShape(name: String($0.name.dropFirst(prefix.count)), shape: $0.shape) },
+        precision: .f32, to: folder + "/model.safetensors"
+      ) { name, range, target in
+        guard let tensor = golden.model.tensor(prefix + name) else { return }
+        for (place, index) in range.enumerated() { target[place] = tensor[index] }
+      }
+      return try Model.assemble(
+        language: Model.load("\(fixtures)/gguf/llama.gguf"), tower: folder, imageToken: "<|sep|>",
+        imageProcessor: ImageProcessor(
+          kind: .siglip, resize: .exact(ImageProcessor.Size(height: edge, width: edge)), crop: nil),
+        featureLayer: -1, seed: 1)
+    }
+    #expect(model.llava?.featureSelection == .all && model.llava?.imageTokenCount == 16)
+    let name = "vision_tower.embeddings.position_embedding.weight"
+    #expect(model.tensor(name)?.array == golden.model.tensor(name)?.array)
+    let picture = PixelValues(
+      channels: 3, height: edge, width: edge, values: values(3 * edge * edge))
+    let sample = try model.trainingInput(
+      tokens: [4, try #require(model.imageToken), 7], images: [ModelImage(picture)])
+    let logits = try model.logits(of: sample, on: Compute())
+    #expect(logits.count == (2 + 16) * model.text.vocabularySize)
+  }
+
   @Test("drawn from a seed is the same every time, tensor by tensor, and another from another")
   func random() throws {
     let llava = try #require(try Golden("llava-dinov2").model.llava)

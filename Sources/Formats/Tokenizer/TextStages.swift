@@ -28,6 +28,8 @@ enum Splitter: Hashable, Sendable {
   case pattern(SplitPattern)
   /// Each number alone, or runs of them.
   case digits(individual: Bool)
+  /// Words end behind every occurrence of a text; Gemma's end behind spaces.
+  case behind(String)
   /// White space separates and is dropped.
   case whitespaceSplit
   /// Runs of word characters and runs of other characters; white space is dropped.
@@ -44,6 +46,7 @@ enum Splitter: Hashable, Sendable {
       return runs(of: piece) { scalar in
         UnicodeClass(scalar) == .number ? (individual ? .alone : .together(0)) : .together(1)
       }
+    case .behind(let text): return cut(piece, behind: Array(text.unicodeScalars))
     case .whitespaceSplit:
       return runs(of: piece) { $0.properties.isWhitespace ? .dropped : .together(0) }
     case .whitespace:
@@ -91,6 +94,25 @@ private func runs(
     }
     last = current
   }
+  return pieces
+}
+
+/// - Parameter end: at least one character.
+private func cut(
+  _ text: [Unicode.Scalar], behind end: [Unicode.Scalar]
+) -> [[Unicode.Scalar]] {
+  var pieces: [[Unicode.Scalar]] = []
+  var (start, index) = (0, 0)
+  while index < text.count {
+    if text[index...].starts(with: end) {
+      index += end.count
+      pieces.append(Array(text[start..<index]))
+      start = index
+    } else {
+      index += 1
+    }
+  }
+  if start < text.count { pieces.append(Array(text[start...])) }
   return pieces
 }
 

@@ -178,7 +178,7 @@ private struct TokenizerReader {
       case "Digits":
         splitters.append(
           .digits(individual: try stage.bool("individual_digits", default: false)))
-      case "Split": splitters.append(.pattern(try pattern(stage)))
+      case "Split": splitters.append(try split(stage))
       case "WhitespaceSplit": splitters.append(.whitespaceSplit)
       case "Whitespace": splitters.append(.whitespace)
       case "Metaspace":
@@ -195,6 +195,20 @@ private struct TokenizerReader {
       }
     }
     return (splitters, isByteLevel)
+  }
+
+  /// A known regular expression whose matches are the words, or a text behind which words end.
+  private func split(_ stage: ConfigObject) throws(FormatError) -> Splitter {
+    guard case .string(let text) = stage.value("pattern")?["String"] else {
+      return .pattern(try pattern(stage))
+    }
+    let behavior = try stage.string("behavior")
+    guard behavior == "MergedWithPrevious", !text.isEmpty else {
+      throw failure(
+        stage.prefix + "behavior", .unsupported(found: behavior ?? "nothing"),
+        "MergedWithPrevious and a pattern of at least one character")
+    }
+    return .behind(text)
   }
 
   private func pattern(_ stage: ConfigObject) throws(FormatError) -> SplitPattern {
@@ -378,27 +392,5 @@ private struct TokenizerReader {
     case .string(let text): return spacedSides(text)
     case .null, .bool, .integer, .number, .object: return nil
     }
-  }
-}
-
-/// The two sides of a merge written `"a b"`.
-func spacedSides(_ text: String) -> (String, String)? {
-  let sides = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-  guard sides.count == 2 else { return nil }
-  return (String(Substring(sides[0])), String(Substring(sides[1])))
-}
-
-/// Merges by the ids of their sides, with what they become.
-struct MergeList {
-  var pairs: [BytePairModel.Pair] = []
-  var results: [Int32] = []
-
-  /// - Returns: false when one of the three tokens is not in the vocabulary.
-  mutating func append(_ left: String, _ right: String, _ vocabulary: Vocabulary) -> Bool {
-    guard let a = vocabulary[left], let b = vocabulary[right], let ab = vocabulary[left + right]
-    else { return false }
-    pairs.append(BytePairModel.Pair(left: a, right: b))
-    results.append(ab)
-    return true
   }
 }

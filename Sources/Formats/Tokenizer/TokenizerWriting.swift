@@ -159,6 +159,11 @@ private func json(_ splitter: Splitter) -> JSONValue {
     ])
   case .digits(let individual):
     .members([("type", .string("Digits")), ("individual_digits", .bool(individual))])
+  case .behind(let text):
+    .members([
+      ("type", .string("Split")), ("pattern", .members([("String", .string(text))])),
+      ("behavior", .string("MergedWithPrevious")), ("invert", .bool(false)),
+    ])
   case .whitespaceSplit: .members([("type", .string("WhitespaceSplit"))])
   case .whitespace: .members([("type", .string("Whitespace"))])
   case .metaspace(let mark, let scheme, let splits): metaspace(mark, scheme, splits)

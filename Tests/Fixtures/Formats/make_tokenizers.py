@@ -94,15 +94,19 @@ def split(regex):
                                     pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def llama(name, vocabulary=700, legacy=True, split_words=False):
-    """Llama's form: legacy normalizers, or the newer Metaspace."""
+def llama(name, vocabulary=700, legacy=True, split_words=False, gemma=""):
+    """Llama's form: legacy normalizers, or the newer Metaspace; or Gemma's, cut behind a text."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    if legacy:
+    if gemma:
+        tokenizer.normalizer = normalizers.Replace(" ", "▁")
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(gemma, "merged_with_previous")
+    elif legacy:
         tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace("▁", "first", split=split_words)
     tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+        + ([] if gemma else [decoders.Strip(" ", 1, 0)]))
     words = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.Metaspace("▁", "always", split=True)
     words.train_from_iterator(CORPUS[:60:2] + [ENGLISH], trainers.BpeTrainer(
@@ -240,6 +244,8 @@ byte_level("llama3", split(LLAMA3), ignore_merges=True)
 llama("llama-legacy")
 llama("llama-metaspace", legacy=False)
 llama("llama-metaspace-split", legacy=False, split_words=True)
+llama("gemma", gemma=" ")
+llama("gemma-split", gemma="ar")
 word_level("wordlevel-split", pre_tokenizers.WhitespaceSplit())
 word_level("wordlevel-whitespace", pre_tokenizers.Whitespace())
 sentencepiece_gguf()
