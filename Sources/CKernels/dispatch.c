@@ -85,6 +85,17 @@ void ck_pack(ck_pool *pool, const ck_product *product, float *panels) {
   ck_pool_run(pool, (product->k + depth - 1) / depth, pack_task, &tasks);
 }
 
+void ck_packed_row(
+    const ck_pool *pool, size_t n, size_t k, size_t row, const float *panels, float *values) {
+  const ck_kernels *kernels = ck_pool_kernels(pool);
+  const size_t panel = kernels->panel, whole = panel_columns(kernels, n);
+  for (size_t term = 0; term < k; term += kernels->depth) {
+    const size_t depth = smaller(kernels->depth, k - term);
+    const float *block = panels + term * whole + row / panel * panel * depth + row % panel;
+    for (size_t p = 0; p < depth; p++) values[term + p] = block[p * panel];
+  }
+}
+
 size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
   return ck_group_place(codes, kernels->panel, k, panel_columns(kernels, n), 0);
@@ -165,6 +176,7 @@ RANGE_TASK(adamw, ck_adamw)
 RANGE_TASK(rows, ck_rows)
 RANGE_TASK(columns, ck_columns)
 RANGE_TASK(rotate, ck_rotation)
+RANGE_TASK(argmax, ck_argmax)
 
 // So many elements at least are worth a task of their own.
 enum { LEAST = 8192 };
@@ -189,6 +201,10 @@ void ck_columns_run(ck_pool *pool, const ck_columns *work) {
 
 void ck_rotate(ck_pool *pool, const ck_rotation *work) {
   rotate_run(pool, work, cut(pool, work->rows, least_rows(work->heads * work->size), 1));
+}
+
+void ck_argmax_run(ck_pool *pool, const ck_argmax *work) {
+  argmax_run(pool, work, cut(pool, work->rows, least_rows(work->columns), 1));
 }
 
 void ck_norm_backward(ck_pool *pool, const ck_rows *work, float *d_weight, float *d_bias) {
@@ -288,12 +304,28 @@ static void attention_task(void *context, size_t index, ck_workspace *space) {
   for (size_t own; index >= (own = tiles_of(work, piece) * work->kv_heads); piece++) index -= own;
   const size_t tile = ck_attention_tile(work);
   const size_t begin = index / work->kv_heads * tile;
+  if (piece->pages && piece->queries <= tile)
+    tasks->kernels->into_pages(work, piece, index % work->kv_heads);
   tasks->kernels->attention(
       space, work, piece, index % work->kv_heads, begin, smaller(begin + tile, piece->queries));
 }
 
+/// Task: one key head of one piece with several tiles, each of which sees all the new rows.
+static void page_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
+  const attention_tasks *tasks = context;
+  const ck_attention *work = tasks->work;
+  const ck_attention_piece *piece = &work->pieces[index / work->kv_heads];
+  if (piece->pages && tiles_of(work, piece) > 1)
+    tasks->kernels->into_pages(work, piece, index % work->kv_heads);
+}
+
 void ck_attention_forward(ck_pool *pool, const ck_attention *work) {
   attention_tasks tasks = {ck_pool_kernels(pool), work};
+  bool ahead = false;
+  for (size_t i = 0; i < work->piece_count; i++)
+    ahead |= work->pieces[i].pages && tiles_of(work, &work->pieces[i]) > 1;
+  if (ahead) ck_pool_run(pool, work->piece_count * work->kv_heads, page_task, &tasks);
   size_t count = 0;
   for (size_t i = 0; i < work->piece_count; i++)
     count += tiles_of(work, &work->pieces[i]) * work->kv_heads;

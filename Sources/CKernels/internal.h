@@ -33,10 +33,13 @@ typedef struct {
   void (*rows)(const ck_rows *work, size_t begin, size_t end);
   void (*columns)(const ck_columns *work, size_t begin, size_t end);
   void (*rotate)(const ck_rotation *work, size_t begin, size_t end);
+  void (*argmax)(const ck_argmax *work, size_t begin, size_t end);
   double (*cross_entropy)(const ck_cross_entropy *work, size_t row);
   void (*attention)(
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head, size_t begin, size_t end);
+  void (*into_pages)(
+      const ck_attention *work, const ck_attention_piece *piece, size_t kv_head);
   void (*attention_back)(
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head, size_t begin, size_t end);

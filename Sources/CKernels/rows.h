@@ -76,6 +76,26 @@ INLINE float inverse_root(float squares, size_t columns, float eps) {
   return 1 / __builtin_sqrtf(squares / (float)columns + eps);
 }
 
+static void argmax(const ck_argmax *work, size_t begin, size_t end) {
+  const size_t columns = work->columns;
+  for (size_t row = begin; row < end; row++) {
+    const float *x = work->x + row * columns;
+    // A comparison with what is not a number is false, so that it never wins.
+    v16 tops = all16(-INFINITY);
+    size_t i = 0;
+    for (; i + LANES <= columns; i += LANES) {
+      const v16 value = load16(x + i, LANES);
+      tops = value > tops ? value : tops;
+    }
+    float top = -INFINITY;
+    for (int lane = 0; lane < LANES; lane++) top = tops[lane] > top ? tops[lane] : top;
+    for (; i < columns; i++) top = x[i] > top ? x[i] : top;
+    size_t place = 0;
+    while (place < columns && !(x[place] == top)) place++;
+    work->places[row] = place < columns ? (int32_t)place : 0;
+  }
+}
+
 /// Beyond the row anything: what it is multiplied with is 0 there, or not stored.
 INLINE v16 norm_weight(const ck_rows *work, size_t i, size_t n, bool layer) {
   v16 weight = load16(work->weight + i, n);

@@ -5,9 +5,10 @@
 // a tile, whose keys begin where its first row's do. Included by each set.
 
 /// One tile's sizes and scratch. Its keys are the prefix's from `prefix_first` and the own ones
-/// from `own_first` on; `first` is the first of them among all.
+/// from `own_first` on; `first` is the first of them among all. Of pages they begin with a whole
+/// page, `skipped` keys of which no row sees.
 typedef struct {
-  size_t group, rows, first, prefix_first, prefix, own_first, own, keys, stride;
+  size_t group, rows, first, skipped, prefix_first, prefix, own_first, own, keys, stride;
   size_t size, columns, kv_columns;
 } score_shape;
 
@@ -28,12 +29,16 @@ INLINE score_shape score_shape_of(
   s.group = work->heads / work->kv_heads;
   s.rows = (end - begin) * s.group;
   s.first = seen_begin(work, piece, begin);
+  // Whole pages are multiplied, so that one half seen or half filled needs no packing.
+  const size_t unit = piece->pages ? work->page_rows : 16;
+  s.skipped = piece->pages ? s.first % unit : 0;
+  s.first -= s.skipped;
   s.prefix_first = s.first < piece->prefix ? s.first : piece->prefix;
   s.prefix = piece->prefix - s.prefix_first;
   s.own_first = s.first - s.prefix_first;
   s.own = (work->causal ? piece->first + end : piece->own) - s.own_first;
   s.keys = s.prefix + s.own;
-  s.stride = (s.keys + 15) / 16 * 16;
+  s.stride = (s.keys + unit - 1) / unit * unit;
   s.size = work->size;
   s.columns = work->heads * work->size;
   s.kv_columns = work->kv_heads * work->size;
@@ -77,6 +82,21 @@ static void against_keys(
   matmul(space, &product);
 }
 
+/// The same over pages.
+static void against_pages(
+    ck_workspace *space, float *scores, const float *tile, const ck_attention *work,
+    const ck_attention_piece *piece, const score_shape *s, size_t kv_head) {
+  ck_product product = {
+      .m = s->rows, .n = work->page_rows, .k = s->size, .a = tile, .lda = s->size,
+      .ldc = s->stride, .ldb = work->page_rows};
+  const size_t place = work->page_keys + kv_head * s->size * work->page_rows;
+  for (size_t key = 0; key < s->keys; key += work->page_rows) {
+    product.b = piece->pages[(s->first + key) / work->page_rows] + place;
+    product.c = scores + key;
+    matmul(space, &product);
+  }
+}
+
 /// tile (rows, size) = scores (rows, keys) · values
 static void over_keys(
     ck_workspace *space, float *tile, const float *scores, const float *prefix,
@@ -93,6 +113,42 @@ static void over_keys(
   product.b = own + own_place(s, kv_head);
   product.a = scores + s->prefix;
   matmul(space, &product);
+}
+
+/// The same over pages.
+static void over_pages(
+    ck_workspace *space, float *tile, const float *scores, const ck_attention *work,
+    const ck_attention_piece *piece, const score_shape *s, size_t kv_head) {
+  ck_product product = {
+      .m = s->rows, .n = s->size, .lda = s->stride, .c = tile, .ldc = s->size, .ldb = s->size};
+  const size_t place = work->page_values + kv_head * s->size * work->page_rows;
+  for (size_t key = 0; key < s->keys; key += work->page_rows) {
+    const size_t left = s->keys - key, skipped = key == 0 ? s->skipped : 0;
+    product.k = (left < work->page_rows ? left : work->page_rows) - skipped;
+    product.a = scores + key + skipped;
+    product.b = piece->pages[(s->first + key) / work->page_rows] + place + skipped * s->size;
+    matmul(space, &product);
+    product.accumulate = true;
+  }
+}
+
+/// Puts the new rows of one key head where they belong in their pages.
+static void into_pages(
+    const ck_attention *work, const ck_attention_piece *piece, size_t kv_head) {
+  const size_t size = work->size, columns = work->kv_heads * size, rows = work->page_rows;
+  const size_t keys = work->page_keys + kv_head * size * rows;
+  const size_t values = work->page_values + kv_head * size * rows;
+  for (size_t t = 0, count; t < piece->queries; t += count) {
+    const size_t row = (piece->first + t) % rows, left = piece->queries - t;
+    count = rows - row < left ? rows - row : left;
+    float *page = piece->pages[(piece->first + t) / rows];
+    const size_t from = t * columns + kv_head * size;
+    transpose(page + keys + row, rows, piece->own_k + from, columns, count, size);
+    for (size_t r = 0; r < count; r++)
+      memcpy(
+          page + values + (row + r) * size, piece->own_v + from + r * columns,
+          size * sizeof(float));
+  }
 }
 
 /// keys (keys, size) += scoresᵀ · tile
@@ -120,7 +176,10 @@ static void attention(
   float *q = ck_buffer_reserve(&space->tiles, s.rows * (2 * s.size + 1));
   float *sums = q + s.rows * s.size, *inverse = sums + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
-  against_keys(space, scores, q, piece->prefix_k, piece->own_k, &s, kv_head);
+  if (piece->pages)
+    against_pages(space, scores, q, work, piece, &s, kv_head);
+  else
+    against_keys(space, scores, q, piece->prefix_k, piece->own_k, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {
     const size_t t = begin + r / s.group;
     const size_t hidden = seen_begin(work, piece, t) - s.first;
@@ -135,7 +194,10 @@ static void attention(
       piece->log_sum_exp[t * work->heads + kv_head * s.group + r % s.group] =
           (float)(top + ck_log(sum));
   }
-  over_keys(space, sums, scores, piece->prefix_v, piece->own_v, &s, kv_head);
+  if (piece->pages)
+    over_pages(space, sums, scores, work, piece, &s, kv_head);
+  else
+    over_keys(space, sums, scores, piece->prefix_v, piece->own_v, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {
     const size_t t = begin + r / s.group, head = kv_head * s.group + r % s.group;
     row_scale(

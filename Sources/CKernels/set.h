@@ -28,8 +28,10 @@ const ck_kernels SET(ck_kernels) = {
     .rows = rows,
     .columns = columns,
     .rotate = rotate,
+    .argmax = argmax,
     .cross_entropy = cross_entropy,
     .attention = attention,
+    .into_pages = into_pages,
     .attention_back = attention_back,
     .fma_rate = fma_rate,
 };

@@ -71,61 +71,6 @@ public func attentionBackward(
   }
 }
 
-/// The keys and values of one sequence in generation, and how many of its rows are new.
-public struct CachedSequence: Sendable {
-  /// (capacity, keyValueHeads · headSize), the first `length` rows filled, the new ones included.
-  public var keys: Floats
-  /// (capacity, keyValueHeads · headSize), the first `length` rows filled, the new ones included.
-  public var values: Floats
-  /// Rows filled.
-  public var length: Int
-  /// The last `newRows` of the `length` rows are those whose queries are given.
-  public var newRows: Int
-
-  public init(keys: Floats, values: Floats, length: Int, newRows: Int) {
-    precondition(newRows >= 0 && newRows <= length, "\(newRows) new of \(length) rows")
-    self.keys = keys
-    self.values = values
-    self.length = length
-    self.newRows = newRows
-  }
-}
-
-/// Causal attention of new rows over cached keys and values (generation).
-///
-/// A row's result is the same bits as `attention` gives it in the whole sequence, however the
-/// sequence was cut into calls and whatever other sequences are in the call.
-/// - Parameters:
-///   - out: (Σ newRows, heads · headSize), overwritten.
-///   - q: (Σ newRows, heads · headSize), the new rows of the sequences in order.
-public func attentionOverCache(
-  into out: Floats, q: Floats, _ sequences: [CachedSequence], _ shape: AttentionShape,
-  on compute: Compute
-) {
-  let rows = sequences.reduce(0) { $0 + $1.newRows }
-  precondition(q.count == rows * shape.columns && out.count == q.count, "(\(rows), heads·size)")
-  var row = 0
-  let pieces = unsafe sequences.map { sequence in
-    let filled = sequence.length * shape.keyValueColumns
-    precondition(
-      sequence.keys.count >= filled && sequence.values.count >= filled,
-      "a cache of \(sequence.length) rows expected")
-    var call = unsafe ck_attention_piece()
-    unsafe call.q = UnsafePointer(q.base + row * shape.columns)
-    unsafe call.out = out.base + row * shape.columns
-    unsafe call.own_k = UnsafePointer(sequence.keys.base)
-    unsafe call.own_v = UnsafePointer(sequence.values.base)
-    unsafe call.queries = sequence.newRows
-    unsafe call.first = sequence.length - sequence.newRows
-    unsafe call.own = sequence.length
-    row += sequence.newRows
-    return unsafe call
-  }
-  unsafe run(pieces, [], shape, causal: true) { call in
-    unsafe ck_attention_forward(compute.pool, &call)
-  }
-}
-
 extension ck_attention_piece {
   /// The queries and what they see; where results go is left open.
   fileprivate init(

@@ -55,26 +55,76 @@ public func attentionBackwardReference(
   }
 }
 
-/// The naive twin of `attentionOverCache`, in f64.
-public func attentionOverCacheReference(
-  into out: Floats, q: Floats, _ sequences: [CachedSequence], _ shape: AttentionShape
+/// The naive twin of `attentionOverPages`, in f64.
+public func attentionOverPagesReference(
+  into out: Floats, q: Floats, k: Floats, v: Floats, _ batch: PagedBatch, layer: Int,
+  _ shape: AttentionShape
 ) {
+  let columns = shape.keyValueColumns
   var row = 0
-  for sequence in sequences {
+  for sequence in batch.sequences {
     let first = sequence.length - sequence.newRows
-    for position in first..<sequence.length {
+    for new in 0..<sequence.newRows {
+      let from = (row + new) * columns
+      batch.layout.write(
+        k[from..<from + columns], v[from..<from + columns], position: first + new,
+        of: sequence.pages, layer: layer)
+    }
+    let keys = Floats(zeros: sequence.length * columns)
+    let values = Floats(zeros: sequence.length * columns)
+    for position in 0..<sequence.length {
+      let range = position * columns..<(position + 1) * columns
+      batch.layout.read(
+        into: keys[range], values[range], position: position, of: sequence.pages, layer: layer)
+    }
+    for new in 0..<sequence.newRows {
+      let seen = Array((0...first + new).suffix(shape.window ?? .max))
       for head in 0..<shape.heads {
-        let seen = Array((0...position).suffix(shape.window ?? .max))
-        let (weights, _) = attentionWeights(row, head, seen, q: q, k: sequence.keys, shape)
+        let (weights, _) = attentionWeights(row, head, seen, q: q, k: keys, shape)
         for d in 0..<shape.headSize {
           var sum = 0.0
           for (weight, key) in zip(weights, seen) {
-            sum += weight * Double(sequence.values[keyOffset(key, head, shape) + d])
+            sum += weight * Double(values[keyOffset(key, head, shape) + d])
           }
           out[row * shape.columns + head * shape.headSize + d] = Float(sum)
         }
       }
       row += 1
+    }
+  }
+}
+
+extension PageLayout {
+  /// Where element `d` of a head's key, or value, of a position lies in its page.
+  private func place(_ layer: Int, _ head: Int, _ d: Int, position: Int) -> (key: Int, value: Int) {
+    let (row, size) = (position % rows, headSize)
+    return (
+      keysOffset(layer) + (head * size + d) * rows + row,
+      valuesOffset(layer) + (head * rows + row) * size + d
+    )
+  }
+
+  /// One position's key and value, (keyValueHeads · headSize) each, into its page.
+  fileprivate func write(
+    _ key: Floats, _ value: Floats, position: Int, of pages: [Floats], layer: Int
+  ) {
+    for column in 0..<columns {
+      let (head, d) = column.quotientAndRemainder(dividingBy: headSize)
+      let place = place(layer, head, d, position: position)
+      pages[position / rows][place.key] = key[column]
+      pages[position / rows][place.value] = value[column]
+    }
+  }
+
+  /// One position's key and value, (keyValueHeads · headSize) each, out of its page.
+  fileprivate func read(
+    into key: Floats, _ value: Floats, position: Int, of pages: [Floats], layer: Int
+  ) {
+    for column in 0..<columns {
+      let (head, d) = column.quotientAndRemainder(dividingBy: headSize)
+      let place = place(layer, head, d, position: position)
+      key[column] = pages[position / rows][place.key]
+      value[column] = pages[position / rows][place.value]
     }
   }
 }

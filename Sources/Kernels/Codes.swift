@@ -72,19 +72,34 @@ extension PackedMatrix {
     unsafe ck_codes_place(compute.pool, &codes, k, row, values, scales, offsets)
   }
 
-  /// Decodes rows of a weight in codes: `y[t] = W[ids[t]]`.
+  /// Bytes that a linear layer's weight takes, in codes or (nil) as floats; in a backend that packs
+  /// nothing, as it lies.
+  public static func bytes(
+    outputs: Int, inputs: Int, codes layout: CodeLayout?, on compute: Compute
+  ) -> Int {
+    guard compute.canReadCodes else { return 4 * outputs * inputs }
+    guard let layout else { return unsafe 4 * ck_packed_count(compute.pool, outputs, inputs) }
+    var codes = unsafe layout.description(of: nil)
+    return unsafe ck_codes_bytes(compute.pool, &codes, outputs, inputs)
+  }
+
+  /// Rows of a packed weight, out of its codes if it is in codes: `y[t] = W[ids[t]]`.
   ///
   /// - Parameters:
   ///   - y: (T, inputs), overwritten.
   ///   - ids: (T), each below `outputs`.
   public func gatherRows(into y: Floats, ids: [Int32], on compute: Compute) {
-    guard let layout = codes else { preconditionFailure("a matrix that is kept as floats") }
     check(on: compute)
     precondition(y.count == ids.count * k, "(\(ids.count), \(k)) expected")
-    var codes = unsafe layout.description(of: panels)
     for (place, id) in ids.enumerated() {
       precondition((0..<n).contains(Int(id)), "row \(id) of \(n)")
-      unsafe ck_codes_row(compute.pool, &codes, k, Int(id), y[place * k..<(place + 1) * k].base)
+      let row = y[place * k..<(place + 1) * k]
+      if let codes {
+        var codes = unsafe codes.description(of: panels)
+        unsafe ck_codes_row(compute.pool, &codes, k, Int(id), row.base)
+      } else {
+        unsafe ck_packed_row(compute.pool, n, k, Int(id), panels.base, row.base)
+      }
     }
   }
 }

@@ -3,14 +3,16 @@ public import Domain
 /// The jobs of one worker: those it was given, those it computes, and the results that the
 /// coordinator has not acknowledged yet.
 ///
-/// It decides only. Its owner computes the batches, has a result on the disk before he sends it,
+/// It decides only. Its owner computes what has begun, has a result on the disk before he sends it,
 /// and takes it off the disk when it has been acknowledged. What the coordinator says may come
 /// late, twice, or in another order.
 public struct WorkerDesk: Sendable {
   /// Given and not begun, in the order they came.
   private var waiting: [Assignment] = []
-  /// In the batch that is computed now.
+  /// Computed now; all of one model.
   private var running: [JobID: Assignment] = [:]
+  /// The model of those that run, and how many have begun since others ran.
+  private var turn: (model: Digest, begun: Int)?
   private var unacknowledged: [JobAttempt: JobReport]
 
   /// - Parameter unacknowledged: what the disk still has of an earlier process.
@@ -59,15 +61,25 @@ public struct WorkerDesk: Sendable {
     return own ?? toOffer.last { $0.job == assignment.job && $0.isSuccess }
   }
 
-  /// Begins the next jobs that share a model, at most `count`, in the order they came; none when
-  /// nothing waits.
-  public mutating func begin(_ count: Int) -> [Assignment] {
-    guard let model = waiting.first?.request.model else { return [] }
-    let batch = Array(waiting.filter { $0.request.model == model }.prefix(count))
-    let taken = Set(batch.map(\.job))
+  /// Jobs that join others of their model, one after the other, before another model that waits
+  /// has its turn.
+  public static let turnMax = 128
+
+  /// Begins the next jobs, in the order they came, so that at most `most` run, all of one model.
+  ///
+  /// Jobs join those that run already, but while another model waits only `turnMax` in a row: its
+  /// turn comes when those have ended.
+  public mutating func begin(_ most: Int) -> [Assignment] {
+    if running.isEmpty { turn = waiting.first.map { ($0.request.model, 0) } }
+    guard let (model, begun) = turn else { return [] }
+    let othersWait = waiting.contains { $0.request.model != model }
+    let room = min(most - running.count, othersWait ? Self.turnMax - begun : .max)
+    let next = Array(waiting.filter { $0.request.model == model }.prefix(max(0, room)))
+    let taken = Set(next.map(\.job))
     waiting.removeAll { taken.contains($0.job) }
-    for assignment in batch { running[assignment.job] = assignment }
-    return batch
+    for assignment in next { running[assignment.job] = assignment }
+    turn = (model, othersWait ? begun + next.count : 0)
+    return next
   }
 
   /// Drops jobs that are not wanted any more. A finished one stays until it is acknowledged.
@@ -77,7 +89,7 @@ public struct WorkerDesk: Sendable {
     for job in jobs { running[job] = nil }
   }
 
-  /// The batch has ended.
+  /// Jobs have ended.
   /// - Returns: what is to be kept on the disk and then sent: no jobs that were cancelled, and each
   ///   under the attempt that was given out last.
   public mutating func finish(_ reports: [JobReport]) -> [JobReport] {

@@ -63,7 +63,8 @@ public struct Examinee {
   public init(model: Model, encoder: LessonEncoder, threads: Int = 2) throws(KernelError) {
     self.encoder = encoder
     generator = Generator(
-      model: model, compute: try Compute(threads: threads), batchMax: 64, contextMax: 256)
+      model: model, compute: try Compute(threads: threads),
+      limits: GenerationLimits(batchMax: 64, contextMax: 256))
   }
 
   /// Greedy unless a temperature is given.

@@ -4,78 +4,111 @@ import Formats
 import Kernels
 import Transformer
 
-/// Answers batches of assignments that share a model, on a thread of its own.
+/// Computes assignments that share a model, on a thread of its own. They join and leave at every
+/// token: while pictures of a new one are fetched, the others go on.
 actor GenerationEngine {
   private let executor = ThreadExecutor(label: "generation")
   nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
   }
 
-  private struct Ready {
-    var assignment: Assignment
-    var input: GenerationInput
+  private struct Current {
+    var digest: Digest
+    var model: Model
+    var generator: Generator
+    var reader: PromptReader
   }
 
   private let library: ModelLibrary
   private let compute: Compute
-  private var current: (model: Digest, generator: Generator, reader: PromptReader, Model)?
+  private let limits: GenerationLimits
+  /// Nil: what the machine has when a model is loaded.
+  private let memoryBytes: Int?
+  private var current: Current?
+  /// Under way, by the generator's id.
+  private var assignments: [Int: Assignment] = [:]
+  private var nextID = 0
 
-  init(library: ModelLibrary, compute: Compute) {
+  init(
+    library: ModelLibrary, compute: Compute, limits: GenerationLimits = GenerationLimits(),
+    memoryBytes: Int? = nil
+  ) {
     self.library = library
     self.compute = compute
+    self.limits = limits
+    self.memoryBytes = memoryBytes
   }
 
-  /// One report for each assignment; a job that cannot be done is a failure with its reason.
-  func run(_ batch: [Assignment]) async -> [JobReport] {
-    guard let model = batch.first?.request.model else { return [] }
-    do {
-      try await use(model)
-    } catch {
-      return batch.map { report($0, .failure(failure(error, model: model))) }
-    }
-    var reports: [JobReport] = []
-    var ready: [Ready] = []
-    for assignment in batch {
-      do {
-        ready.append(Ready(assignment: assignment, input: try await input(assignment.request)))
-      } catch {
-        reports.append(report(assignment, .failure(failure(error, model: model))))
-      }
-    }
-    return reports + generate(ready, model: model)
-  }
-
-  private func use(_ model: Digest) async throws {
-    if current?.model == model { return }
+  /// Prepares for assignments of a model; those of another are dropped.
+  /// - Returns: why it cannot be used.
+  func use(_ model: Digest) async -> JobFailure? {
+    if current?.digest == model { return nil }
     current = nil
-    let loaded = try await library.model(model, generatingOn: compute)
-    current = (
-      model, Generator(model: loaded, compute: compute), try PromptReader(loaded), loaded
-    )
+    assignments.removeAll()
+    do {
+      let outline = try ModelOutline(try await library.path(of: model))
+      let fitting = try outline.fitting(
+        limits, into: memoryBytes ?? availableMemoryBytes(), on: compute)
+      let loaded = try await library.model(model, generatingOn: compute)
+      current = Current(
+        digest: model, model: loaded,
+        generator: Generator(model: loaded, compute: compute, limits: fitting),
+        reader: try PromptReader(loaded))
+      return nil
+    } catch {
+      return failure(error, model: model)
+    }
+  }
+
+  /// Takes an assignment in, whose end `step` will report.
+  /// - Returns: its report when it cannot be computed.
+  func take(_ assignment: Assignment) async -> JobReport? {
+    do {
+      let input = try await input(assignment.request)
+      guard let current, current.digest == assignment.request.model else {
+        preconditionFailure("an assignment of a model that is not in use")
+      }
+      try current.generator.admit(input, id: nextID)
+      assignments[nextID] = assignment
+      nextID += 1
+      return nil
+    } catch {
+      return JobReport(assignment, .failure(failure(error, model: assignment.request.model)))
+    }
+  }
+
+  /// Computes the next token of each.
+  /// - Returns: the reports of those that ended, and whether others go on.
+  func step() -> (reports: [JobReport], goesOn: Bool) {
+    guard let current else { return ([], false) }
+    let reports = current.generator.step().compactMap { id, result -> JobReport? in
+      guard let assignment = assignments.removeValue(forKey: id) else { return nil }
+      // Nothing was admitted with a deadline, which alone makes a request fail here.
+      guard case .success(let answer) = result else { preconditionFailure("\(result)") }
+      return JobReport(
+        assignment,
+        .success(
+          GenerationResult(
+            text: current.reader.tokenizer.decode(answer.tokens), tokens: answer.tokens,
+            stop: StopReason(answer.stop), promptTokens: answer.promptTokens)))
+    }
+    return (reports, current.generator.activeCount > 0)
+  }
+
+  /// Gives jobs up that nobody wants any more; those that are not here are no error.
+  func drop(_ jobs: [JobID]) {
+    let unwanted = Set(jobs)
+    for (id, assignment) in assignments where unwanted.contains(assignment.job) {
+      current?.generator.cancel(id)
+      assignments[id] = nil
+    }
   }
 
   private func input(_ request: GenerationRequest) async throws -> GenerationInput {
-    guard let (_, _, reader, model) = current else {
-      preconditionFailure("a model is in use while its batch is read")
+    guard let (reader, model) = current.map({ ($0.reader, $0.model) }) else {
+      preconditionFailure("a model is in use while its assignments are read")
     }
     let (pieces, images) = try reader.read(request.prompt)
-    var shown: [ModelImage] = []
-    for image in images {
-      let bytes: [UInt8]
-      do {
-        bytes = try await library.picture(image)
-      } catch {
-        throw PictureError.unavailable(image, "\(error)")
-      }
-      guard let processor = model.imageProcessor else { throw PromptReader.Mismatch.noVision }
-      let pixels: PixelValues
-      do {
-        pixels = try processor.pixelValues(bytes, name: image.hex)
-      } catch {
-        throw PictureError.unreadable(image, "\(error)")
-      }
-      shown.append(ModelImage(pixels, key: image.hex))
-    }
     let sampling = request.sampling
     let stops = try sampling.stops.map { name in
       guard let token = reader.tokenizer.controlToken(name) else {
@@ -83,6 +116,8 @@ actor GenerationEngine {
       }
       return token
     }
+    var shown: [ModelImage] = []
+    for image in images { shown.append(try await self.image(image, of: model)) }
     return GenerationInput(
       ModelInput(pieces: pieces, images: shown),
       sampling: SamplingParameters(
@@ -90,30 +125,22 @@ actor GenerationEngine {
       tokensMax: sampling.tokensMax, stops: stops)
   }
 
-  /// Generates all at once; when that fails, one by one, so that a job can only fail itself.
-  private func generate(_ ready: [Ready], model: Digest) -> [JobReport] {
-    guard let (_, generator, reader, _) = current, !ready.isEmpty else { return [] }
-    func success(_ answer: GeneratedAnswer) -> JobOutcome {
-      .success(
-        GenerationResult(
-          text: reader.tokenizer.decode(answer.tokens), tokens: answer.tokens,
-          stop: StopReason(answer.stop), promptTokens: answer.promptTokens))
-    }
+  /// A picture that is decoded only when its features are not known yet.
+  private func image(_ digest: Digest, of model: Model) async throws -> ModelImage {
+    guard let processor = model.imageProcessor else { throw PromptReader.Mismatch.noVision }
+    let bytes: [UInt8]
     do {
-      let answers = try generator.run(ready.map(\.input))
-      return zip(ready, answers).map { report($0.assignment, success($1)) }
+      bytes = try await library.picture(digest)
     } catch {
-      if ready.count == 1 {
-        return [report(ready[0].assignment, .failure(failure(error, model: model)))]
-      }
-      return ready.flatMap { generate([$0], model: model) }
+      throw PictureError.unavailable(digest, "\(error)")
     }
-  }
-
-  private func report(_ assignment: Assignment, _ outcome: JobOutcome) -> JobReport {
-    JobReport(
-      job: assignment.job, attempt: assignment.attempt, address: assignment.address,
-      outcome: outcome)
+    return ModelImage(key: digest.hex) {
+      do {
+        return try processor.pixelValues(bytes, name: digest.hex)
+      } catch {
+        throw PictureError.unreadable(digest, "\(error)")
+      }
+    }
   }
 
   private enum PictureError: Error {
@@ -127,11 +154,19 @@ actor GenerationEngine {
     case PictureError.unreadable(let digest, let reason): .imageUnreadable(digest, reason)
     case InputError.tooLong(let positions, let limit):
       .promptTooLong(tokens: positions, limit: limit)
-    case InputError.overMemory: .outOfMemory("\(error)")
+    case InputError.overMemory, is MemoryShortage: .outOfMemory("\(error)")
     case BlobTransferError.refused(let digest, let reason):
       .blobUnavailable(digest, "\(reason)")
     default: .modelUnusable(model, "\(error)")
     }
+  }
+}
+
+extension JobReport {
+  init(_ assignment: Assignment, _ outcome: JobOutcome) {
+    self.init(
+      job: assignment.job, attempt: assignment.attempt, address: assignment.address,
+      outcome: outcome)
   }
 }
 

@@ -100,7 +100,9 @@ public struct WorkerService: Sendable {
         kernelSet: compute.kernelSet, peerEndpoint: peers.endpoint,
         peerPublicKey: peerKeys.publicKey),
       control: control, spool: try Spool(path: folder + "/spool"), library: library,
-      generation: GenerationEngine(library: library, compute: compute), rank: rank, log: log)
+      generation: GenerationEngine(
+        library: library, compute: compute, memoryBytes: options.memoryBytes.map { Int($0) }),
+      rank: rank, log: log)
     log.info("waiting for the coordinator at \(access.control)")
 
     return try await withThrowingTaskGroup(of: WorkerEnd?.self) { group in
@@ -122,6 +124,10 @@ public struct WorkerService: Sendable {
       }
       group.addTask {
         await session.beat()
+        return nil
+      }
+      group.addTask {
+        try await session.begin()
         return nil
       }
       group.addTask {

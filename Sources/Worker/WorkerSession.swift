@@ -20,8 +20,8 @@ actor WorkerSession {
     var peerPublicKey: String
   }
 
-  /// Jobs that are generated in one batch.
-  static let batchMax = 32
+  /// Jobs that are computed at one time.
+  static let runningMax = 32
   /// A result that stays unacknowledged is sent again with every eighth heartbeat.
   static let beatsBetweenOffers: UInt64 = 8
 
@@ -38,7 +38,12 @@ actor WorkerSession {
   private var draining = false
   private var beats: UInt64 = 0
   private var busy = Duration.zero
+  /// Jobs that the engine may still compute and nobody wants.
+  private var unwanted: [JobID] = []
+  /// Raised when jobs may begin.
   private let work = Signal()
+  /// Raised when the engine has something to compute.
+  private let steps = Signal()
   private let trainingCommands: AsyncStream<CoordinatorMessage>
   private let trainingInbox: AsyncStream<CoordinatorMessage>.Continuation
 
@@ -96,19 +101,43 @@ actor WorkerSession {
     }
   }
 
-  /// Computes batch after batch.
-  func compute() async throws {
+  /// Hands jobs to the engine, where each joins those that run.
+  func begin() async throws {
     while !Task.isCancelled {
-      let batch = desk.begin(Self.batchMax)
-      guard !batch.isEmpty else {
+      // Before the next ones, which may be the same jobs, wanted again.
+      if !unwanted.isEmpty {
+        let jobs = unwanted
+        unwanted.removeAll()
+        await generation.drop(jobs)
+      }
+      let next = desk.begin(Self.runningMax)
+      guard let model = next.first?.request.model else {
         await work.wait()
         continue
       }
-      let clock = ContinuousClock()
-      var reports: [JobReport] = []
-      let taken = await clock.measure { reports = await generation.run(batch) }
-      busy += taken
-      try finish(reports)
+      if let failure = await generation.use(model) {
+        try finish(next.map { JobReport($0, .failure(failure)) })
+        continue
+      }
+      for assignment in next where desk.running(assignment.job) != nil {
+        if let failed = await generation.take(assignment) { try finish([failed]) }
+        steps.raise()
+      }
+    }
+  }
+
+  /// Computes token after token, and reports each job as it ends.
+  func compute() async throws {
+    let clock = ContinuousClock()
+    while !Task.isCancelled {
+      let begun = clock.now
+      let (reports, goesOn) = await generation.step()
+      busy += clock.now - begun
+      if !reports.isEmpty {
+        try finish(reports)
+        work.raise()
+      }
+      if !goesOn { await steps.wait() }
     }
   }
 
@@ -134,7 +163,10 @@ actor WorkerSession {
       report(desk.take(assignments))
       work.raise()
     case .acknowledge(let attempts): try spool.forget(desk.acknowledged(attempts))
-    case .cancel(let jobs): desk.cancel(jobs)
+    case .cancel(let jobs):
+      desk.cancel(jobs)
+      unwanted += jobs
+      work.raise()
     case .openStep(let plan):
       rank.latestEpoch.advance(to: plan.training, epoch: plan.epoch)
       trainingInbox.yield(message)
@@ -146,7 +178,7 @@ actor WorkerSession {
     }
   }
 
-  /// Spools what a batch brought, then reports it.
+  /// Spools results, then reports them.
   private func finish(_ reports: [JobReport]) throws {
     let wanted = desk.finish(reports)
     try spool.keep(wanted.map { ($0.jobAttempt, encode($0)) })

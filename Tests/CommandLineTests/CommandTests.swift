@@ -38,7 +38,8 @@ struct CommandTests {
       "resume", "report", "model info", "model generate", "model convert", "model assemble",
       "generate", "convert", "parity logits", "parity gradients", "parity tokens", "parity image",
       "data check", "data captions", "eval", "bench train", "bench prefill", "bench decode",
-      "bench vision", "bench allreduce", "bench dispatch", "simulate", "shapes build",
+      "bench vision", "bench judge", "bench allreduce", "bench dispatch", "simulate",
+      "shapes build",
       "shapes sample", "shapes show",
     ]
     for name in expected { #expect(names.contains(name), "\(name)") }

@@ -203,6 +203,50 @@ struct ModelCommandTests {
     #expect(text.contains("tokenizer: none"))
   }
 
+  @Test("info plans the memory of a model from its config alone")
+  func plan() async throws {
+    struct Facts: Decodable {
+      struct Generation: Decodable {
+        var batch: Int
+        var context: Int
+        var weightBytes: Int
+        var keyValueBytes: Int
+        var totalBytes: Int
+      }
+      struct Training: Decodable {
+        struct Share: Decodable {
+          var shards: Int
+          var bytesPerWorker: Int
+        }
+        var stateBytes: Int
+        var activationBytes: Int
+        var workers: [Share]
+      }
+      var parameters: Int
+      var generation: Generation
+      var training: Training
+      var keyValueBytesPerToken: Int
+    }
+    let config = try String(contentsOfFile: transformers + "/llama/config.json", encoding: .utf8)
+    _ = try folder.write("outline/config.json", config)
+    let path = folder.path("outline")
+    let words = ["model", "info", path, "--batch", "3", "--context", "70", "--rows", "100"]
+    let facts = try decoded(await comd(words + ["--json"], in: folder.path), Facts.self)
+    #expect(facts.generation.batch == 3 && facts.generation.context == 70)
+    // 70 positions are two pages of 64.
+    #expect(facts.generation.keyValueBytes == 3 * 128 * facts.keyValueBytesPerToken)
+    #expect(facts.generation.weightBytes >= 4 * facts.parameters)
+    #expect(facts.training.stateBytes == 16 * facts.parameters)
+    #expect(facts.training.workers.map(\.shards) == [1, 2, 4, 8])
+    #expect(
+      facts.training.workers[2].bytesPerWorker
+        == (facts.training.stateBytes + 3) / 4 + facts.training.activationBytes)
+    #expect(try await comd(words, in: folder.path).contains("MiB a worker"))
+    let refused = try ComdProcess(words + ["--memory", "1KiB"], in: folder.path)
+    #expect(await refused.end().status == 1)
+    #expect(await refused.said().joined().contains("weights"))
+  }
+
   @Test("generate lets the world's teacher name the scene that it is shown")
   func generate() async throws {
     struct Answer: Decodable {

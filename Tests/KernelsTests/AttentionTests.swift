@@ -115,41 +115,6 @@ struct AttentionTests {
     }
   }
 
-  @Test(
-    "over a cache is, bit for bit, that of the whole sequence, in any steps and company",
-    arguments: [nil, 1, 13, 33])
-  func cache(window: Int?) throws {
-    let shape = AttentionShape(heads: 9, keyValueHeads: 3, headSize: 20, window: window)
-    let length = 80
-    let x = Inputs(length, shape)
-    let other = Inputs(30, shape)
-    let out = Floats(zeros: x.q.count)
-    attention(
-      into: out, logSumExp: Floats(zeros: length * shape.heads), q: x.q, k: x.k, v: x.v,
-      .causal([length]), shape, on: try Compute())
-    for compute in try everyCompute() {
-      var position = 0
-      for step in [1, 40, 2, 1, 36] {
-        let queries = position * shape.columns..<(position + step) * shape.columns
-        position += step
-        let q = Floats(other.q[0..<shape.columns].array + x.q[queries].array)
-        let result = Floats(zeros: q.count)
-        attentionOverCache(
-          into: result, q: q,
-          [
-            CachedSequence(keys: other.k, values: other.v, length: position % 30 + 1, newRows: 1),
-            CachedSequence(keys: x.k, values: x.v, length: position, newRows: step),
-          ], shape, on: compute)
-        #expect(result[shape.columns..<q.count].bits == out[queries].bits)
-      }
-      let twin = Floats(zeros: x.q.count)
-      attentionOverCacheReference(
-        into: twin, q: x.q,
-        [CachedSequence(keys: x.k, values: x.v, length: length, newRows: length)], shape)
-      #expect(relativeDifference(out.array, twin.array) < 1e-5)
-    }
-  }
-
   @Test("a window as long as the sequence changes no bits")
   func wideWindow() throws {
     let compute = try Compute()
@@ -161,29 +126,6 @@ struct AttentionTests {
     }
     #expect(results[2] == results[0] && results[3] == results[0])
     #expect(results[1] != results[0])
-  }
-
-  @Test("keys and values in front of the window of all new rows are not read")
-  func skippedKeys() throws {
-    let compute = try Compute()
-    let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 20, window: 9)
-    let (length, new) = (60, 3)
-    let x = Inputs(length, shape)
-    func outputs() -> [UInt32] {
-      let out = Floats(zeros: new * shape.columns)
-      attentionOverCache(
-        into: out, q: x.q[0..<out.count],
-        [CachedSequence(keys: x.k, values: x.v, length: length, newRows: new)], shape,
-        on: compute)
-      return out.bits
-    }
-    let before = outputs()
-    let hidden = 0..<(length - new + 1 - 9) * shape.keyValueColumns
-    x.k[hidden].fill(.nan)
-    x.v[hidden].fill(.nan)
-    #expect(outputs() == before)
-    x.v[hidden.upperBound] = .nan
-    #expect(outputs() != before)
   }
 
   @Test("positions go on behind the prefix in every branch")

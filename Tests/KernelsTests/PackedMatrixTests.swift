@@ -26,6 +26,24 @@ struct PackedMatrixTests {
     }
   }
 
+  @Test("gives its rows back, and says beforehand what it takes")
+  func rows() throws {
+    var values = Values(7)
+    for compute in try everyCompute() {
+      for (n, k) in [(1, 5), (70, 256), (33, 600)] {
+        let weight = values.floats(n * k)
+        let packed = try #require(packLinear(weight, outputs: n, on: compute))
+        let ids = [0, n - 1, n / 2].map { Int32($0) }
+        let rows = Floats(zeros: 3 * k)
+        packed.gatherRows(into: rows, ids: ids, on: compute)
+        let expected = ids.flatMap { weight[Int($0) * k..<(Int($0) + 1) * k].array }
+        #expect(rows.array == expected)
+        #expect(
+          PackedMatrix.bytes(outputs: n, inputs: k, codes: nil, on: compute) == packed.bytes)
+      }
+    }
+  }
+
   @Test("is read for any number of rows once it is there")
   func anyRows() throws {
     let (n, k, rows) = (200, 300, 40)

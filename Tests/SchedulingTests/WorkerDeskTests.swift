@@ -71,11 +71,39 @@ struct WorkerDeskTests {
   func batches() {
     var desk = WorkerDesk()
     _ = desk.take([assignment(3), assignment(1, model: 2), assignment(2), assignment(4)])
-    #expect(desk.begin(2).map(\.job) == [JobID(3), JobID(2)])
-    #expect(desk.begin(2).map(\.job) == [JobID(1)])
-    #expect(desk.holding == [JobID(1), JobID(2), JobID(3), JobID(4)])
-    #expect(desk.begin(2).map(\.job) == [JobID(4)])
+    let first = desk.begin(2)
+    #expect(first.map(\.job) == [JobID(3), JobID(2)])
     #expect(desk.begin(2).isEmpty)
+    // One joins as soon as there is room; another model waits until all have ended.
+    _ = desk.finish([success(first[0], "yes")])
+    let joined = desk.begin(2)
+    #expect(joined.map(\.job) == [JobID(4)])
+    _ = desk.finish([success(first[1], "yes")])
+    #expect(desk.begin(2).isEmpty)
+    #expect(desk.holding == [JobID(1), JobID(4)])
+    _ = desk.finish([success(joined[0], "yes")])
+    #expect(desk.begin(2).map(\.job) == [JobID(1)])
+  }
+
+  @Test("lets jobs of a running model join only so often while another model waits")
+  func turns() {
+    var desk = WorkerDesk()
+    _ = desk.take([assignment(1, model: 2), assignment(2)])
+    var running = desk.begin(2)
+    var joined = 0
+    for job in 3..<1_000 {
+      _ = desk.take([assignment(Int64(job), model: 2)])
+      let new = desk.begin(2)
+      joined += new.count
+      // The oldest ends, so that there is room but never nobody.
+      if running.count + new.count > 1 {
+        _ = desk.finish([success(running.removeFirst(), "yes")])
+      }
+      running += new
+    }
+    #expect(joined == WorkerDesk.turnMax - 1)
+    _ = desk.finish(running.map { success($0, "yes") })
+    #expect(desk.begin(2).map(\.job) == [JobID(2)])
   }
 
   @Test("drops what is cancelled unless it is finished")

@@ -23,6 +23,23 @@ struct LoadingTests {
     }
   }
 
+  @Test("answers the same when it was loaded to generate only, its matrices in memory once")
+  func generatingOnly() throws {
+    let compute = try Compute()
+    for (name, _) in Golden.cases {
+      let golden = try Golden(name)
+      let model = try Model.load("\(fixtures)/\(name)", generatingOn: compute)
+      #expect(!model.isTrainable && model.parameters.count < golden.model.parameters.count / 2)
+      let images = try golden.images
+      let pieces = [Piece.token(6)] + images.indices.map { .image($0) } + [.token(9), .token(7)]
+      let request = GenerationInput(ModelInput(pieces: pieces, images: images), tokensMax: 6)
+      let answers = try [golden.model, model].map {
+        try Generator(model: $0, compute: compute).run([request])
+      }
+      #expect(answers[0] == answers[1], "\(name)")
+    }
+  }
+
   @Test("with a projector of one layer is saved as two layers, the second of which does nothing")
   func linearProjector() throws {
     let golden = try Golden("llava-clip")

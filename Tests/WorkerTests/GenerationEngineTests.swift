@@ -50,14 +50,31 @@ private struct Workshop {
       sampling: Sampling(temperature: 0.5, tokensMax: 5, seed: 3, stops: stops))
   }
 
-  /// What becomes of these requests in one batch.
+  func engine() throws -> GenerationEngine {
+    GenerationEngine(library: library, compute: try Compute(threads: 1))
+  }
+
+  func assignment(_ job: Int64, _ request: GenerationRequest) -> Assignment {
+    Assignment(job: JobID(job), attempt: 2, address: Digest(of: request), request: request)
+  }
+
+  /// What becomes of these requests together.
   func outcomes(_ requests: [GenerationRequest]) async throws -> [JobOutcome?] {
-    let engine = GenerationEngine(library: library, compute: try Compute(threads: 1))
-    let reports = await engine.run(
-      requests.enumerated().map { place, request in
-        Assignment(
-          job: JobID(Int64(place)), attempt: 2, address: Digest(of: request), request: request)
-      })
+    let engine = try engine()
+    var reports: [JobReport] = []
+    for (place, request) in requests.enumerated() {
+      let assignment = assignment(Int64(place), request)
+      if let failure = await engine.use(request.model) {
+        reports.append(JobReport(assignment, .failure(failure)))
+      } else if let failed = await engine.take(assignment) {
+        reports.append(failed)
+      }
+    }
+    while true {
+      let (ended, goesOn) = await engine.step()
+      reports += ended
+      if !goesOn { break }
+    }
     #expect(reports.count == requests.count)
     #expect(reports.allSatisfy { $0.attempt == 2 })
     return requests.enumerated().map { place, request in
@@ -66,9 +83,9 @@ private struct Workshop {
   }
 }
 
-@Suite("A batch of jobs")
+@Suite("Jobs under way")
 struct GenerationEngineTests {
-  @Test("is done but for those that cannot be, each of which says why and spoils no other")
+  @Test("are done but for those that cannot be, each of which says why and spoils no other")
   func oneBad() async throws {
     let workshop = try Workshop()
     defer { workshop.cluster.remove() }
@@ -105,7 +122,62 @@ struct GenerationEngineTests {
     }
   }
 
-  @Test("of a model that is broken, or is no model, fails with the reason, job by job")
+  @Test("join and leave at any token, one that is dropped without a report")
+  func joining() async throws {
+    let workshop = try Workshop()
+    defer { workshop.cluster.remove() }
+    let engine = try workshop.engine()
+    func request(_ text: String, tokensMax: Int) -> GenerationRequest {
+      var request = workshop.request([.control("<s>"), .image(workshop.picture), .text(text)])
+      request.sampling.tokensMax = tokensMax
+      return request
+    }
+    let requests = [
+      request("red circle", tokensMax: 9), request("how many", tokensMax: 4),
+      request("red", tokensMax: 30), request("how many red", tokensMax: 2),
+    ]
+    let alone = try await workshop.outcomes(requests)
+    #expect(await engine.use(workshop.model) == nil)
+    #expect(await engine.step() == ([], false))
+    var ended: [Int64: JobOutcome] = [:]
+    for step in 0..<40 {
+      if step < 3 {
+        let assignment = workshop.assignment(Int64(step), requests[step])
+        #expect(await engine.take(assignment) == nil)
+      }
+      // Job 2 is given up on its way, and wanted again.
+      if step == 5 { await engine.drop([JobID(2), JobID(77)]) }
+      if step == 6 {
+        #expect(await engine.take(workshop.assignment(3, requests[3])) == nil)
+        #expect(await engine.take(workshop.assignment(2, requests[2])) == nil)
+      }
+      let (reports, goesOn) = await engine.step()
+      for report in reports { ended[report.job.number] = report.outcome }
+      if step == 5 { #expect(ended.keys.sorted() == [1]) }
+      if !goesOn { break }
+    }
+    #expect((0..<4).map { ended[$0] } == alone)
+    // A job of another model drops what nobody waits for.
+    #expect(await engine.take(workshop.assignment(4, requests[2])) == nil)
+    let student = try Workshop.keep(workshop.cluster.folder + "/student", in: workshop.cache)
+    #expect(await engine.use(student) == nil)
+    #expect(await engine.step() == ([], false))
+  }
+
+  @Test("of a model that does not fit the memory fail with what it needs")
+  func tooLarge() async throws {
+    let workshop = try Workshop()
+    defer { workshop.cluster.remove() }
+    let engine = GenerationEngine(
+      library: workshop.library, compute: try Compute(), memoryBytes: 1 << 20)
+    guard case .outOfMemory(let reason) = await engine.use(workshop.model) else {
+      Issue.record("it was not refused")
+      return
+    }
+    #expect(reason.contains("weights") && reason.contains("--memory"))
+  }
+
+  @Test("of a model that is broken, or is no model, fail with the reason, job by job")
   func brokenModel() async throws {
     let workshop = try Workshop()
     defer { workshop.cluster.remove() }

@@ -68,6 +68,10 @@ void ck_codes_place(
 void ck_codes_row(
     const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, float *values);
 
+/// A row of W, which `ck_pack` laid out as op(B) = Wᵀ of (k, n): k floats.
+void ck_packed_row(
+    const ck_pool *pool, size_t n, size_t k, size_t row, const float *panels, float *values);
+
 /// Lays op(B), which n, k, b, ldb and transpose_b describe, out in panels, for this pool alone.
 void ck_pack(ck_pool *pool, const ck_product *product, float *panels);
 
@@ -154,6 +158,15 @@ typedef struct {
 
 void ck_columns_run(ck_pool *pool, const ck_columns *work);
 
+/// The place of the largest number of each row, the first of equals; 0 when none is a number.
+typedef struct {
+  size_t rows, columns;
+  const float *x;
+  int32_t *places;
+} ck_argmax;
+
+void ck_argmax_run(ck_pool *pool, const ck_argmax *work);
+
 /// Turns pairs of each head: halves (i, i + size/2) or neighbours (2i, 2i + 1).
 typedef struct {
   size_t rows, heads, size;
@@ -179,8 +192,13 @@ double ck_cross_entropy_run(ck_pool *pool, const ck_cross_entropy *work);
 
 /// A run of query rows and the keys and values that they see: `prefix` rows, then of the `own`
 /// rows either all or (causal) those up to the query's own place, `first` + its index.
+///
+/// Or (causal, forward only) new rows of a sequence whose keys and values lie in `pages`: `own` is
+/// its length, `first` what it had before; `own_k` and `own_v` are the new rows alone, (queries,
+/// kv_heads · size), which are put into the pages first.
 typedef struct {
   const float *q, *prefix_k, *prefix_v, *own_k, *own_v;
+  float *const *pages;                          // NULL: none
   float *out, *log_sum_exp;                     // log_sum_exp may be NULL
   const float *d_out;                           // the rest for the backward pass only
   float *dq, *prefix_dk, *prefix_dv, *own_dk, *own_dv;
@@ -194,6 +212,9 @@ typedef struct {
   size_t window;  // keys that a query sees at most, its own the last; 0: all; only with `causal`
   size_t piece_count;
   const ck_attention_piece *pieces;
+  // Positions of a page, a multiple of 16, and where its keys (kv_heads, size, page_rows) and its
+  // values (kv_heads, page_rows, size) begin.
+  size_t page_rows, page_keys, page_values;
   // Backward: pieces that share keys follow each other; group g is group_ends[g-1]..<group_ends[g].
   size_t group_count;
   const size_t *group_ends;

@@ -21,29 +21,29 @@ struct Prompt {
     case projected(Floats)
   }
 
-  var parts: [Part] = []
-  var rows = 0
+  private(set) var parts: [Part] = []
+  /// What each row is: of two prompts the same rows begin with the same keys.
+  private(set) var keys: [Int] = []
 
-  mutating func append(_ part: Part) {
-    parts.append(part)
-    rows += part.rows
+  var rows: Int { keys.count }
+
+  mutating func append(_ token: Int32) {
+    parts.append(.token(token))
+    keys.append(Int(token))
   }
 
-  /// Rows at the beginning that are the same in both: equal tokens, pictures of equal keys.
-  func commonRows(with other: Prompt) -> Int {
-    var common = 0
-    for (mine, theirs) in zip(parts, other.parts) {
-      switch (mine, theirs) {
-      case (.token(let a), .token(let b)):
-        guard a == b else { return common }
-      case (.picture(let a), .picture(let b)):
-        guard let key = a.key, key == b.key, a.rows == b.rows else { return common }
-      case (.token, .picture), (.picture, .token): return common
-      }
-      common += mine.rows
-    }
-    return common
+  /// - Parameter number: another for each other picture.
+  mutating func append(_ picture: Picture, number: Int) {
+    parts.append(.picture(picture))
+    // Below the tokens, which are not negative; a picture has fewer than 2²⁴ rows.
+    for row in 0..<picture.rows { keys.append(-1 - (number << 24 | row)) }
   }
+
+  /// Has the embeddings of a picture at hand from now on.
+  mutating func replace(part place: Int, with picture: Picture) { parts[place] = .picture(picture) }
+
+  /// Lets the parts go; the keys stay.
+  mutating func removeParts() { parts.removeAll() }
 }
 
 extension Prompt.Part {
@@ -52,5 +52,24 @@ extension Prompt.Part {
     case .token: 1
     case .picture(let picture): picture.rows
     }
+  }
+}
+
+/// Numbers that stand for pictures: equal keys have equal ones.
+struct PictureNumbers {
+  /// More keys are not remembered; numbers are never used again, so forgetting is safe.
+  private static let keysMax = 4_096
+
+  private var numbers: [String: Int] = [:]
+  private var next = 0
+
+  /// - Parameter key: nil is a picture unlike all others.
+  mutating func number(of key: String?) -> Int {
+    if let key, let known = numbers[key] { return known }
+    next += 1
+    guard let key else { return next }
+    if numbers.count == Self.keysMax { numbers.removeAll(keepingCapacity: true) }
+    numbers[key] = next
+    return next
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 
 /// How the tokens of one answer are drawn.
 public struct SamplingParameters: Hashable, Sendable {
@@ -22,7 +23,6 @@ public struct SamplingParameters: Hashable, Sendable {
 struct Sampler {
   let parameters: SamplingParameters
   private var stream: SeededStream
-  private var weights: [Double] = []
 
   init(_ parameters: SamplingParameters) {
     self.parameters = parameters
@@ -33,33 +33,36 @@ struct Sampler {
   /// in f64, cut to its nucleus.
   ///
   /// A logit that is not a number never wins.
-  /// - Parameter logits: (V), not empty.
-  mutating func draw(_ logits: [Float]) -> Int32 {
-    let best = greedyToken(logits)
+  /// - Parameters:
+  ///   - logits: (V), not empty.
+  ///   - best: the place of the largest.
+  ///   - weights: scratch, kept by the caller so that a draw allocates nothing.
+  mutating func draw(_ logits: Floats, best: Int32, _ weights: inout [Double]) -> Int32 {
     guard parameters.temperature > 0 else { return best }
     let largest = Double(logits[Int(best)])
     weights.removeAll(keepingCapacity: true)
     weights.reserveCapacity(logits.count)
     var total = 0.0
-    for logit in logits {
+    for id in 0..<logits.count {
+      let logit = logits[id]
       let weight = logit.isNaN ? 0 : exp((Double(logit) - largest) / parameters.temperature)
       weights.append(weight)
       total += weight
     }
     let point = stream.unit()
     guard parameters.topP < 1 else {
-      return walk(weights.indices.lazy.map { $0 }, to: point * total) ?? best
+      return walk(weights.indices, weights, to: point * total) ?? best
     }
-    let nucleus = nucleus(total: total)
+    let nucleus = nucleus(weights, total: total)
     let mass = nucleus.reduce(0.0) { $0 + weights[$1] }
-    return walk(nucleus, to: point * mass) ?? best
+    return walk(nucleus, weights, to: point * mass) ?? best
   }
 
   /// Ids from the likeliest down (ties: lowest id first) until their sum reaches top-p.
   ///
   /// Tokens under `(1 - topP) / V` weigh less than `1 - topP` together, so they cannot be needed;
   /// leaving them out first makes the sort small.
-  private func nucleus(total: Double) -> [Int] {
+  private func nucleus(_ weights: [Double], total: Double) -> [Int] {
     let least = (1 - parameters.topP) * total / Double(weights.count)
     var candidates = weights.indices.filter { weights[$0] >= least }
     candidates.sort { weights[$0] != weights[$1] ? weights[$0] > weights[$1] : $0 < $1 }
@@ -72,7 +75,9 @@ struct Sampler {
   }
 
   /// The id at which the running sum of weights passes `point`; nil when rounding kept it short.
-  private func walk(_ ids: some Sequence<Int>, to point: Double) -> Int32? {
+  private func walk(
+    _ ids: some Sequence<Int>, _ weights: [Double], to point: Double
+  ) -> Int32? {
     var sum = 0.0
     var last: Int?
     for id in ids where weights[id] > 0 {
@@ -82,13 +87,4 @@ struct Sampler {
     }
     return last.map { Int32($0) }
   }
-}
-
-/// The id of the largest logit; of equal ones the lowest id.
-func greedyToken(_ logits: [Float]) -> Int32 {
-  var best = 0
-  for (id, logit) in logits.enumerated() where logit > logits[best] || logits[best].isNaN {
-    best = id
-  }
-  return Int32(best)
 }

@@ -10,8 +10,8 @@ public struct Model: Sendable {
   public let layout: ParameterLayout
   /// All parameters, in the order of `layout`, but those in `coded`.
   public let parameters: Floats
-  /// Matrices that stay in a file's codes of few bits, by name. Such a model generates; it is not
-  /// trained, cut or saved.
+  /// Matrices that are kept as products read them, by name: packed, or in a file's codes of few
+  /// bits. A model with such generates; it is not trained, cut or saved.
   let coded: [String: PackedMatrix]
   public let tokenizer: Tokenizer?
   public let imageProcessor: ImageProcessor?
@@ -36,10 +36,10 @@ public struct Model: Sendable {
   /// - Precondition: `parameters` are those of `layout`, which leaves `coded` out.
   init(
     config: ModelConfig, layout: ParameterLayout, parameters: Floats,
-    coded: [String: PackedMatrix], tokenizer: Tokenizer?
+    coded: [String: PackedMatrix], tokenizer: Tokenizer?, imageProcessor: ImageProcessor? = nil
   ) {
     (self.config, self.layout, self.parameters) = (config, layout, parameters)
-    (self.coded, self.tokenizer, imageProcessor) = (coded, tokenizer, nil)
+    (self.coded, self.tokenizer, self.imageProcessor) = (coded, tokenizer, imageProcessor)
   }
 
   /// Whether all parameters are at hand as numbers to read and to change.
@@ -68,7 +68,7 @@ public struct Model: Sendable {
   /// The same model on a parameter vector of its own.
   /// - Precondition: `isTrainable`.
   public func copy() -> Model {
-    precondition(isTrainable, "a model in codes is not copied")
+    precondition(isTrainable, "a model that only generates is not copied")
     let own = Floats(zeros: parameters.count)
     own.copy(from: parameters)
     return Model(
@@ -127,17 +127,22 @@ public struct ModelInfo: Hashable, Sendable {
 
 extension Model {
   public var info: ModelInfo {
-    let parts = ParameterLayout.Part.allCases.compactMap { part -> ModelInfo.Part? in
-      let members = layout.parameters.filter { $0.part == part }
-      guard !members.isEmpty else { return nil }
-      return ModelInfo.Part(
-        part: part, tensors: members.count, parameters: layout.range(of: part).count)
-    }
     let training = TrainedParts.allCases.map { ($0, 3 * 4 * layout.range(of: $0).count) }
     return ModelInfo(
-      parts: parts, parameters: layout.count, parameterBytes: 4 * layout.count,
+      parts: layout.parts, parameters: layout.count, parameterBytes: 4 * layout.count,
       keyValueBytesPerToken: 4 * 2 * text.layerCount * text.keyValueHeadCount * text.headSize,
       imageTokens: llava?.imageTokensMax ?? 0,
       trainingBytes: Dictionary(uniqueKeysWithValues: training))
+  }
+}
+
+extension ParameterLayout {
+  /// Those that the model has, in the order of its vector.
+  var parts: [ModelInfo.Part] {
+    Part.allCases.compactMap { part in
+      let members = parameters.filter { $0.part == part }
+      guard !members.isEmpty else { return nil }
+      return ModelInfo.Part(part: part, tensors: members.count, parameters: range(of: part).count)
+    }
   }
 }

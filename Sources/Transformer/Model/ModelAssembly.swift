@@ -138,7 +138,7 @@ extension Model {
     let picture = PixelValues(channels: channels, height: side, width: side, values: values)
     let grid = try tower.llava.grid(of: picture)
     let count = tower.llava.lines(of: grid).features
-    let state = tower.forward([picture], grids: [grid])
+    let state = tower.forward([picture], grids: [grid], keepsLayers: false)
     let features = arena.floats(count * tower.columns)
     tower.selectFeatures(into: features, state.output, [grid])
     let projected = Floats(zeros: count * text.hiddenSize)

@@ -7,9 +7,10 @@ extension Model {
   ///
   /// A folder without `tokenizer.json` or image processor gives a model without; one whose files
   /// are wrong does not load.
-  /// - Parameter compute: for a model that only generates, on computes of this kind: matrices that
-  ///   the file has in codes of few bits stay so, which takes a fraction of the memory and of the
-  ///   time, and gives the same tokens. Nil: everything is decoded to f32.
+  /// - Parameter compute: for a model that only generates, on computes of this kind: its matrices
+  ///   are packed as they are read, so that they are in memory once, and those that the file has in
+  ///   codes of few bits stay so, which takes a fraction of the memory and of the time; the tokens
+  ///   are the same. Nil: everything is decoded to f32.
   /// - Throws: `FormatError` naming file, tensor or key, and what was expected.
   public static func load(
     _ path: String, generatingOn compute: Compute? = nil
@@ -20,23 +21,18 @@ extension Model {
         file: path, subject: "model", problem: .missing,
         expected: "a Hugging Face folder or a GGUF file", remedy: "check the path")
     }
-    return isDirectory.boolValue ? try load(folder: path) : try load(gguf: path, compute)
+    return isDirectory.boolValue ? try load(folder: path, compute) : try load(gguf: path, compute)
   }
 
-  private static func load(folder: String) throws(FormatError) -> Model {
-    let config = try ModelConfig(folder: folder)
-    if case .vision = config {
-      throw FormatError(
-        file: folder + "/config.json", subject: "key model_type",
-        problem: .unsupported(found: "a vision tower alone"),
-        expected: "a model that writes text: a decoder or llava",
-        remedy: "assemble a LLaVA model from the tower and a language model")
-    }
+  private static func load(
+    folder: String, _ compute: Compute?
+  ) throws(FormatError) -> Model {
+    let config = try ModelConfig(writingText: folder)
     let store = try TensorStore(folder: folder)
     try checkSecondLayer(config, store)
-    return Model(
-      config: config,
-      parameters: try readParameters(config, store),
+    let source = try store.renamed { canonicalName($0, config) }
+    return try load(
+      config, source, compute,
       tokenizer: has(folder, "tokenizer.json") ? try Tokenizer(folder: folder) : nil,
       imageProcessor: try loadImageProcessor(folder))
   }
@@ -46,16 +42,30 @@ extension Model {
     var text = try file.decoderConfig()
     // `huggingFaceTensors` puts the rows of queries and keys into Hugging Face's order.
     text.ropeStyle = .halfSplit
-    let config = ModelConfig.decoder(text)
-    let store = try file.huggingFaceTensors()
-    let tokenizer = try file.tokenizer()
+    return try load(
+      .decoder(text), try file.huggingFaceTensors(), compute, tokenizer: try file.tokenizer(),
+      imageProcessor: nil)
+  }
+
+  /// - Parameter source: tensors by the layout's names.
+  private static func load(
+    _ config: ModelConfig, _ source: TensorStore, _ compute: Compute?, tokenizer: Tokenizer?,
+    imageProcessor: ImageProcessor?
+  ) throws(FormatError) -> Model {
+    let all = ParameterLayout(config)
     let coded = try compute.map { compute throws(FormatError) in
-      try readCodes(ParameterLayout(config), store, on: compute)
+      try readPacked(all, config, source, on: compute)
     }
-    let layout = ParameterLayout(config, omitting: Set((coded ?? [:]).keys))
+    guard let coded, !coded.isEmpty else {
+      return Model(
+        config: config, parameters: try readParameters(all, source), tokenizer: tokenizer,
+        imageProcessor: imageProcessor)
+    }
+    let unused = all.parameters.filter { $0.part == .unused }.map(\.name)
+    let layout = ParameterLayout(config, omitting: Set(coded.keys).union(unused))
     return Model(
-      config: config, layout: layout, parameters: try readParameters(layout, store),
-      coded: coded ?? [:], tokenizer: tokenizer)
+      config: config, layout: layout, parameters: try readParameters(layout, source),
+      coded: coded, tokenizer: tokenizer, imageProcessor: imageProcessor)
   }
 
   static func loadImageProcessor(_ folder: String) throws(FormatError) -> ImageProcessor? {
@@ -88,26 +98,51 @@ private func readParameters(
   return parameters
 }
 
-/// The matrices that the kernels can read in the file's own codes.
-private func readCodes(
-  _ layout: ParameterLayout, _ store: TensorStore, on compute: Compute
+/// The matrices as products read them: in the file's own codes where the kernels know these, else
+/// packed, one after the other.
+private func readPacked(
+  _ layout: ParameterLayout, _ config: ModelConfig, _ source: TensorStore, on compute: Compute
 ) throws(FormatError) -> [String: PackedMatrix] {
-  var coded: [String: PackedMatrix] = [:]
-  for parameter in layout.parameters where compute.canReadCodes {
-    guard parameter.shape.count == 2, parameter.shape[1] % CodeLayout.group == 0,
-      store.contains(parameter.name),
-      let form = try store.encoding(of: parameter.name).codeForm
-    else { continue }
-    let matrix = PackedMatrix(
-      outputs: parameter.shape[0], inputs: parameter.shape[1],
-      codes: CodeLayout(bits: form.bits, block: form.block, hasOffsets: form.hasOffsets),
-      on: compute)
-    try store.readCodes(parameter.name, shape: parameter.shape) { row, codes, scales, offsets in
-      matrix.setRow(row, codes, scales: scales, offsets: offsets, on: compute)
+  var packed: [String: PackedMatrix] = [:]
+  for parameter in layout.parameters where compute.canReadCodes && parameter.part != .unused {
+    if source.contains(parameter.name),
+      let codes = try source.encoding(of: parameter.name).codeForm.flatMap({ parameter.codes($0) })
+    {
+      packed[parameter.name] = try readCodes(parameter, codes, source, on: compute)
+    } else if parameter.isPacked(config) {
+      let values = Floats(zeros: parameter.range.count)
+      try values.withUnsafeMutableBufferPointer { buffer throws(FormatError) in
+        try source.read(parameter.name, shape: parameter.shape, into: buffer)
+      }
+      packed[parameter.name] = packLinear(values, outputs: parameter.shape[0], on: compute)
     }
-    coded[parameter.name] = matrix
   }
-  return coded
+  return packed
+}
+
+private func readCodes(
+  _ parameter: ParameterLayout.Parameter, _ codes: CodeLayout, _ source: TensorStore,
+  on compute: Compute
+) throws(FormatError) -> PackedMatrix {
+  let matrix = PackedMatrix(
+    outputs: parameter.shape[0], inputs: parameter.shape[1], codes: codes, on: compute)
+  try source.readCodes(parameter.name, shape: parameter.shape) { row, codes, scales, offsets in
+    matrix.setRow(row, codes, scales: scales, offsets: offsets, on: compute)
+  }
+  return matrix
+}
+
+extension ModelConfig {
+  /// The config of a model that writes text.
+  init(writingText folder: String) throws(FormatError) {
+    self = try ModelConfig(folder: folder)
+    guard case .vision = self else { return }
+    throw FormatError(
+      file: folder + "/config.json", subject: "key model_type",
+      problem: .unsupported(found: "a vision tower alone"),
+      expected: "a model that writes text: a decoder or llava",
+      remedy: "assemble a LLaVA model from the tower and a language model")
+  }
 }
 
 /// A linear projector is saved with a second layer that does nothing; one that does something was

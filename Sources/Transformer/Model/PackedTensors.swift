@@ -13,16 +13,16 @@ extension LinearTensors<Floats> {
   }
 
   /// - Parameter outputs: rows of the weight.
-  /// - Parameter coded: weights that are kept in codes, by name.
+  /// - Parameter coded: weights that the model has packed, by name.
   fileprivate mutating func pack(
-    outputs: Int, _ coded: [String: PackedMatrix] = [:], on compute: Compute
+    outputs: Int, _ coded: [String: PackedMatrix], on compute: Compute
   ) {
     packed = coded[name] ?? packLinear(weight, outputs: outputs, on: compute)
   }
 }
 
 extension DecoderTensors<Floats> {
-  /// - Parameter coded: weights that are kept in codes, by name.
+  /// - Parameter coded: weights that the model has packed, by name.
   func packed(
     _ config: DecoderConfig, _ coded: [String: PackedMatrix], on compute: Compute
   ) -> Self {
@@ -44,28 +44,52 @@ extension DecoderTensors<Floats> {
 }
 
 extension VisionTensors<Floats> {
-  /// - Parameter layersUsed: the first so many layers are packed.
-  func packed(_ config: VisionConfig, layersUsed: Int, on compute: Compute) -> Self {
+  /// - Parameters:
+  ///   - layersUsed: the first so many layers are packed.
+  ///   - coded: weights that the model has packed, by name.
+  func packed(
+    _ config: VisionConfig, layersUsed: Int, _ coded: [String: PackedMatrix], on compute: Compute
+  ) -> Self {
     var tensors = self
     let columns = config.hiddenSize
-    tensors.patches.pack(outputs: columns, on: compute)
+    tensors.patches.pack(outputs: columns, coded, on: compute)
     for index in layers.indices.prefix(layersUsed) {
-      tensors.layers[index].query.pack(outputs: columns, on: compute)
-      tensors.layers[index].key.pack(outputs: columns, on: compute)
-      tensors.layers[index].value.pack(outputs: columns, on: compute)
-      tensors.layers[index].output.pack(outputs: columns, on: compute)
-      tensors.layers[index].first.pack(outputs: config.intermediateSize, on: compute)
-      tensors.layers[index].second.pack(outputs: columns, on: compute)
+      tensors.layers[index].query.pack(outputs: columns, coded, on: compute)
+      tensors.layers[index].key.pack(outputs: columns, coded, on: compute)
+      tensors.layers[index].value.pack(outputs: columns, coded, on: compute)
+      tensors.layers[index].output.pack(outputs: columns, coded, on: compute)
+      tensors.layers[index].first.pack(outputs: config.intermediateSize, coded, on: compute)
+      tensors.layers[index].second.pack(outputs: columns, coded, on: compute)
     }
     return tensors
   }
 }
 
 extension ProjectorTensors<Floats> {
-  func packed(outputs: Int, on compute: Compute) -> Self {
+  /// - Parameter coded: weights that the model has packed, by name.
+  func packed(
+    outputs: Int, _ coded: [String: PackedMatrix], on compute: Compute
+  ) -> Self {
     var tensors = self
-    tensors.first.pack(outputs: outputs, on: compute)
-    tensors.second?.pack(outputs: outputs, on: compute)
+    tensors.first.pack(outputs: outputs, coded, on: compute)
+    tensors.second?.pack(outputs: outputs, coded, on: compute)
     return tensors
+  }
+}
+
+extension ParameterLayout.Parameter {
+  /// Whether products read this tensor, so that a model that only generates has it packed. An
+  /// embedding of its own is only looked up, positions are only added.
+  func isPacked(_ config: ModelConfig) -> Bool {
+    guard shape.count >= 2, name.hasSuffix(".weight"), !name.contains("position_embedding") else {
+      return false
+    }
+    let isTied =
+      switch config {
+      case .decoder(let text): text.tiedEmbedding
+      case .llava(let llava): llava.text.tiedEmbedding
+      case .vision: false
+      }
+    return isTied || !name.hasSuffix("embed_tokens.weight")
   }
 }

@@ -265,7 +265,8 @@ extension Trainer {
       pixels.append(values)
       grids.append(grid)
     }
-    let state = tower.forward(pixels, grids: grids)
+    let state = tower.forward(
+      pixels, grids: grids, keepsLayers: trained.contains(.vision))
     let computed = arena.floats(
       grids.reduce(0) { $0 + tower.llava.lines(of: $1).features } * tower.columns)
     tower.selectFeatures(into: computed, state.output, grids)

@@ -16,7 +16,7 @@ struct Projector {
     guard let llava = model.llava, let tensors = model.projectorTensors() else { return nil }
     inputs = llava.vision.hiddenSize
     outputs = llava.text.hiddenSize
-    weights = isFixed ? tensors.packed(outputs: outputs, on: compute) : tensors
+    weights = isFixed ? tensors.packed(outputs: outputs, model.coded, on: compute) : tensors
     switch llava.projector {
     case .linear: activation = nil
     case .mlp(let chosen): activation = chosen.kernel

@@ -19,7 +19,8 @@ struct VisionTower {
     self.llava = llava
     layersUsed = llava.visionLayersUsed
     weights =
-      isFixed ? tensors.packed(llava.vision, layersUsed: layersUsed, on: compute) : tensors
+      isFixed
+      ? tensors.packed(llava.vision, layersUsed: layersUsed, model.coded, on: compute) : tensors
     shape = AttentionShape(
       heads: llava.vision.headCount, keyValueHeads: llava.vision.headCount,
       headSize: llava.vision.hiddenSize / llava.vision.headCount)
@@ -83,8 +84,13 @@ struct VisionState {
 
 extension VisionTower {
   /// Sees pictures together; each picture's rows depend on it alone.
+  ///
+  /// - Parameter keepsLayers: what a backward pass needs stays in the arena. Without, two layers'
+  ///   memory will do for all, and `embedded` holds anything.
   /// - Precondition: `grids` are what `LlavaConfig.grid(of:)` gave for the pictures.
-  func forward(_ pictures: [PixelValues], grids: [PictureGrid]) -> VisionState {
+  func forward(
+    _ pictures: [PixelValues], grids: [PictureGrid], keepsLayers: Bool
+  ) -> VisionState {
     precondition(pictures.count == grids.count, "a grid for each picture expected")
     let tiles = VisionState.tiles(grids)
     let patches = tiles.reduce(0) { $0 + $1.count }
@@ -100,10 +106,16 @@ extension VisionTower {
     }
     let layout = AttentionLayout.full(tiles.map(self.rows))
     var states: [VisionLayerState] = []
+    var spare = keepsLayers ? current : arena.floats(rows * columns)
     for layer in weights.layers[..<layersUsed] {
-      let next = arena.floats(rows * columns)
-      states.append(forward(layer, current, into: next, layout))
-      current = next
+      if keepsLayers {
+        let next = arena.floats(rows * columns)
+        states.append(forward(layer, current, into: next, layout))
+        current = next
+      } else {
+        arena.scope { _ = forward(layer, current, into: spare, layout) }
+        swap(&current, &spare)
+      }
     }
     return VisionState(
       grids: grids, unfolded: unfolded, embedded: embedded, layers: states, output: current)

@@ -9,6 +9,6 @@ struct Bench: AsyncParsableCommand {
       """,
     subcommands: [
       BenchTrain.self, BenchPrefill.self, BenchDecode.self, BenchVision.self, BenchImage.self,
-      BenchAllReduce.self, BenchDispatch.self,
+      BenchJudge.self, BenchAllReduce.self, BenchDispatch.self,
     ])
 }

@@ -22,7 +22,8 @@ struct BenchPrefill: ParsableCommand {
   func run() throws {
     let compute = try options.computing.compute()
     let loaded = try Model.load(model.model, generatingOn: compute)
-    let generator = Generator(model: loaded, compute: compute, batchMax: 1)
+    let generator = Generator(
+      model: loaded, compute: compute, limits: GenerationLimits(batchMax: 1))
     var run = 0
     try measure(
       "prefill", unit: "tok/s", amount: Double(length),
@@ -66,7 +67,8 @@ struct BenchDecode: ParsableCommand {
     let compute = try options.computing.compute()
     let loaded = try Model.load(model.model, generatingOn: compute)
     let generator = Generator(
-      model: loaded, compute: compute, batchMax: requests, keyValueBytesMax: 1 << 40)
+      model: loaded, compute: compute,
+      limits: GenerationLimits(batchMax: requests, keyValueBytesMax: 1 << 40, prefixBytesMax: 0))
     let text = loaded.text
     var seed = 0
     func seconds(generating count: Int) throws -> Double {

@@ -52,7 +52,8 @@ struct BenchVision: ParsableCommand {
     let operations =
       llava.vision.forwardOperations(side: edge, layers: llava.visionLayersUsed)
       + llava.text.forwardOperations(length: llava.imageTokenCount, logits: 1)
-    let generator = Generator(model: loaded, compute: compute, batchMax: batch)
+    let generator = Generator(
+      model: loaded, compute: compute, limits: GenerationLimits(batchMax: batch))
     try measure(
       "vision", unit: "img/s", amount: Double(batch), operations: operations * Double(batch),
       options

@@ -44,6 +44,8 @@ struct Generate: ParsableCommand {
 
   func run() throws {
     let compute = try computing.compute()
+    let limits = try ModelOutline(model.model).fitting(
+      GenerationLimits(batchMax: 1), into: availableMemoryBytes(), on: compute)
     let loaded = try Model.load(model.model, generatingOn: compute)
     let tokenizer = try requireTokenizer(of: loaded, at: model.model)
     let template =
@@ -63,7 +65,8 @@ struct Generate: ParsableCommand {
     let request = GenerationInput(
       input, sampling: SamplingParameters(temperature: temperature, topP: topP, seed: seed),
       tokensMax: maxTokens, stops: loaded.endTokens + stops)
-    let generator = Generator(model: loaded, compute: compute, batchMax: 1)
+    let generator = Generator(
+      model: loaded, compute: compute, limits: limits)
     guard let answer = try generator.run([request]).first else { return }
     let text = tokenizer.decode(answer.tokens)
     if facts.json {

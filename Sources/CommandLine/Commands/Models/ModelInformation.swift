@@ -1,5 +1,7 @@
 import ArgumentParser
 import Formats
+import Foundation
+import Kernels
 import Transformer
 
 struct ModelInformation: ParsableCommand {
@@ -7,22 +9,88 @@ struct ModelInformation: ParsableCommand {
     commandName: "info",
     abstract: "What a model is: parts, sizes, what it takes in memory.",
     discussion: """
+      Nothing is loaded: of a folder only config.json is read, so the plan for a model can be seen \
+      before it is downloaded.
+
       Example:
-        comd model info models/llava-7b
+        comd model info models/llava-7b --batch 8 --context 2048
+        comd model info llava-13b/ --weights q4_0 --context 1024 --memory 10GiB
+        comd model info student/ --train projector-and-language --rows 2048 --json
       """)
 
-  @Argument(help: "A Hugging Face folder or a GGUF file.")
+  /// What the matrices of the language model are kept in.
+  enum Weights: String, CaseIterable, ExpressibleByArgument {
+    case f32, q40 = "q4_0", q41 = "q4_1", q4K = "q4_k", q50 = "q5_0", q80 = "q8_0", q6K = "q6_k"
+
+    var encoding: TensorEncoding {
+      switch self {
+      case .f32: .f32
+      case .q40: .q40
+      case .q41: .q41
+      case .q4K: .q4K
+      case .q50: .q50
+      case .q80: .q80
+      case .q6K: .q6K
+      }
+    }
+  }
+
+  enum Trained: String, CaseIterable, ExpressibleByArgument {
+    case projector, projectorAndLanguage = "projector-and-language", all
+
+    var parts: TrainedParts {
+      switch self {
+      case .projector: .projector
+      case .projectorAndLanguage: .projectorAndLanguage
+      case .all: .all
+      }
+    }
+  }
+
+  @Argument(help: "A Hugging Face folder (config.json is enough) or a GGUF file.")
   var model: String
+  @Option(help: "Requests that are answered together.")
+  var batch = 1
+  @Option(help: "Tokens of each, prompt and answer (default: what the model was made for).")
+  var context: Int?
+  @Option(help: "Plan with the language model in this encoding (default: the file's own).")
+  var weights: Weights?
+  @Option(help: "What a training changes (default: all; of a model that sees, not its tower).")
+  var train: Trained?
+  @Option(help: "Rows, tokens and pictures' features, of one pass of a training.")
+  var rows = 1_024
+  @Option(help: "Fail when generation needs more, like 8GiB.")
+  var memory: Bytes?
   @OptionGroup var facts: FactOptions
 
-  func validate() throws { try requireFile("model", model) }
+  func validate() throws {
+    try requireFile("model", model)
+    try require("--batch", batch, in: 1...4_096)
+    try require("--rows", rows, in: 1...1_000_000)
+    if let context { try require("--context", context, in: 1...10_000_000) }
+  }
 
   func run() throws {
-    let facts = ModelFacts(try Model.load(model))
+    var outline = try ModelOutline(model)
+    if let weights { outline = outline.quantised(weights.encoding) }
+    let context = min(context ?? outline.text.contextLength, outline.text.contextLength)
+    let limits = outline.limits(batch: batch, context: context)
+    let memory = outline.generationMemory(limits, on: try Compute())
+    let trained = train ?? (outline.seesPictures ? .projectorAndLanguage : .all)
+    let facts = ModelFacts(
+      outline,
+      generation: ModelFacts.Generation(batch: batch, context: context, memory),
+      training: ModelFacts.Training(
+        trained.rawValue, rows: rows, outline.trainingMemory(trained.parts, rows: rows)),
+      hasTokenizer: model.hasSuffix(".gguf")
+        || FileManager.default.fileExists(atPath: model + "/tokenizer.json"))
     if self.facts.json {
       try printJSON(facts)
     } else {
       printFact(facts.text)
+    }
+    if let allowed = self.memory.map({ Int($0.count) }), memory.total > allowed {
+      throw CommandError.failed("\(MemoryShortage(needed: memory, allowed: allowed))")
     }
   }
 }
@@ -35,6 +103,47 @@ struct ModelFacts: Encodable {
     var parameters: Int
   }
 
+  struct Generation: Encodable {
+    var batch: Int
+    var context: Int
+    var weightBytes: Int
+    var keyValueBytes: Int
+    var activationBytes: Int
+    var featureBytes: Int
+    var totalBytes: Int
+
+    init(batch: Int, context: Int, _ memory: GenerationMemory) {
+      (self.batch, self.context) = (batch, context)
+      weightBytes = memory.weights
+      keyValueBytes = memory.keyValues
+      activationBytes = memory.activations
+      featureBytes = memory.features
+      totalBytes = memory.total
+    }
+  }
+
+  struct Training: Encodable {
+    struct Share: Encodable {
+      var shards: Int
+      var bytesPerWorker: Int
+    }
+
+    var trained: String
+    var rows: Int
+    var stateBytes: Int
+    var activationBytes: Int
+    var workers: [Share]
+
+    init(_ trained: String, rows: Int, _ memory: TrainingMemory) {
+      (self.trained, self.rows) = (trained, rows)
+      stateBytes = memory.state
+      activationBytes = memory.activations
+      workers = [1, 2, 4, 8].map {
+        Share(shards: $0, bytesPerWorker: memory.perWorker(shards: $0))
+      }
+    }
+  }
+
   var architecture: String
   var parts: [Part]
   var parameters: Int
@@ -45,31 +154,32 @@ struct ModelFacts: Encodable {
   var vocabulary: Int
   var context: Int
   var imageTokens: Int
-  var memoryBytes: Int
   var keyValueBytesPerToken: Int
   var hasTokenizer: Bool
+  var generation: Generation
+  var training: Training
 
-  init(_ model: Model) {
-    let (text, info) = (model.text, model.info)
-    architecture =
-      model.llava.map { llava in
-        let kind = llava.resolutions == nil ? "llava" : "llava_next"
-        return "\(kind) (\(llava.vision.family), \(text.architecture.rawValue))"
-      } ?? text.architecture.rawValue
-    parts = info.parts.map {
+  init(
+    _ outline: ModelOutline, generation: Generation, training: Training, hasTokenizer: Bool
+  ) {
+    let text = outline.text
+    architecture = outline.architecture
+    parts = outline.parts.map {
       Part(name: "\($0.part)", tensors: $0.tensors, parameters: $0.parameters)
     }
-    parameters = info.parameters
+    parameters = outline.parameterCount
     layers = text.layerCount
     hiddenSize = text.hiddenSize
     heads = text.headCount
     keyValueHeads = text.keyValueHeadCount
     vocabulary = text.vocabularySize
-    context = model.contextLength
-    imageTokens = info.imageTokens
-    memoryBytes = info.parameterBytes
-    keyValueBytesPerToken = info.keyValueBytesPerToken
-    hasTokenizer = model.tokenizer != nil
+    context = text.contextLength
+    imageTokens = outline.imageTokens
+    keyValueBytesPerToken =
+      outline.keyValueBytes(
+        sequences: 1, positions: 64, limits: GenerationLimits(pageRows: 64)) / 64
+    (self.generation, self.training) = (generation, training)
+    self.hasTokenizer = hasTokenizer
   }
 
   var text: String {
@@ -77,15 +187,38 @@ struct ModelFacts: Encodable {
       ["part", "tensors", "parameters"],
       parts.map { [$0.name, "\($0.tensors)", "\($0.parameters)"] }
         + [["all", "\(parts.reduce(0) { $0 + $1.tensors })", "\(parameters)"]])
+    let plan = textTable(
+      ["to generate", "MiB"],
+      [
+        ["weights", mebibytes(generation.weightBytes)],
+        ["keys and values", mebibytes(generation.keyValueBytes)],
+        ["a pass", mebibytes(generation.activationBytes)],
+        ["features of pictures", mebibytes(generation.featureBytes)],
+        ["all", mebibytes(generation.totalBytes)],
+      ])
+    let shares = textTable(
+      ["shards", "MiB a worker"],
+      training.workers.map { ["\($0.shards)", mebibytes($0.bytesPerWorker)] })
     return """
       \(architecture)
       \(layers) layers, \(hiddenSize) wide, \(heads) heads (\(keyValueHeads) for keys and values)
       vocabulary \(vocabulary), context \(context), \(imageTokens) embeddings a picture
-      memory: parameters \(short(Double(memoryBytes) / 0x1p20)) MiB, \
-      \(keyValueBytesPerToken) bytes for each token of context
+      \(keyValueBytesPerToken) bytes of keys and values for each token
       tokenizer: \(hasTokenizer ? "there" : "none")
 
       \(sizes)
+
+      \(generation.batch) requests of \(generation.context) tokens:
+
+      \(plan)
+
+      Training \(training.trained): weights, gradients and moments \
+      \(mebibytes(training.stateBytes)) MiB over the shards, a pass of \(training.rows) rows \
+      \(mebibytes(training.activationBytes)) MiB in each worker:
+
+      \(shares)
       """
   }
+
+  private func mebibytes(_ bytes: Int) -> String { short(Double(bytes) / 0x1p20) }
 }

@@ -1,0 +1,163 @@
+import Kernels
+import TestSupport
+import Testing
+
+@Suite("Attention over pages")
+struct PagedAttentionTests {
+  /// A shape of heads, with the rows of a page.
+  static let cases: [(shape: AttentionShape, rows: Int)] = [
+    (.init(heads: 9, keyValueHeads: 3, headSize: 20), 16),
+    (.init(heads: 4, keyValueHeads: 4, headSize: 64, window: 33), 64),
+    (.init(heads: 3, keyValueHeads: 1, headSize: 7, window: 1), 32),
+    (.init(heads: 8, keyValueHeads: 2, headSize: 80, window: 100), 48),
+    (.init(heads: 4, keyValueHeads: 2, headSize: 64), 128),
+  ]
+
+  func layout(_ shape: AttentionShape, rows: Int, layers: Int = 2) -> PageLayout {
+    PageLayout(
+      layers: layers, rows: rows, keyValueHeads: shape.keyValueHeads, headSize: shape.headSize)
+  }
+
+  /// Pages that hold no numbers at first.
+  func pages(_ positions: Int, _ layout: PageLayout) -> [Floats] {
+    (0..<layout.pages(positions)).map { _ in
+      Floats([Float](repeating: .nan, count: layout.count))
+    }
+  }
+
+  @Test("is, bit for bit, that of the whole sequence, in any steps, page sizes and company")
+  func bits() throws {
+    let (length, otherLength) = (150, 40)
+    for (shape, rows) in Self.cases {
+      let x = AttentionTests.Inputs(length, shape)
+      let other = AttentionTests.Inputs(otherLength, shape)
+      let whole = Floats(zeros: x.q.count)
+      attention(
+        into: whole, logSumExp: Floats(zeros: length * shape.heads), q: x.q, k: x.k, v: x.v,
+        .causal([length]), shape, on: try Compute())
+      let layout = layout(shape, rows: rows, layers: 3)
+      let batch = PagedBatch(layout)
+      for compute in try everyCompute() {
+        let (mine, theirs) = (pages(length, layout), pages(otherLength, layout))
+        var position = 0
+        for step in [1, 40, 2, 1, 70, 36] {
+          position += step
+          batch.removeAll()
+          batch.append(pages: theirs, length: position % otherLength + 1, newRows: 1)
+          batch.append(pages: mine, length: position, newRows: step)
+          let place = position % otherLength
+          /// The other sequence's row, then the new rows.
+          func joined(_ a: Floats, _ b: Floats, _ columns: Int) -> Floats {
+            Floats(
+              a[place * columns..<(place + 1) * columns].array
+                + b[(position - step) * columns..<position * columns].array)
+          }
+          let result = Floats(zeros: (step + 1) * shape.columns)
+          attentionOverPages(
+            into: result, q: joined(other.q, x.q, shape.columns),
+            k: joined(other.k, x.k, shape.keyValueColumns),
+            v: joined(other.v, x.v, shape.keyValueColumns), batch, layer: 1, shape,
+            on: compute)
+          let new = (position - step) * shape.columns..<position * shape.columns
+          #expect(
+            result[shape.columns..<result.count].bits == whole[new].bits,
+            "\(shape) \(step) rows at \(position)")
+        }
+      }
+    }
+  }
+
+  @Test("equals its twin, and leaves the pages of other layers and sequences alone")
+  func twin() throws {
+    for (shape, rows) in Self.cases {
+      let layout = layout(shape, rows: rows)
+      let lengths = [(17, 17), (65, 1), (130, 66)]
+      func batch() -> (PagedBatch, [[Floats]]) {
+        let batch = PagedBatch(layout)
+        var all: [[Floats]] = []
+        for (length, new) in lengths {
+          var values = Values(UInt64(length))
+          let pages = (0..<layout.pages(length)).map { _ in values.floats(layout.count) }
+          batch.append(pages: pages, length: length, newRows: new)
+          all.append(pages)
+        }
+        return (batch, all)
+      }
+      let (mine, myPages) = batch()
+      let (naive, naivePages) = batch()
+      let x = AttentionTests.Inputs(mine.rows, shape)
+      let (out, wanted) = (Floats(zeros: x.q.count), Floats(zeros: x.q.count))
+      attentionOverPages(
+        into: out, q: x.q, k: x.k, v: x.v, mine, layer: 1, shape, on: try Compute(threads: 2))
+      attentionOverPagesReference(into: wanted, q: x.q, k: x.k, v: x.v, naive, layer: 1, shape)
+      #expect(relativeDifference(out.array, wanted.array, least: 0.1) < 1e-5)
+      #expect(myPages.map { $0.map(\.bits) } == naivePages.map { $0.map(\.bits) })
+    }
+  }
+}
+
+extension PagedAttentionTests {
+  @Test("does not read keys and values in front of the window of all new rows")
+  func skippedKeys() throws {
+    let compute = try Compute()
+    let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 20, window: 9)
+    let (length, new) = (60, 3)
+    let layout = layout(shape, rows: 16)
+    let x = AttentionTests.Inputs(length, shape)
+    let columns = shape.keyValueColumns
+    let out = Floats(zeros: new * shape.columns)
+    /// The pages filled with the old rows, then a call with the new ones.
+    func outputs() -> [UInt32] {
+      let pages = pages(length, layout)
+      let batch = PagedBatch(layout)
+      var row = 0
+      for count in [length - new, new] {
+        row += count
+        batch.removeAll()
+        batch.append(pages: pages, length: row, newRows: count)
+        let rows = (row - count) * columns..<row * columns
+        let queries = Floats(zeros: count * shape.columns)
+        queries.copy(from: x.q[0..<queries.count])
+        attentionOverPages(
+          into: count == new ? out : Floats(zeros: queries.count), q: queries, k: x.k[rows],
+          v: x.v[rows], batch, layer: 0, shape, on: compute)
+      }
+      return out.bits
+    }
+    let before = outputs()
+    let hidden = 0..<(length - new + 1 - 9) * columns
+    x.k[hidden].fill(.nan)
+    x.v[hidden].fill(.nan)
+    #expect(outputs() == before)
+    x.v[hidden.upperBound] = .nan
+    #expect(outputs() != before)
+  }
+}
+
+@Suite("The largest of a row")
+struct ArgmaxTests {
+  @Test("is found as the twin finds it: the first of equals, never what is not a number")
+  func twin() throws {
+    for compute in try everyCompute() {
+      for columns in oddSizes {
+        var values = Values(UInt64(columns))
+        let x = values.floats(9 * columns)
+        for row in 1..<9 {
+          // Few different values give many equals.
+          for c in 0..<columns where row % 2 == 0 {
+            x[row * columns + c] = (values.next() * 3).rounded()
+          }
+          for c in 0..<columns where row % 3 == 0 && values.next() > 0 {
+            x[row * columns + c] = .nan
+          }
+        }
+        x[7 * columns..<8 * columns].fill(.nan)
+        x[8 * columns..<9 * columns].fill(-.infinity)
+        var places = [Int32](repeating: -1, count: 9)
+        argmaxRows(into: &places, x, columns: columns, on: compute)
+        #expect(
+          places == (0..<9).map { argmaxReference(x[$0 * columns..<($0 + 1) * columns]) })
+      }
+    }
+  }
+}
