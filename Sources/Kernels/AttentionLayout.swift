@@ -36,8 +36,8 @@ public struct AttentionShape: Equatable, Sendable {
 /// The rows of all sequences stand one after the other, without gaps: a sequence's prefix, then
 /// its branches in order. A row of the prefix sees the prefix; a row of a branch sees the whole
 /// prefix and its own branch; both only up to itself when `causal`, and then no further back than
-/// the shape's window. Several questions about one
-/// picture are branches behind one visual prefix; a plain sequence is a prefix alone.
+/// the shape's window. Several questions about one picture are branches behind one visual prefix; a
+/// plain sequence is a prefix alone.
 public struct AttentionLayout: Equatable, Sendable {
   public struct Sequence: Equatable, Sendable {
     public var prefix: Int

@@ -131,6 +131,21 @@ struct ConfigTests {
     #expect(try ModelConfig(json: encoded, name: "again") == .decoder(config))
   }
 
+  @Test("of Qwen2 with heads of another size than its share reads back the same")
+  func headSize() throws {
+    let text = """
+      {"model_type": "qwen2", "hidden_size": 40, "num_attention_heads": 5,
+       "num_key_value_heads": 5, "head_dim": 6}
+      """
+    let config = try parse(text)
+    #expect(try ModelConfig(json: config.encoded(), name: "again") == config)
+    guard case .decoder(let decoder) = config else {
+      Issue.record("not read as a decoder")
+      return
+    }
+    #expect(decoder.headSize == 6)
+  }
+
   @Test(
     "that asks for what is not computed is refused with the key",
     arguments: [

@@ -124,6 +124,33 @@ struct LoadingTests {
     }
   }
 
+  @Test(
+    "of Gemma-3 is found as the text half of a model that sees",
+    arguments: ["model.language_model.", "language_model.model."])
+  func textHalf(prefix: String) throws {
+    let golden = try Golden("gemma3")
+    try withTemporaryFolder { folder in
+      let text = String(decoding: golden.model.config.encoded(), as: UTF8.self)
+      let whole = #"{"model_type": "gemma3", "text_config": \#(text)}"#
+      try Data(whole.utf8).write(to: URL(fileURLWithPath: folder + "/config.json"))
+      let shapes = golden.model.layout.parameters.map {
+        TensorShape(
+          name: $0.name.replacing("model.", with: prefix, maxReplacements: 1), shape: $0.shape)
+      }
+      let tower = TensorShape(name: "vision_tower.embeddings.patch_embedding.bias", shape: [3])
+      try writeSafetensors(
+        shapes + [tower], precision: .f32, to: folder + "/model.safetensors"
+      ) { name, range, target in
+        let own = name.replacing(prefix, with: "model.", maxReplacements: 1)
+        guard let tensor = golden.model.tensor(own) else { return }
+        for (place, index) in range.enumerated() { target[place] = tensor[index] }
+      }
+      let again = try Model.load(folder)
+      #expect(again.config == golden.model.config)
+      #expect(again.parameters.array == golden.model.parameters.array)
+    }
+  }
+
   /// Saves a model with one tensor left out, or given another shape, and says how loading failed.
   func failure(without missing: String? = nil, reshaping wrong: String? = nil) throws
     -> FormatError?

@@ -32,7 +32,7 @@ private func union(_ tokens: [Int32], _ more: [Int32]) -> [Int32] {
 
 private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelConfig {
   let supported =
-    "\(DecoderArchitecture.names), llava, llava_next, \(towers), clip or siglip"
+    "\(DecoderArchitecture.names), gemma3, llava, llava_next, \(towers), clip or siglip"
   let type = try config.string("model_type")
   if let architecture = type.flatMap(DecoderArchitecture.init) {
     return .decoder(try decoderConfig(config, architecture))
@@ -42,6 +42,8 @@ private func modelConfig(_ config: ConfigObject) throws(FormatError) -> ModelCon
     return .vision(try visionConfig(config))
   case "clip":
     return .vision(try clipConfig(config.objectOrEmpty("vision_config")))
+  case "gemma3":
+    return .decoder(try decoderConfig(config.objectOrEmpty("text_config"), .gemma3))
   case "siglip":
     return .vision(try siglipConfig(config.objectOrEmpty("vision_config")))
   case "llava": return .llava(try llavaConfig(config))

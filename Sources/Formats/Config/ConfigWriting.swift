@@ -90,7 +90,9 @@ private func ownMembers(_ decoder: DecoderConfig) -> [(String, JSONValue)] {
   case .mistral: return [("hidden_act", gate), headSize, ("sliding_window", window)]
   case .qwen2:
     let use = ("use_sliding_window", JSONValue.bool(decoder.window != nil))
-    let members = [("hidden_act", gate), use]
+    var members = [("hidden_act", gate), use]
+    // Not a key of its own, but followed where it stands.
+    if decoder.headSize * decoder.headCount != decoder.hiddenSize { members.append(headSize) }
     guard decoder.window != nil else { return members }
     return members + [("sliding_window", window), ("layer_types", layerTypes)]
   case .gemma3:

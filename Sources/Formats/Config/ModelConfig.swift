@@ -1,6 +1,6 @@
 /// What a `config.json` describes.
 public enum ModelConfig: Hashable, Sendable {
-  /// One of `DecoderArchitecture`: text only.
+  /// One of `DecoderArchitecture`, or the text half of `gemma3`: text only.
   case decoder(DecoderConfig)
   /// `clip_vision_model`, `siglip_vision_model`, `dinov2`, the vision half of `clip` or `siglip`.
   case vision(VisionConfig)

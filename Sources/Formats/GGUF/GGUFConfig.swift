@@ -86,11 +86,12 @@ extension GGUFFile {
   ) throws(FormatError) -> RopeScaling {
     let key = "\(name).rope.scaling.type"
     if tensors.contains(Self.ropeDivisors) {
-      let divisors = try tensors.floats(Self.ropeDivisors)
-      guard divisors.count == headSize / 2, divisors.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+      let shape = try tensors.shape(of: Self.ropeDivisors)
+      let divisors = shape == [headSize / 2] ? try tensors.floats(Self.ropeDivisors) : []
+      guard !divisors.isEmpty, divisors.allSatisfy({ $0.isFinite && $0 > 0 }) else {
         throw FormatError(
           file: path, subject: "tensor \(Self.ropeDivisors)",
-          problem: .malformed(found: "\(divisors.count) values"),
+          problem: .malformed(found: "shape \(shape)"),
           expected: "\(headSize / 2) numbers above 0", remedy: "convert the model again")
       }
       return .divisors(divisors.map(Double.init))

@@ -172,7 +172,12 @@ private func checkSecondLayer(_ config: ModelConfig, _ store: TensorStore) throw
 private func canonicalName(_ name: String, _ config: ModelConfig) -> String? {
   if name.hasSuffix("position_ids") || name.hasSuffix("rotary_emb.inv_freq") { return nil }
   switch config {
-  case .decoder: return name
+  case .decoder:
+    // Gemma-3's text half may stand beside a tower.
+    for prefix in ["model.language_model.", "language_model.model."] where name.hasPrefix(prefix) {
+      return "model." + name.dropFirst(prefix.count)
+    }
+    return name
   case .vision: return towerName(Substring(name))
   case .llava:
     let inner = name.hasPrefix("model.") ? name.dropFirst("model.".count) : Substring(name)
