@@ -76,6 +76,21 @@ import Glibc
   }
 }
 
+extension MappedFile {
+  /// Lets the whole pages of `range` leave this process's memory. Who reads them again has them
+  /// from the file again.
+  /// - Precondition: as for `withBytes`.
+  func release(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "outside the mapped file")
+    guard case .mapping = owner, let base = unsafe base else { return }
+    let page = sysconf(Int32(_SC_PAGESIZE))
+    let first = (range.lowerBound + page - 1) / page * page
+    let end = range.upperBound / page * page
+    // It is only advice: without it the pages stay, and nothing else changes.
+    if first < end { _ = unsafe madvise(base + first, end - first, MADV_DONTNEED) }
+  }
+}
+
 /// What the operating system says of the call that just failed.
 func unreadable(_ path: String) -> FormatError {
   FormatError(

@@ -43,6 +43,17 @@ struct BenchTests {
     #expect(0 < row.low && row.low <= row.value && row.value <= row.high)
   }
 
+  @Test("of judgements gives them a second, with caches and without", arguments: [true, false])
+  func judge(caches: Bool) async throws {
+    let words = [
+      "judge", "--model", repository.appending(path: "Models/shapes/teacher").path,
+      "--instructions", "2", "--words", "4", "--generate", "2", "--threads", "1",
+    ]
+    let row = try await measure(caches ? words : words + ["--no-caches"])
+    #expect(row.bench == "judge" && row.unit == "judgement/s" && row.runs == 3)
+    #expect(0 < row.low && row.low <= row.value && row.value <= row.high)
+  }
+
   @Test("of the dispatch gives jobs a second")
   func dispatch() async throws {
     let row = try await measure(["dispatch", "--jobs", "300", "--workers", "2"])

@@ -257,14 +257,16 @@ struct LoadingTests {
   @Test("tells its sizes")
   func info() throws {
     let golden = try Golden("llava-clip")
-    let info = golden.model.info
-    #expect(info.parts.map(\.part) == [.unused, .vision, .projector, .language])
-    #expect(info.parts.reduce(0) { $0 + $1.parameters } == info.parameters)
-    #expect(info.parameters == golden.model.parameters.count)
-    // 2 layers × keys and values × 2 heads × 8 columns × 4 bytes.
-    #expect(info.keyValueBytesPerToken == 256 && info.imageTokens == 9)
+    let outline = ModelOutline(golden.model.config)
+    #expect(outline.partSizes.map(\.part) == [.unused, .vision, .projector, .language])
+    #expect(outline.partSizes.reduce(0) { $0 + $1.parameters } == outline.parameterCount)
+    #expect(outline.parameterCount == golden.model.parameters.count && outline.imageTokens == 9)
     // 36 × 21 + 36, then 36 × 36 + 36; gradient and two moments of 4 bytes each.
-    #expect(info.trainingBytes[.projector] == 12 * (36 * 22 + 36 * 37))
+    let state = outline.trainingMemory(.projector, rows: 10).state
+    #expect(state == 4 * outline.parameterCount + 12 * (36 * 22 + 36 * 37))
+    // 2 layers × keys and values × 2 heads × 8 columns × 4 bytes.
+    let limits = GenerationLimits(pageRows: 16)
+    #expect(outline.keyValueBytes(sequences: 1, positions: 16, limits: limits) == 16 * 256)
   }
 
   @Test("cut to its first layers computes what those layers compute")

@@ -157,7 +157,12 @@ struct GenerationEngineTests {
       if !goesOn { break }
     }
     #expect((0..<4).map { ended[$0] } == alone)
-    // A job of another model drops what nobody waits for.
+    // What is dropped computes no further.
+    #expect(await engine.take(workshop.assignment(5, requests[2])) == nil)
+    #expect(await engine.step() == ([], true))
+    await engine.drop([JobID(5)])
+    #expect(await engine.step() == ([], false))
+    // Nobody waits for a job whose model gives way to another.
     #expect(await engine.take(workshop.assignment(4, requests[2])) == nil)
     let student = try Workshop.keep(workshop.cluster.folder + "/student", in: workshop.cache)
     #expect(await engine.use(student) == nil)

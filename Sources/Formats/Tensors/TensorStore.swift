@@ -84,6 +84,12 @@ public struct TensorStore: Sendable {
     try read(name, shape: shape, into: &span)
   }
 
+  /// Lets a tensor's bytes leave this process's memory, once they have been read and are not wanted
+  /// soon; a name that is not here is no error.
+  public func release(_ name: String) {
+    if let entry = entries[name] { entry.file.release(entry.bytes) }
+  }
+
   /// The whole tensor in f32, row-major.
   public func floats(_ name: String) throws(FormatError) -> [Float] {
     let entry = try entry(name)

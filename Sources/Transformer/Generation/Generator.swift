@@ -186,12 +186,13 @@ extension Generator {
 
   /// Whether a prompt that is being read will leave more of this one in the prefix cache.
   private func isComputedByOthers(_ keys: [Int], beyond rows: Int) -> Bool {
-    guard prefixes.pagesMax > 0 else { return false }
-    return requests.contains { other in
+    requests.contains { other in
       guard other.hasBegun, other.isReading else { return false }
       let common = min(commonCount(keys[...], other.prompt.keys[...]), keys.count - 1)
-      let kept = min(pool.layout.pages(common) * pool.layout.rows, other.prompt.rows)
+      let pages = pool.layout.pages(common)
+      let kept = min(pages * pool.layout.rows, other.prompt.rows)
       return common >= rows + Self.sharedRowsMin && other.length < kept
+        && pages <= prefixes.pagesMax
     }
   }
 

@@ -99,25 +99,26 @@ struct PrefixCache {
   /// - Parameter spared: stays, and what stands before it.
   /// - Returns: false when there is none.
   mutating func makeRoom(in pool: inout PagePool, sparing spared: PagePool.Page? = nil) -> Bool {
-    let candidates = nodes.filter {
-      !pool.isUsed($0.value.page) && !reaches(spared, from: $0.key)
-    }
-    guard let oldest = oldest(candidates) else { return false }
+    let found = oldest { id, node in !pool.isUsed(node.page) && !reaches(spared, from: id) }
+    guard let oldest = found else { return false }
     remove(oldest, from: &pool)
     return true
   }
 
   private mutating func evict(from pool: inout PagePool, before use: UInt64) -> Bool {
-    guard let oldest = oldest(nodes.filter { $0.value.usedAt < use }) else { return false }
+    guard let oldest = oldest(where: { _, node in node.usedAt < use }) else { return false }
     remove(oldest, from: &pool)
     return true
   }
 
   /// The one used longest ago; of those used at once the one with the longest way, then the oldest.
-  private func oldest(_ candidates: [Int: Node]) -> Int? {
-    candidates.min {
-      ($0.value.usedAt, -$0.value.depth, $0.key) < ($1.value.usedAt, -$1.value.depth, $1.key)
-    }?.key
+  private func oldest(where isCandidate: (Int, Node) -> Bool) -> Int? {
+    var oldest: (usedAt: UInt64, height: Int, id: Int)?
+    for (id, node) in nodes where isCandidate(id, node) {
+      let candidate = (node.usedAt, -node.depth, id)
+      if oldest.map({ candidate < ($0.usedAt, $0.height, $0.id) }) ?? true { oldest = candidate }
+    }
+    return oldest?.id
   }
 
   /// Whether a page belongs to a node or to one behind it.

@@ -71,7 +71,7 @@ public struct ModelOutline: Sendable {
 
   public var parameterCount: Int { layout.count }
 
-  public var parts: [ModelInfo.Part] { layout.parts }
+  public var partSizes: [ParameterLayout.PartSize] { layout.partSizes }
 }
 
 extension ParameterLayout.Parameter {

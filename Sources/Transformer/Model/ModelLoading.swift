@@ -94,6 +94,7 @@ private func readParameters(
     try parameters[parameter.range].withUnsafeMutableBufferPointer { buffer throws(FormatError) in
       try source.read(parameter.name, shape: parameter.shape, into: buffer)
     }
+    source.release(parameter.name)
   }
   return parameters
 }
@@ -105,6 +106,7 @@ private func readPacked(
 ) throws(FormatError) -> [String: PackedMatrix] {
   var packed: [String: PackedMatrix] = [:]
   for parameter in layout.parameters where compute.canReadCodes && parameter.part != .unused {
+    defer { source.release(parameter.name) }
     if source.contains(parameter.name),
       let codes = try source.encoding(of: parameter.name).codeForm.flatMap({ parameter.codes($0) })
     {

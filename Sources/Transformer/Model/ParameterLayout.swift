@@ -96,6 +96,24 @@ public struct ParameterLayout: Sendable {
   }
 }
 
+extension ParameterLayout {
+  /// How much of a model a part is.
+  public struct PartSize: Hashable, Sendable {
+    public var part: Part
+    public var tensors: Int
+    public var parameters: Int
+  }
+
+  /// Of the parts that the model has, in the order of its vector.
+  public var partSizes: [PartSize] {
+    Part.allCases.compactMap { part in
+      let members = parameters.filter { $0.part == part }
+      guard !members.isEmpty else { return nil }
+      return PartSize(part: part, tensors: members.count, parameters: range(of: part).count)
+    }
+  }
+}
+
 /// Which parts of a model a training changes; the others are frozen.
 public enum TrainedParts: Int, Hashable, Sendable, CaseIterable {
   case projector, projectorAndLanguage, all

@@ -38,11 +38,13 @@ struct BenchVision: ParsableCommand {
   }
 
   func run() throws {
-    let loaded = try tower.map { try lone(tower: $0, side: side) } ?? Model.load(model ?? "")
+    let compute = try options.computing.compute()
+    let loaded =
+      try tower.map { try lone(tower: $0, side: side) }
+      ?? Model.load(model ?? "", generatingOn: compute)
     guard let llava = loaded.llava else {
       throw CommandError.usage("--model: \(model ?? "") cannot see")
     }
-    let compute = try options.computing.compute()
     let edge = Int(Double(llava.imageTokenCount).squareRoot()) * llava.vision.patchSize
     let requests = (0..<batch).map { index in
       GenerationInput(

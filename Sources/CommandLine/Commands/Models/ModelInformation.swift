@@ -164,7 +164,7 @@ struct ModelFacts: Encodable {
   ) {
     let text = outline.text
     architecture = outline.architecture
-    parts = outline.parts.map {
+    parts = outline.partSizes.map {
       Part(name: "\($0.part)", tensors: $0.tensors, parameters: $0.parameters)
     }
     parameters = outline.parameterCount
