@@ -39,6 +39,43 @@ struct PictureTests {
     }
   }
 
+  @Test("is resized as by its naive twin, whatever the sizes")
+  func resizedAsNaively() {
+    var state: UInt32 = 1
+    func random() -> UInt8 {
+      state = state &* 1_664_525 &+ 1_013_904_223
+      // Half of the levels are the extremes, whose sums leave 0…255.
+      return state >> 31 == 0 ? UInt8(state >> 16 & 255) : state >> 30 & 1 == 0 ? 0 : 255
+    }
+    let sizes = [
+      (1, 1, 5, 7), (1, 9, 3, 4), (2, 2, 2, 5), (3, 2, 1, 1), (7, 5, 21, 2), (22, 3, 5, 3),
+      (64, 8, 64, 3), (65, 31, 33, 47), (43, 90, 86, 7), (129, 6, 100, 13),
+    ]
+    for (width, height, newWidth, newHeight) in sizes {
+      let source = Picture(
+        width: width, height: height, pixels: (0..<3 * width * height).map { _ in random() })
+      for filter in [ResampleFilter.bilinear, .bicubic] {
+        let result = source.resized(width: newWidth, height: newHeight, filter)
+        let isSame = result == source.resizedNaively(width: newWidth, height: newHeight, filter)
+        #expect(isSame, "\(width)×\(height) to \(newWidth)×\(newHeight)")
+      }
+    }
+  }
+
+  @Test("gives any part of itself, black where there is none")
+  func region() {
+    let source = Picture(width: 5, height: 4, pixels: (0..<60).map { UInt8($0 + 1) })
+    for (top, left, height, width) in [(1, 2, 2, 3), (-2, -1, 9, 8), (3, 4, 2, 2), (0, 7, 2, 2)] {
+      let part = source.region(
+        top: top, left: left, ImageProcessor.Size(height: height, width: width))
+      for place in 0..<3 * height * width {
+        let (x, y) = (place / 3 % width + left, place / 3 / width + top)
+        let isInside = (0..<5).contains(x) && (0..<4).contains(y)
+        #expect(part.pixels[place] == (isInside ? source.pixels[3 * (5 * y + x) + place % 3] : 0))
+      }
+    }
+  }
+
   @Test(
     "cut off anywhere is refused",
     arguments: [

@@ -37,4 +37,27 @@ comd_image_status comd_image_decode(
 comd_image_status comd_png_encode(
     const uint8_t *rgb, uint32_t width, uint32_t height, uint8_t *png, size_t *png_count);
 
+// For each of `positions` output pixels or rows: which source pixels or rows it is a weighted sum
+// of. Weights are fixed-point numbers with COMD_RESAMPLE_BITS bits behind the point.
+enum { COMD_RESAMPLE_BITS = 22 };
+
+typedef struct {
+  size_t positions;
+  size_t stride;           // of `weights`
+  const int32_t *starts;   // (positions)
+  const int32_t *counts;   // (positions), at most `stride`
+  const int32_t *weights;  // (positions, stride)
+} comd_taps;
+
+// (height, width, 3) to (height, positions, 3).
+void comd_resample_across(
+    uint8_t *target, const uint8_t *source, size_t width, size_t height, const comd_taps *taps);
+
+// Rows of `row_bytes` to (positions, row_bytes).
+void comd_resample_down(
+    uint8_t *target, const uint8_t *source, size_t row_bytes, const comd_taps *taps);
+
+// (pixels, 3) to (3, pixels), each channel by its row of `levels`, (3, 256).
+void comd_planes(float *target, const uint8_t *rgb, size_t pixels, const float *levels);
+
 #endif

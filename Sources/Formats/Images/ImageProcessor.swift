@@ -1,3 +1,5 @@
+internal import CImages
+
 /// What a vision tower reads: a picture, or the tiles of one.
 public struct PixelValues: Hashable, Sendable {
   public var channels: Int
@@ -158,20 +160,21 @@ public struct ImageProcessor: Hashable, Sendable {
   /// The factor in double precision, mean and deviation in single, as NumPy does it there.
   /// - Returns: (3, height, width).
   private func normalized(_ picture: Picture) -> [Float] {
-    let plane = picture.width * picture.height
-    var values = [Float](repeating: 0, count: 3 * plane)
-    for channel in 0..<3 {
-      let levels = (0..<256).map { level -> Float in
+    let levels = (0..<3).flatMap { channel in
+      (0..<256).map { level -> Float in
         let scaled = rescaleFactor.map { Float(Double(level) * $0) } ?? Float(level)
         guard let normalization else { return scaled }
         return (scaled - Float(normalization.mean[channel]))
           / Float(normalization.deviation[channel])
       }
-      for pixel in 0..<plane {
-        values[channel * plane + pixel] = levels[Int(picture.pixels[3 * pixel + channel])]
-      }
     }
-    return values
+    let count = picture.width * picture.height
+    return unsafe [Float](unsafeUninitializedCapacity: 3 * count) { values, initialized in
+      if let target = values.baseAddress {
+        unsafe comd_planes(target, picture.pixels, count, levels)
+      }
+      initialized = 3 * count
+    }
   }
 }
 
@@ -186,13 +189,13 @@ extension Picture {
   /// The part that begins at a place, which may lie outside; black where there is no picture.
   func region(top: Int, left: Int, _ size: ImageProcessor.Size) -> Picture {
     var pixels = [UInt8](repeating: 0, count: 3 * size.height * size.width)
+    let first = max(0, -left)
+    let columns = first..<max(first, min(size.width, width - left))
     for y in 0..<size.height where (0..<height).contains(y + top) {
-      for x in 0..<size.width where (0..<width).contains(x + left) {
-        for channel in 0..<3 {
-          pixels[3 * (y * size.width + x) + channel] =
-            self.pixels[3 * ((y + top) * width + x + left) + channel]
-        }
-      }
+      let to = 3 * (y * size.width + columns.lowerBound)
+      let from = 3 * ((y + top) * width + left + columns.lowerBound)
+      pixels.replaceSubrange(
+        to..<to + 3 * columns.count, with: self.pixels[from..<from + 3 * columns.count])
     }
     return Picture(width: size.width, height: size.height, pixels: pixels)
   }

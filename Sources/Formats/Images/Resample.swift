@@ -1,3 +1,5 @@
+internal import CImages
+
 /// The filters of Pillow that image processors name, with Pillow's numbers.
 public enum ResampleFilter: Int, Hashable, Sendable {
   case bilinear = 2
@@ -46,30 +48,39 @@ extension Picture {
   private func resized(width newWidth: Int, _ filter: ResampleFilter) -> Picture {
     if newWidth == width { return self }
     let taps = ResampleTaps(from: width, to: newWidth, filter)
-    return Picture(
-      width: newWidth, height: height,
-      pixels: acrossRows(pixels, width: width, height: height, taps))
+    var result = [UInt8](repeating: 0, count: height * newWidth * 3)
+    unsafe taps.withPointers { taps in
+      unsafe comd_resample_across(&result, pixels, width, height, taps)
+    }
+    return Picture(width: newWidth, height: height, pixels: result)
   }
 
   private func resized(height newHeight: Int, _ filter: ResampleFilter) -> Picture {
     if newHeight == height { return self }
     let taps = ResampleTaps(from: height, to: newHeight, filter)
-    return Picture(
-      width: width, height: newHeight, pixels: downColumns(pixels, rowBytes: 3 * width, taps))
+    var result = [UInt8](repeating: 0, count: newHeight * width * 3)
+    unsafe taps.withPointers { taps in
+      unsafe comd_resample_down(&result, pixels, 3 * width, taps)
+    }
+    return Picture(width: width, height: newHeight, pixels: result)
   }
 }
 
-private let precisionBits = 22
+let resampleBits = Int(COMD_RESAMPLE_BITS)
 
 /// For every output position, where its source pixels begin and their weights in fixed point.
-private struct ResampleTaps {
-  var starts: [Int] = []
-  var weights: [[Int32]] = []
+struct ResampleTaps {
+  var starts: [Int32] = []
+  var counts: [Int32] = []
+  /// (positions, stride), zero behind a position's count.
+  var weights: [Int32] = []
+  let stride: Int
 
   init(from count: Int, to newCount: Int, _ filter: ResampleFilter) {
     let scale = Double(count) / Double(newCount)
     let stretch = max(scale, 1)
     let support = filter.support * stretch
+    stride = Int(2 * support) + 2
     for position in 0..<newCount {
       let center = (Double(position) + 0.5) * scale
       let start = max(0, Int(center - support + 0.5))
@@ -79,55 +90,27 @@ private struct ResampleTaps {
       }
       let sum = taps.reduce(0, +)
       if sum != 0 { taps = taps.map { $0 / sum } }
-      starts.append(start)
-      weights.append(
-        taps.map { tap in
-          let fixed = tap * Double(1 << precisionBits)
-          return Int32(fixed < 0 ? fixed - 0.5 : fixed + 0.5)
-        })
-    }
-  }
-}
-
-private func rounded(_ sum: Int32) -> UInt8 {
-  UInt8(clamping: sum >> Int32(precisionBits))
-}
-
-private func acrossRows(
-  _ source: [UInt8], width: Int, height: Int, _ taps: ResampleTaps
-) -> [UInt8] {
-  let newWidth = taps.starts.count
-  var target = [UInt8](repeating: 0, count: height * newWidth * 3)
-  for y in 0..<height {
-    for x in 0..<newWidth {
-      var red = Int32(1) << Int32(precisionBits - 1)
-      var (green, blue) = (red, red)
-      var at = (y * width + taps.starts[x]) * 3
-      for weight in taps.weights[x] {
-        red &+= Int32(source[at]) &* weight
-        green &+= Int32(source[at + 1]) &* weight
-        blue &+= Int32(source[at + 2]) &* weight
-        at += 3
+      starts.append(Int32(start))
+      counts.append(Int32(taps.count))
+      weights += taps.map { tap in
+        let fixed = tap * Double(1 << resampleBits)
+        return Int32(fixed < 0 ? fixed - 0.5 : fixed + 0.5)
       }
-      let to = (y * newWidth + x) * 3
-      target[to] = rounded(red)
-      target[to + 1] = rounded(green)
-      target[to + 2] = rounded(blue)
+      weights += Array(repeating: 0, count: stride - taps.count)
     }
   }
-  return target
-}
 
-private func downColumns(_ source: [UInt8], rowBytes: Int, _ taps: ResampleTaps) -> [UInt8] {
-  var target = [UInt8](repeating: 0, count: taps.starts.count * rowBytes)
-  var sums = [Int32](repeating: 0, count: rowBytes)
-  for y in 0..<taps.starts.count {
-    for index in 0..<rowBytes { sums[index] = 1 << Int32(precisionBits - 1) }
-    for (row, weight) in taps.weights[y].enumerated() {
-      let from = (taps.starts[y] + row) * rowBytes
-      for index in 0..<rowBytes { sums[index] &+= Int32(source[from + index]) &* weight }
+  /// The taps as the C kernels read them, for the time of a call.
+  func withPointers(_ body: (UnsafePointer<comd_taps>) -> Void) {
+    unsafe starts.withUnsafeBufferPointer { starts in
+      unsafe counts.withUnsafeBufferPointer { counts in
+        unsafe weights.withUnsafeBufferPointer { weights in
+          var taps = unsafe comd_taps(
+            positions: starts.count, stride: stride, starts: starts.baseAddress,
+            counts: counts.baseAddress, weights: weights.baseAddress)
+          unsafe body(&taps)
+        }
+      }
     }
-    for index in 0..<rowBytes { target[y * rowBytes + index] = rounded(sums[index]) }
   }
-  return target
 }
