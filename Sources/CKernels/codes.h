@@ -1,30 +1,34 @@
-// Weights in codes of 4 or 8 bits: w = scale · code + offset, scale and offset shared by the terms
-// of a block. Decoding gives exactly the numbers that the file's own definition gives, so a product
-// has the bits of the product with the decoded matrix. Included by each set.
+// Weights in codes of few bits, read by products: decoded to the floats they stand for, or
+// multiplied as the whole numbers they are (dots.h). The order of an element's terms is that of
+// every product. Included by each set.
 
-typedef uint8_t vb __attribute__((ext_vector_type(WIDTH), aligned(1)));
-typedef int8_t vsb __attribute__((ext_vector_type(WIDTH), aligned(1)));
 typedef int32_t vi __attribute__((ext_vector_type(WIDTH)));
+typedef int32_t vi_unaligned __attribute__((ext_vector_type(WIDTH), aligned(4)));
+
 #define AS_FLOATS(x) __builtin_convertvector(x, vf)
 #define AS_INTS(x) __builtin_convertvector(x, vi)
+
+/// Bytes of the codes of four terms of a panel, a quad.
+INLINE size_t quad_bytes(int bits) { return PANEL / 2 * (size_t)bits; }
+
+/// A quad of each column, in the four bytes of its lane: 0…15 with 4 bits, −128…127 with 8.
+INLINE void quad_codes(vi *low, vi *high, const uint8_t *codes, const int bits) {
+  const vi first = *(const vi_unaligned *)codes;
+  *low = bits == 4 ? first & 0x0f0f0f0f : first;
+  *high =
+      bits == 4 ? (first >> 4) & 0x0f0f0f0f : *(const vi_unaligned *)(codes + sizeof(vi));
+}
+
+/// What term `t` of a quad stands for, before it is scaled.
+INLINE vf quad_term(vi quad, const int t, const int bits, const bool offsets) {
+  if (bits == 8) return AS_FLOATS((quad << (24 - 8 * t)) >> 24);
+  const vf code = AS_FLOATS((quad >> (8 * t)) & 15);
+  return offsets ? code : code - 8.0f;
+}
 
 /// Half a panel's weights of one term.
 INLINE vf decoded(vf code, vf scale, vf offset, bool offsets) {
   return offsets ? __builtin_elementwise_fma(code, scale, offset) : code * scale;
-}
-
-/// The two registers of one term's codes.
-INLINE void term_codes(
-    vf *low, vf *high, const uint8_t *codes, const int bits, const bool offsets) {
-  if (bits == 4) {
-    const vi pair = AS_INTS(*(const vb *)codes);
-    const int middle = offsets ? 0 : 8;
-    *low = AS_FLOATS((pair & 15) - middle);
-    *high = AS_FLOATS((pair >> 4) - middle);
-  } else {
-    *low = AS_FLOATS(AS_INTS(*(const vsb *)codes));
-    *high = AS_FLOATS(AS_INTS(*(const vsb *)(codes + WIDTH)));
-  }
 }
 
 INLINE void unpack_group(
@@ -39,11 +43,15 @@ INLINE void unpack_group(
       offset0 = *(const vf_unaligned *)(head + PANEL);
       offset1 = *(const vf_unaligned *)(head + PANEL + WIDTH);
     }
-    for (size_t p = 0; p < block; p++, codes += PANEL / 8 * (size_t)bits, to += PANEL) {
-      vf low, high;
-      term_codes(&low, &high, codes, bits, offsets);
-      *(vf_unaligned *)to = decoded(low, scale0, offset0, offsets);
-      *(vf_unaligned *)(to + WIDTH) = decoded(high, scale1, offset1, offsets);
+    for (size_t q = 0; q < block / 4; q++, codes += quad_bytes(bits)) {
+      vi low, high;
+      quad_codes(&low, &high, codes, bits);
+#pragma clang loop unroll(full)
+      for (int t = 0; t < 4; t++, to += PANEL) {
+        *(vf_unaligned *)to = decoded(quad_term(low, t, bits, offsets), scale0, offset0, offsets);
+        *(vf_unaligned *)(to + WIDTH) =
+            decoded(quad_term(high, t, bits, offsets), scale1, offset1, offsets);
+      }
     }
   }
 }
@@ -54,22 +62,23 @@ INLINE const uint8_t *code_group(
   return codes->panels + ck_group_place(codes, PANEL, k, column, term);
 }
 
+/// Calls a function of `bits, block, offsets` as constants, whichever form the codes have.
+#define BY_FORM(codes, call)                                     \
+  if ((codes)->bits == 4 && (codes)->offsets) call(4, 32, true); \
+  else if ((codes)->bits == 4) call(4, 32, false);               \
+  else if ((codes)->block == 32 && (codes)->offsets) call(8, 32, true); \
+  else if ((codes)->block == 32) call(8, 32, false);             \
+  else call(8, 16, (codes)->offsets)
+
 /// (depth, PANEL) floats of the panel that begins at `column`, terms [term, term + depth).
 static void unpack_panel(
     float *to, const ck_codes *codes, size_t k, size_t column, size_t term, size_t depth) {
   const size_t size = ck_group_bytes(codes, PANEL);
   const uint8_t *group = code_group(codes, k, column, term);
   for (size_t p = 0; p < depth; p += CODE_GROUP, group += size, to += CODE_GROUP * PANEL) {
-    if (codes->bits == 4 && codes->offsets)
-      unpack_group(to, group, 4, 32, true);
-    else if (codes->bits == 4)
-      unpack_group(to, group, 4, 32, false);
-    else if (codes->block == 32 && codes->offsets)
-      unpack_group(to, group, 8, 32, true);
-    else if (codes->block == 32)
-      unpack_group(to, group, 8, 32, false);
-    else
-      unpack_group(to, group, 8, 16, codes->offsets);
+#define CALL(bits, block, offsets) unpack_group(to, group, bits, block, offsets)
+    BY_FORM(codes, CALL);
+#undef CALL
   }
 }
 
@@ -99,22 +108,27 @@ INLINE void code_tile(
         scale[v] = *(const vf_unaligned *)head;
         offset[v] = offsets ? *(const vf_unaligned *)(head + PANEL) : (vf)(0);
       }
-#pragma clang loop unroll_count(2)
-      for (size_t t = 0; t < block; t++) {
+#pragma clang loop unroll(disable)
+      for (size_t q = 0; q < block / 4; q++) {
         __builtin_prefetch(codes0 + 4 * size);
-        vf column[4];
-        term_codes(column, column + 1, codes0, bits, offsets);
-        term_codes(column + 2, column + 3, codes1, bits, offsets);
-        codes0 += PANEL / 8 * bits;
-        codes1 += PANEL / 8 * bits;
+        vi quad[4];
+        quad_codes(quad, quad + 1, codes0, bits);
+        quad_codes(quad + 2, quad + 3, codes1, bits);
+        codes0 += quad_bytes(bits);
+        codes1 += quad_bytes(bits);
 #pragma clang loop unroll(full)
-        for (int v = 0; v < 4; v++) column[v] = decoded(column[v], scale[v], offset[v], offsets);
-#pragma clang loop unroll(full)
-        for (int r = 0; r < rows; r++) {
-          const vf value = (vf)(a[r * A_STRIDE + p + b * block + t]);
+        for (int t = 0; t < 4; t++) {
+          vf column[4];
 #pragma clang loop unroll(full)
           for (int v = 0; v < 4; v++)
-            sum[r][v] = __builtin_elementwise_fma(value, column[v], sum[r][v]);
+            column[v] = decoded(quad_term(quad[v], t, bits, offsets), scale[v], offset[v], offsets);
+#pragma clang loop unroll(full)
+          for (int r = 0; r < rows; r++) {
+            const vf value = (vf)(a[r * A_STRIDE + p + b * block + 4 * q + (size_t)t]);
+#pragma clang loop unroll(full)
+            for (int v = 0; v < 4; v++)
+              sum[r][v] = __builtin_elementwise_fma(value, column[v], sum[r][v]);
+          }
         }
       }
     }
@@ -130,17 +144,16 @@ INLINE void code_tile(
   static void code_tile_##rows(                                                                \
       size_t depth, const float *a, const uint8_t *first, const uint8_t *second, float *c,     \
       size_t ldc, bool fresh, const ck_codes *codes) {                                         \
-    if (codes->bits == 4 && codes->offsets)                                                    \
-      code_tile(rows, depth, a, first, second, c, ldc, fresh, 4, 32, true);                    \
-    else if (codes->bits == 4)                                                                 \
-      code_tile(rows, depth, a, first, second, c, ldc, fresh, 4, 32, false);                   \
-    else if (codes->block == 32 && codes->offsets)                                             \
-      code_tile(rows, depth, a, first, second, c, ldc, fresh, 8, 32, true);                    \
-    else if (codes->block == 32)                                                               \
-      code_tile(rows, depth, a, first, second, c, ldc, fresh, 8, 32, false);                   \
-    else                                                                                       \
-      code_tile(rows, depth, a, first, second, c, ldc, fresh, 8, 16, codes->offsets);          \
+    BY_FORM(codes, CALL_##rows);                                                               \
   }
+#define CALL_1(bits, block, offsets) \
+  code_tile(1, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
+#define CALL_2(bits, block, offsets) \
+  code_tile(2, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
+#define CALL_3(bits, block, offsets) \
+  code_tile(3, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
+#define CALL_4(bits, block, offsets) \
+  code_tile(4, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
 
 CODE_TILE(1) CODE_TILE(2) CODE_TILE(3) CODE_TILE(4)
 #undef CODE_TILE
@@ -149,6 +162,3 @@ CODE_TILE(1) CODE_TILE(2) CODE_TILE(3) CODE_TILE(4)
 static void (*const code_tiles[CODE_ROWS])(
     size_t, const float *, const uint8_t *, const uint8_t *, float *, size_t, bool,
     const ck_codes *) = {code_tile_1, code_tile_2, code_tile_3, code_tile_4};
-
-#undef AS_FLOATS
-#undef AS_INTS

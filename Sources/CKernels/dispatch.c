@@ -39,7 +39,11 @@ static void product_task(void *context, size_t index, ck_workspace *space) {
   else
     part.b += part.transpose_b ? column * part.ldb : column;
   part.c += row * part.ldc + column;
-  tasks->kernels->matmul(space, &part);
+  if (part.bias) part.bias += column;
+  if (part.codes && part.codes->whole)
+    tasks->kernels->dots(space, &part);
+  else
+    tasks->kernels->matmul(space, &part);
 }
 
 static size_t panel_columns(const ck_kernels *kernels, size_t n) {
@@ -105,7 +109,7 @@ void ck_codes_place(
     const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, const uint8_t *values,
     const float *scales, const float *offsets) {
   const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
-  const size_t half = panel / 2, blocks = CODE_GROUP / codes->block;
+  const size_t blocks = CODE_GROUP / codes->block;
   const size_t head = ck_group_head(codes, panel), size = ck_group_bytes(codes, panel);
   uint8_t *group = codes->panels + ck_group_place(codes, panel, k, row, 0);
   for (size_t g = 0; g < k / CODE_GROUP; g++, group += size) {
@@ -114,13 +118,10 @@ void ck_codes_place(
       *shared = scales[g * blocks + b];
       if (codes->offsets) shared[panel] = offsets[g * blocks + b];
     }
-    uint8_t *place = group + head;
     for (size_t p = 0; p < CODE_GROUP; p++) {
       const uint8_t code = values[g * CODE_GROUP + p];
-      if (codes->bits == 8)
-        place[p * panel + column] = code;
-      else
-        place[p * half + column % half] |= (uint8_t)(column < half ? code : code << 4);
+      uint8_t *place = group + head + ck_code_place(codes, panel, p, column);
+      *place |= (uint8_t)(codes->bits == 8 || column < panel / 2 ? code : code << 4);
     }
   }
 }
@@ -128,21 +129,17 @@ void ck_codes_place(
 void ck_codes_row(
     const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, float *values) {
   const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
-  const size_t half = panel / 2, step = ck_block_floats(codes, panel);
+  const size_t step = ck_block_floats(codes, panel);
   const size_t head = ck_group_head(codes, panel), size = ck_group_bytes(codes, panel);
   const uint8_t *group = codes->panels + ck_group_place(codes, panel, k, row, 0);
   for (size_t term = 0; term < k; term += CODE_GROUP, group += size) {
     const float *shared = (const float *)group + column;
-    const uint8_t *place = group + head;
     for (size_t p = 0; p < CODE_GROUP; p++) {
       const float *block = shared + p / codes->block * step;
-      float code;
-      if (codes->bits == 8) {
-        code = (float)(int8_t)place[p * panel + column];
-      } else {
-        const int pair = place[p * half + column % half];
-        code = (float)((column < half ? pair & 15 : pair >> 4) - (codes->offsets ? 0 : 8));
-      }
+      const uint8_t byte = group[head + ck_code_place(codes, panel, p, column)];
+      const int half = column < panel / 2 ? byte & 15 : byte >> 4;
+      const float code =
+          (float)(codes->bits == 8 ? (int8_t)byte : half - (codes->offsets ? 0 : 8));
       values[term + p] = codes->offsets ? fmaf(code, block[0], block[panel]) : code * block[0];
     }
   }

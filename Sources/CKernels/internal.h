@@ -24,6 +24,8 @@ typedef struct {
 /// The kernels of one instruction set. All work on [begin, end) of what the argument describes.
 typedef struct {
   void (*matmul)(ck_workspace *space, const ck_product *product);
+  /// A product whose `codes->whole` is set.
+  void (*dots)(ck_workspace *space, const ck_product *product);
   /// Packs the terms [begin, end) of op(B); `begin` and all `end`s but k are multiples of `depth`.
   void (*pack)(const ck_product *product, float *panels, size_t begin, size_t end);
   size_t panel, depth;  // columns and terms of a packed panel
@@ -50,6 +52,7 @@ extern const ck_kernels ck_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2;
 extern const ck_kernels ck_kernels_avx512;
+extern const ck_kernels ck_kernels_avx512vnni;
 #endif
 
 const ck_kernels *ck_kernels_for(ck_isa isa);
@@ -66,8 +69,8 @@ static inline size_t ck_block_floats(const ck_codes *codes, size_t panel) {
 }
 
 /// Bytes of a group of CODE_GROUP terms of a panel: first `ck_group_head` bytes with each block's
-/// scales, then its offsets; then the codes term by term. Of 4 bits the first half of the columns
-/// is in the low nibbles.
+/// scales, then its offsets; then the codes, four terms ("a quad") of each column side by side. Of
+/// 4 bits the first half of the columns is in the low nibbles, the second in the high ones.
 static inline size_t ck_group_head(const ck_codes *codes, size_t panel) {
   return CODE_GROUP / codes->block * ck_block_floats(codes, panel) * sizeof(float);
 }
@@ -81,6 +84,13 @@ static inline size_t ck_group_place(
     const ck_codes *codes, size_t panel, size_t k, size_t column, size_t term) {
   const size_t index = column / panel * (k / CODE_GROUP) + term / CODE_GROUP;
   return index * ck_group_bytes(codes, panel);
+}
+
+/// The byte with the code of term `p` of a group, behind its head.
+static inline size_t ck_code_place(
+    const ck_codes *codes, size_t panel, size_t p, size_t column) {
+  const size_t lane = codes->bits == 8 ? column : column % (panel / 2);
+  return p / 4 * (panel / 2 * (size_t)codes->bits) + lane * 4 + p % 4;
 }
 
 typedef void ck_task(void *context, size_t index, ck_workspace *space);

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "internal.h"
 
@@ -37,13 +38,19 @@ struct ck_pool {
 float *ck_buffer_reserve(ck_buffer *buffer, size_t count) {
   if (buffer->count < count) {
     free(buffer->data);
-    const size_t size = (count + 15) / 16 * 16;
-    buffer->data = aligned_alloc(64, size * sizeof(float));
+    // What is larger than a few dozen pages comes in huge ones, where the system has some.
+    const size_t asked = count * sizeof(float), huge = (size_t)2 << 20;
+    const size_t unit = asked >= huge / 8 ? huge : 64;
+    const size_t size = (asked + unit - 1) / unit * unit;
+    buffer->data = aligned_alloc(unit, size);
     if (!buffer->data) {
-      fprintf(stderr, "out of memory: %zu bytes of scratch refused\n", size * sizeof(float));
+      fprintf(stderr, "out of memory: %zu bytes of scratch refused\n", size);
       abort();
     }
-    buffer->count = size;
+#if defined(MADV_HUGEPAGE)
+    if (unit == huge) (void)madvise(buffer->data, size, MADV_HUGEPAGE);
+#endif
+    buffer->count = size / sizeof(float);
   }
   return buffer->data;
 }

@@ -128,6 +128,13 @@ static void pack_rows(
   }
 }
 
+/// What the sums of a strip of C begin with.
+INLINE void spread_bias(
+    const ck_product *product, float *c, size_t column, size_t rows, size_t width) {
+  for (size_t r = 0; r < rows; r++)
+    memcpy(c + r * product->ldc, product->bias + column, width * sizeof(float));
+}
+
 /// All row tiles of a block for one panel, or for two beside each other (`wide`).
 typedef struct {
   size_t rows, depth, width, b_step, b_pair;
@@ -154,17 +161,18 @@ static void run_strip(const strip *s) {
     const size_t rows = (s->rows - row) / (tiles - t);
     const float *a = s->a + row * A_STRIDE;
     float *c = s->c + row * s->ldc;
+    const float *next = c + rows * s->ldc;
     if (s->wide) {
-      wide_tiles[rows - 1](s->depth, a, s->b, s->b_step, s->b_pair, c, s->ldc, s->fresh);
+      wide_tiles[rows - 1](s->depth, a, s->b, s->b_step, s->b_pair, c, s->ldc, s->fresh, next);
     } else if (s->width == PANEL) {
-      narrow_tiles[rows - 1](s->depth, a, s->b, s->b_step, s->b_pair, c, s->ldc, s->fresh);
+      narrow_tiles[rows - 1](s->depth, a, s->b, s->b_step, s->b_pair, c, s->ldc, s->fresh, next);
     } else {
       // The last columns go by way of a whole tile.
       float whole[TILE_ROWS * PANEL];
       if (!s->fresh)
         for (size_t r = 0; r < rows; r++)
           memcpy(whole + r * PANEL, c + r * s->ldc, s->width * sizeof(float));
-      narrow_tiles[rows - 1](s->depth, a, s->b, s->b_step, 0, whole, PANEL, s->fresh);
+      narrow_tiles[rows - 1](s->depth, a, s->b, s->b_step, 0, whole, PANEL, s->fresh, whole);
       for (size_t r = 0; r < rows; r++)
         memcpy(c + r * s->ldc, whole + r * PANEL, s->width * sizeof(float));
     }
@@ -239,11 +247,14 @@ static void run_block(
       strip s = {
           .rows = rows, .depth = depth, .width = left < PANEL ? left : PANEL, .a = packed_a,
           .c = product->c + row * product->ldc + column + j, .ldc = product->ldc,
-          .fresh = term == 0 && !product->accumulate,
+          .fresh = term == 0 && !product->accumulate && !product->bias,
           .wide = product->m <= WIDE_ROWS && left >= 2 * PANEL};
       // A panel that is used by one block only stays in the first cache.
       float *slot = packed || (blocks == 1 && !early) ? packed_b : packed_b + j * depth;
       place_b(&s, slot, product, column + j, term, direct, block == 0 && !early);
+      // Just before the sums are read, so that they come from the first cache.
+      if (product->bias && term == 0)
+        spread_bias(product, s.c, column + j, rows, s.wide ? 2 * PANEL : s.width);
       run_strip(&s);
       j += s.wide ? 2 * PANEL : s.width;
     }
@@ -266,9 +277,12 @@ static void pack_panels(const ck_product *product, float *panels, size_t begin, 
 }
 
 static void matmul(ck_workspace *space, const ck_product *product) {
-  if (product->k == 0 && !product->accumulate)
+  if (product->k == 0 && product->bias) {
+    spread_bias(product, product->c, 0, product->m, product->n);
+  } else if (product->k == 0 && !product->accumulate) {
     for (size_t row = 0; row < product->m; row++)
       memset(product->c + row * product->ldc, 0, product->n * sizeof(float));
+  }
   // Even blocks of whole panels: 800 columns are 416 and 384, not 768 and 32.
   const size_t blocks = (product->n + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
   const size_t even = blocks ? (product->n + blocks * PANEL - 1) / (blocks * PANEL) * PANEL : 0;

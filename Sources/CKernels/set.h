@@ -13,12 +13,15 @@
 
 #include "products.h"
 
+#include "dots.h"
+
 #include "scores.h"
 
 #include "rate.h"
 
 const ck_kernels SET(ck_kernels) = {
     .matmul = matmul,
+    .dots = dot_product,
     .pack = pack_panels,
     .panel = PANEL,
     .depth = DEPTH,

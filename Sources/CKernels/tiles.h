@@ -21,13 +21,18 @@ enum {
 ///
 /// - a: rows `A_STRIDE` apart.
 /// - b: terms `b_step` apart, pairs of registers `b_pair` apart.
+/// - next: the c of the tile that follows, fetched meanwhile; its rows lie `ldc` apart, too.
 typedef void tile_function(
     size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c,
-    size_t ldc, bool fresh);
+    size_t ldc, bool fresh, const float *next);
 
 INLINE void tile(
     const int rows, const int registers, size_t depth, const float *a, const float *b,
-    size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh) {
+    size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh, const float *next) {
+#pragma clang loop unroll(full)
+  for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < registers; v++) __builtin_prefetch(next + (size_t)r * ldc + v * WIDTH, 1);
   vf sum[TILE_ROWS][4];
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -58,8 +63,8 @@ INLINE void tile(
 #define TILE(rows, registers)                                                              \
   static void tile_##rows##_##registers(                                                   \
       size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c, \
-      size_t ldc, bool fresh) {                                                            \
-    tile(rows, registers, depth, a, b, b_step, b_pair, c, ldc, fresh);                     \
+      size_t ldc, bool fresh, const float *next) {                                         \
+    tile(rows, registers, depth, a, b, b_step, b_pair, c, ldc, fresh, next);               \
   }
 
 TILE(1, 4) TILE(2, 4) TILE(3, 4)

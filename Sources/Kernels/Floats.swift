@@ -26,6 +26,10 @@ public struct Floats: Sendable {
   }
 
   /// `count` new zeros, aligned to 64 bytes.
+  ///
+  /// Two megabytes and more come in huge pages where the operating system has some: with pages of
+  /// 4 KiB large products spend up to a third of their time on finding them. Memory that is never
+  /// touched is never taken.
   public init(zeros count: Int) {
     precondition(count >= 0, "a count of 0 or more expected, \(count) given")
     let memory = FloatMemory(allocating: count)
@@ -112,7 +116,7 @@ public struct Floats: Sendable {
   }
 }
 
-/// Owns the memory behind `Floats`: allocated and zeroed, or a private mapping of a file.
+/// Owns the memory behind `Floats`: zeros, or a private mapping of a file.
 @safe
 private final class FloatMemory: Sendable {
   private enum Origin {
@@ -124,14 +128,36 @@ private final class FloatMemory: Sendable {
   nonisolated(unsafe) private let start: UnsafeMutableRawPointer
   private let origin: Origin
 
+  private static let hugePageBytes = 2 << 20
+
   init(allocating count: Int) {
     // Whole cache lines, so that no two allocations share one.
     let bytes = max(64, (count * MemoryLayout<Float>.stride + 63) & ~63)
+    if bytes >= Self.hugePageBytes, let zeros = unsafe Self.hugePages(bytes) {
+      unsafe start = zeros.start
+      unsafe base = zeros.base
+      unsafe origin = .mapped(bytes: zeros.bytes)
+      return
+    }
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     unsafe start = memory
     unsafe base = memory.bindMemory(to: Float.self, capacity: bytes / 4)
     origin = .allocated
+  }
+
+  /// Fresh zeros from the operating system, which begin on a huge page; nil when it has no more.
+  private static func hugePages(
+    _ bytes: Int
+  ) -> (start: UnsafeMutableRawPointer, base: UnsafeMutablePointer<Float>, bytes: Int)? {
+    let reserved = bytes + hugePageBytes
+    let mapped = unsafe mmap(
+      nil, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else { return nil }
+    let aligned = unsafe mapped.alignedUp(toMultipleOf: hugePageBytes)
+    // Advice only: without huge pages the memory is as good as any other.
+    _ = unsafe madvise(aligned, bytes, MADV_HUGEPAGE)
+    return unsafe (mapped, aligned.bindMemory(to: Float.self, capacity: bytes / 4), reserved)
   }
 
   init(mapping path: String, byteOffset: Int, count: Int) throws(KernelError) {

@@ -8,10 +8,13 @@ public enum InstructionSet: String, CaseIterable, Comparable, Sendable {
   case avx2
   /// AVX-512 F, VL, BW, DQ.
   case avx512
+  /// The same and VNNI, which multiplies four whole numbers of 8 bits at a time.
+  case avx512vnni
 
   /// The best one that this processor and its operating system support.
   public static let best: InstructionSet =
     switch ck_isa_best() {
+    case CK_ISA_AVX512_VNNI: .avx512vnni
     case CK_ISA_AVX512: .avx512
     case CK_ISA_AVX2: .avx2
     case CK_ISA_PORTABLE: .portable
@@ -28,6 +31,7 @@ public enum InstructionSet: String, CaseIterable, Comparable, Sendable {
     case .portable: CK_ISA_PORTABLE
     case .avx2: CK_ISA_AVX2
     case .avx512: CK_ISA_AVX512
+    case .avx512vnni: CK_ISA_AVX512_VNNI
     }
   }
 }

@@ -14,24 +14,26 @@ public func linear(
   guard rows > 0 else { return }
   let (inputs, outputs) = (x.count / rows, y.count / rows)
   precondition(bias.map { $0.count == outputs } ?? true, "a bias of \(outputs) expected")
+  if let packed {
+    let product = Product(m: rows, n: outputs, k: inputs, transposeB: true)
+    return matmul(into: y, x, packed, bias: bias, product, on: compute)
+  }
   if let bias {
     for row in 0..<rows { y[row * outputs..<(row + 1) * outputs].copy(from: bias) }
   }
   let product = Product(
     m: rows, n: outputs, k: inputs, transposeB: true, accumulate: bias != nil)
-  if let packed {
-    matmul(into: y, x, packed, product, on: compute)
-  } else {
-    matmul(into: y, x, weight, product, on: compute)
-  }
+  matmul(into: y, x, weight, product, on: compute)
 }
 
-/// A linear layer's weight, (out, in), laid out for `linear`; nil when the backend wants it as it
-/// lies.
+/// A linear layer's weight, (out, in), laid out in `memory` for `linear`; nil when the backend
+/// wants it as it lies.
 public func packLinear(
-  _ weight: Floats, outputs: Int, on compute: Compute
+  _ weight: Floats, outputs: Int, in memory: Arena, on compute: Compute
 ) -> PackedMatrix? {
-  pack(weight, Product(m: 0, n: outputs, k: weight.count / outputs, transposeB: true), on: compute)
+  pack(
+    weight, Product(m: 0, n: outputs, k: weight.count / outputs, transposeB: true), in: memory,
+    on: compute)
 }
 
 /// The derivatives of `linear`: `dX = dY · W`, `dW += dYᵀ · X`, `db += Σ rows of dY`.

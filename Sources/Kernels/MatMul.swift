@@ -53,19 +53,26 @@ public protocol MatMul: Sendable {
   /// `c = op(a) · op(b)`, or `c += …`; shapes are checked by the caller, `matmul`.
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute)
 
-  /// op(b), laid out for many products; nil: this backend reads it best as it lies.
-  func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix?
+  /// op(b), laid out in `memory` for many products; nil: this backend reads it best as it lies.
+  func pack(
+    _ b: Floats, _ product: Product, in memory: Arena, on compute: Compute
+  ) -> PackedMatrix?
 
   /// As `multiply(into:_:_:_:on:)`, with the same bits; `b` is what `pack` gave on this `compute`.
+  /// With a bias each sum begins with its column's.
   func multiply(
-    into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute)
+    into c: Floats, _ a: Floats, _ b: PackedMatrix, bias: Floats?, _ product: Product,
+    on compute: Compute)
 }
 
 extension MatMul {
-  public func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix? { nil }
+  public func pack(
+    _ b: Floats, _ product: Product, in memory: Arena, on compute: Compute
+  ) -> PackedMatrix? { nil }
 
   public func multiply(
-    into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
+    into c: Floats, _ a: Floats, _ b: PackedMatrix, bias: Floats?, _ product: Product,
+    on compute: Compute
   ) { preconditionFailure("this backend packs nothing") }
 }
 
@@ -116,26 +123,36 @@ public func matmul(
 /// - Parameters:
 ///   - b: (k, n), or (n, k) with `transposeB`.
 ///   - product: `m` and what is said of A do not matter.
+///   - memory: where the layout is put. All matrices of a model in one arena come to lie in huge
+///     pages, for which most of them alone are too small.
 /// - Returns: nil when the backend of `compute` has no such layout.
-public func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix? {
+public func pack(
+  _ b: Floats, _ product: Product, in memory: Arena, on compute: Compute
+) -> PackedMatrix? {
   precondition(b.count == product.n * product.k, "b \(b.count) does not fit \(product)")
-  return compute.matMul.pack(b, product, on: compute)
+  return compute.matMul.pack(b, product, in: memory, on: compute)
 }
 
-/// As `matmul(into:_:_:_:on:)` on the matrix that was packed, with the same bits.
+/// As `matmul(into:_:_:_:on:)` on the matrix that was packed, with the same bits; with a bias, as
+/// if it had been in every row of C and were added to.
 ///
+/// - Parameter bias: (n), not together with `accumulate`.
 /// - Precondition: the counts match the shape; `b` was packed on a `compute` with the same
 ///   instruction set.
 public func matmul(
-  into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
+  into c: Floats, _ a: Floats, _ b: PackedMatrix, bias: Floats? = nil, _ product: Product,
+  on compute: Compute
 ) {
+  precondition(
+    bias.map { $0.count == product.n && !product.accumulate } ?? true,
+    "a bias of \(product.n) expected, and none to add to what is there")
   precondition(
     c.count == product.m * product.n && a.count == product.m * product.k && b.n == product.n
       && b.k == product.k, "c \(c.count), a \(a.count), b (\(b.k), \(b.n)) do not fit \(product)")
   precondition(!c.overlaps(a), "the result overlaps an input")
   b.check(on: compute)
   guard product.m > 0, product.n > 0 else { return }
-  compute.matMul.multiply(into: c, a, b, product, on: compute)
+  compute.matMul.multiply(into: c, a, b, bias: bias, product, on: compute)
 }
 
 /// The naive twin: each element is one chain of fused multiply-adds over k in order, which begins

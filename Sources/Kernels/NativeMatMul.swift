@@ -14,12 +14,14 @@ struct NativeMatMul: MatMul {
     unsafe ck_matmul(compute.pool, &call)
   }
 
-  func pack(_ b: Floats, _ product: Product, on compute: Compute) -> PackedMatrix? {
+  func pack(
+    _ b: Floats, _ product: Product, in memory: Arena, on compute: Compute
+  ) -> PackedMatrix? {
     var call = unsafe ck_product()
     unsafe (call.n, call.k, call.b) = (product.n, product.k, UnsafePointer(b.base))
     unsafe call.ldb = product.transposeB ? product.k : product.n
     unsafe call.transpose_b = product.transposeB
-    let panels = unsafe Floats(zeros: ck_packed_count(compute.pool, product.n, product.k))
+    let panels = unsafe memory.floats(ck_packed_count(compute.pool, product.n, product.k))
     unsafe ck_pack(compute.pool, &call, panels.base)
     return PackedMatrix(
       n: product.n, k: product.k, codes: nil, instructionSet: compute.instructionSet,
@@ -27,9 +29,11 @@ struct NativeMatMul: MatMul {
   }
 
   func multiply(
-    into c: Floats, _ a: Floats, _ b: PackedMatrix, _ product: Product, on compute: Compute
+    into c: Floats, _ a: Floats, _ b: PackedMatrix, bias: Floats?, _ product: Product,
+    on compute: Compute
   ) {
     var call = unsafe call(into: c, a, product)
+    unsafe call.bias = bias.map { unsafe UnsafePointer($0.base) }
     guard let layout = b.codes else {
       unsafe call.panels = UnsafePointer(b.panels.base)
       unsafe ck_matmul(compute.pool, &call)

@@ -37,7 +37,7 @@ actor ModelLibrary {
   }
 
   /// The model, from memory, from disk or over the wire.
-  /// - Parameter compute: as for `Model.load`.
+  /// - Parameter compute: where it generates; nil: it is trained.
   func model(_ digest: Digest, generatingOn compute: Compute? = nil) async throws -> Model {
     func isWanted(_ entry: (digest: Digest, model: Model)) -> Bool {
       entry.digest == digest && (compute != nil || entry.model.isTrainable)
@@ -48,7 +48,8 @@ actor ModelLibrary {
       return entry.model
     }
     let path = try await path(of: digest)
-    let model = try Model.load(path, generatingOn: compute)
+    let model = try Model.load(
+      path, for: compute.map { .generation(.f32, on: $0) } ?? .anything)
     if loaded.contains(where: isWanted) { return model }
     loaded.append((digest, model))
     if loaded.count > loadedMax { loaded.removeFirst() }

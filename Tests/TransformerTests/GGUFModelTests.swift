@@ -40,7 +40,7 @@ struct GGUFModelTests {
     let compute = try Compute()
     let path = "\(fixtures)/gguf/\(name).gguf"
     let decoded = try Model.load(path)
-    let coded = try Model.load(path, generatingOn: compute)
+    let coded = try Model.load(path, for: .generation(.f32, on: compute))
     #expect(decoded.isTrainable && !coded.isTrainable)
     #expect(coded.parameters.count < decoded.parameters.count)
     let requests = (1...5).map { first in

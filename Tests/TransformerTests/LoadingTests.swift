@@ -28,7 +28,7 @@ struct LoadingTests {
     let compute = try Compute()
     for (name, _) in Golden.cases {
       let golden = try Golden(name)
-      let model = try Model.load("\(fixtures)/\(name)", generatingOn: compute)
+      let model = try Model.load("\(fixtures)/\(name)", for: .generation(.f32, on: compute))
       #expect(!model.isTrainable && model.parameters.count < golden.model.parameters.count / 2)
       let images = try golden.images
       let pieces = [Piece.token(6)] + images.indices.map { .image($0) } + [.token(9), .token(7)]

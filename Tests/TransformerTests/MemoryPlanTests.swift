@@ -26,7 +26,7 @@ struct MemoryPlanTests {
   func weights(name: String) throws {
     let compute = try Compute()
     let path = "\(fixtures)/\(name)"
-    let model = try Model.load(path, generatingOn: compute)
+    let model = try Model.load(path, for: .generation(.f32, on: compute))
     let plan = try ModelOutline(path).generationMemory(GenerationLimits(), on: compute)
     let packed = model.coded.values.reduce(0) { $0 + $1.bytes }
     #expect(packed > 0 && plan.weights == 4 * model.parameters.count + packed)
@@ -40,7 +40,7 @@ struct MemoryPlanTests {
     for name in try FileManager.default.contentsOfDirectory(atPath: folder)
     where name.hasSuffix(".gguf") {
       let file = folder + "/" + name
-      let model = try Model.load(file, generatingOn: compute)
+      let model = try Model.load(file, for: .generation(.f32, on: compute))
       let plan = try ModelOutline(file).generationMemory(GenerationLimits(), on: compute)
       let packed = model.coded.values.reduce(0) { $0 + $1.bytes }
       // Codes are kept in whole f32 words.

@@ -32,7 +32,7 @@ struct RealModelTests {
   func greedy(inCodes: Bool) throws {
     let compute = try Compute()
     let model = try Model.load(
-      Provision.models.path(smollm2), generatingOn: inCodes ? compute : nil)
+      Provision.models.path(smollm2), for: inCodes ? .generation(.f32, on: compute) : .anything)
     let tokenizer = try #require(model.tokenizer)
     let golden = try JSONDecoder().decode(
       LlamaGolden.self, from: Data(contentsOf: URL(fileURLWithPath: fixtures + "/smollm2.json")))

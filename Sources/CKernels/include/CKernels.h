@@ -9,7 +9,12 @@
 // else calls these. All matrices are row-major f32; "ld" is the distance between rows in floats.
 
 /// Vector instructions, slowest first.
-typedef enum { CK_ISA_PORTABLE = 0, CK_ISA_AVX2 = 1, CK_ISA_AVX512 = 2 } ck_isa;
+typedef enum {
+  CK_ISA_PORTABLE = 0,
+  CK_ISA_AVX2 = 1,
+  CK_ISA_AVX512 = 2,
+  CK_ISA_AVX512_VNNI = 3,
+} ck_isa;
 
 /// The best that this processor and its operating system support.
 ck_isa ck_isa_best(void);
@@ -34,14 +39,16 @@ typedef struct {
   int bits;        // 4: codes 0…15, that stand for −8…7 without offsets; 8: −128…127
   size_t block;    // 16 (8 bits only) or 32
   bool offsets;    // without: w = scale · code
+  bool whole;      // A is rounded to 8 bits, and products are of whole numbers
   uint8_t *panels; // as `ck_codes_place` lays them out
 } ck_codes;
 
-/// C (m, n) = op(A) · op(B), or += with `accumulate`.
+/// C (m, n) = op(A) · op(B), or += with `accumulate`, or + bias.
 typedef struct {
   size_t m, n, k;
   const float *a;
   const float *b;
+  const float *bias;  // (n), with which each row's sums begin; NULL: none. Not with `accumulate`
   float *c;
   size_t lda, ldb, ldc;
   bool transpose_a, transpose_b, accumulate;

@@ -9,6 +9,10 @@ public struct CodeForm: Hashable, Sendable {
   /// Elements that share a scale: 16 or 32.
   public let block: Int
   public let hasOffsets: Bool
+
+  public init(bits: Int, block: Int, hasOffsets: Bool) {
+    (self.bits, self.block, self.hasOffsets) = (bits, block, hasOffsets)
+  }
 }
 
 extension TensorEncoding {
@@ -156,6 +160,27 @@ extension TensorStore {
     for row in 0..<rows {
       entry.file.withBytes(entry.bytes(ofRow: row, rows: rows)) { codes.read($0, entry.encoding) }
       use(row, codes.codes, codes.scales, codes.offsets)
+    }
+  }
+
+  /// Hands out a matrix row by row, decoded.
+  ///
+  /// - Parameter use: is given the row's number and its elements.
+  /// - Throws: `FormatError` when the tensor is missing, has another shape or cannot be decoded.
+  public func readRows(
+    _ name: String, shape: [Int], _ use: (_ row: Int, _ values: [Float]) -> Void
+  ) throws(FormatError) {
+    let entry = try checked(name, shape: shape)
+    let rows = shape.dropLast().reduce(1, *)
+    guard rows > 0, let columns = shape.last else { return }
+    try checkDecodable(entry, name)
+    var values = [Float](repeating: 0, count: columns)
+    for row in 0..<rows {
+      var span = values.mutableSpan
+      entry.file.withBytes(entry.bytes(ofRow: row, rows: rows)) { bytes in
+        dequantize(bytes, entry.encoding, into: &span, at: 0)
+      }
+      use(row, values)
     }
   }
 }

@@ -126,16 +126,20 @@ public struct TensorStore: Sendable {
     return entry
   }
 
-  private func decode(
-    _ entry: Entry, _ name: String, into target: inout MutableSpan<Float>
-  ) throws(FormatError) {
-    precondition(target.count == entry.shape.reduce(1, *), "target has another size than \(name)")
+  func checkDecodable(_ entry: Entry, _ name: String) throws(FormatError) {
     if case .other(let encoding, _, _) = entry.encoding {
       throw FormatError(
         file: entry.file.path, subject: "tensor \(name)", problem: .unsupported(found: encoding),
         expected: "F32, F16, BF16 or one of Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q4_K Q5_K Q6_K",
         remedy: "convert the model to one of these")
     }
+  }
+
+  private func decode(
+    _ entry: Entry, _ name: String, into target: inout MutableSpan<Float>
+  ) throws(FormatError) {
+    precondition(target.count == entry.shape.reduce(1, *), "target has another size than \(name)")
+    try checkDecodable(entry, name)
     switch entry.rowOrder {
     case .asStored:
       entry.file.withBytes(entry.bytes) { bytes in

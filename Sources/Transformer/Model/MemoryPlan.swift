@@ -10,8 +10,9 @@ public struct ModelOutline: Sendable {
   private var coded: [String: CodeLayout]
   let layout: ParameterLayout
 
+  /// - Parameter precision: what it is to generate with.
   /// - Throws: `FormatError`, also for a vision tower alone.
-  public init(_ path: String) throws(FormatError) {
+  public init(_ path: String, _ precision: GenerationPrecision = .f32) throws(FormatError) {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
       throw FormatError(
@@ -20,14 +21,17 @@ public struct ModelOutline: Sendable {
     }
     if isDirectory.boolValue {
       self.init(try ModelConfig(writingText: path))
+      for parameter in layout.parameters {
+        coded[parameter.name] = parameter.codes(nil, precision)
+      }
       return
     }
     let file = try GGUFFile(path: path)
     self.init(.decoder(try file.decoderConfig()))
     let store = try file.huggingFaceTensors()
     for parameter in layout.parameters where store.contains(parameter.name) {
-      coded[parameter.name] = try store.encoding(of: parameter.name).codeForm
-        .flatMap { parameter.codes($0) }
+      coded[parameter.name] = parameter.codes(
+        try store.encoding(of: parameter.name).codeForm, precision)
     }
   }
 
@@ -42,7 +46,7 @@ public struct ModelOutline: Sendable {
   public func quantised(_ encoding: TensorEncoding) -> ModelOutline {
     var outline = self
     for parameter in layout.parameters where parameter.part == .language {
-      outline.coded[parameter.name] = encoding.codeForm.flatMap { parameter.codes($0) }
+      outline.coded[parameter.name] = parameter.codes(encoding.codeForm, .f32)
     }
     return outline
   }
@@ -76,9 +80,15 @@ public struct ModelOutline: Sendable {
 
 extension ParameterLayout.Parameter {
   /// How the kernels keep this matrix; nil when they have it as floats.
-  func codes(_ form: CodeForm) -> CodeLayout? {
-    guard shape.count == 2, shape[1] % CodeLayout.group == 0 else { return nil }
-    return CodeLayout(bits: form.bits, block: form.block, hasOffsets: form.hasOffsets)
+  ///
+  /// - Parameter stored: how the file has it; nil: as floats.
+  func codes(_ stored: CodeForm?, _ precision: GenerationPrecision) -> CodeLayout? {
+    guard shape.count == 2, shape[1] % CodeLayout.group == 0,
+      let form = stored ?? (part == .language ? precision.form : nil)
+    else { return nil }
+    return CodeLayout(
+      bits: form.bits, block: form.block, hasOffsets: form.hasOffsets,
+      activations: precision.activations)
   }
 }
 

@@ -32,7 +32,6 @@ public struct Model: Sendable {
     self.imageProcessor = imageProcessor
   }
 
-  /// A model that generates only.
   /// - Precondition: `parameters` are those of `layout`, which leaves `coded` out.
   init(
     config: ModelConfig, layout: ParameterLayout, parameters: Floats,

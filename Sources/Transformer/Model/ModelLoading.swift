@@ -1,19 +1,16 @@
 public import Formats
 import Foundation
-public import Kernels
+import Kernels
 
 extension Model {
   /// Loads a model from a Hugging Face folder (a text decoder or `llava`) or a GGUF file.
   ///
   /// A folder without `tokenizer.json` or image processor gives a model without; one whose files
   /// are wrong does not load.
-  /// - Parameter compute: for a model that only generates, on computes of this kind: its matrices
-  ///   are packed as they are read, so that they are in memory once, and those that the file has in
-  ///   codes of few bits stay so, which takes a fraction of the memory and of the time; the tokens
-  ///   are the same. Nil: everything is decoded to f32.
+  /// - Parameter purpose: what the model is for.
   /// - Throws: `FormatError` naming file, tensor or key, and what was expected.
   public static func load(
-    _ path: String, generatingOn compute: Compute? = nil
+    _ path: String, for purpose: ModelPurpose = .anything
   ) throws(FormatError) -> Model {
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
@@ -21,42 +18,42 @@ extension Model {
         file: path, subject: "model", problem: .missing,
         expected: "a Hugging Face folder or a GGUF file", remedy: "check the path")
     }
-    return isDirectory.boolValue ? try load(folder: path, compute) : try load(gguf: path, compute)
+    return isDirectory.boolValue ? try load(folder: path, purpose) : try load(gguf: path, purpose)
   }
 
   private static func load(
-    folder: String, _ compute: Compute?
+    folder: String, _ purpose: ModelPurpose
   ) throws(FormatError) -> Model {
     let config = try ModelConfig(writingText: folder)
     let store = try TensorStore(folder: folder)
     try checkSecondLayer(config, store)
     let source = try store.renamed { canonicalName($0, config) }
     return try load(
-      config, source, compute,
+      config, source, purpose,
       tokenizer: has(folder, "tokenizer.json") ? try Tokenizer(folder: folder) : nil,
       imageProcessor: try loadImageProcessor(folder))
   }
 
-  private static func load(gguf path: String, _ compute: Compute?) throws(FormatError) -> Model {
+  private static func load(
+    gguf path: String, _ purpose: ModelPurpose
+  ) throws(FormatError) -> Model {
     let file = try GGUFFile(path: path)
     var text = try file.decoderConfig()
     // `huggingFaceTensors` puts the rows of queries and keys into Hugging Face's order.
     text.ropeStyle = .halfSplit
     return try load(
-      .decoder(text), try file.huggingFaceTensors(), compute, tokenizer: try file.tokenizer(),
+      .decoder(text), try file.huggingFaceTensors(), purpose, tokenizer: try file.tokenizer(),
       imageProcessor: nil)
   }
 
   /// - Parameter source: tensors by the layout's names.
   private static func load(
-    _ config: ModelConfig, _ source: TensorStore, _ compute: Compute?, tokenizer: Tokenizer?,
-    imageProcessor: ImageProcessor?
+    _ config: ModelConfig, _ source: TensorStore, _ purpose: ModelPurpose,
+    tokenizer: Tokenizer?, imageProcessor: ImageProcessor?
   ) throws(FormatError) -> Model {
     let all = ParameterLayout(config)
-    let coded = try compute.map { compute throws(FormatError) in
-      try readPacked(all, config, source, on: compute)
-    }
-    guard let coded, !coded.isEmpty else {
+    let coded = try readPacked(all, config, source, purpose)
+    guard !coded.isEmpty else {
       return Model(
         config: config, parameters: try readParameters(all, source), tokenizer: tokenizer,
         imageProcessor: imageProcessor)
@@ -99,39 +96,60 @@ private func readParameters(
   return parameters
 }
 
-/// The matrices as products read them: in the file's own codes where the kernels know these, else
-/// packed, one after the other.
+/// The matrices as products read them, one after the other; none where a model is loaded for
+/// anything.
 private func readPacked(
-  _ layout: ParameterLayout, _ config: ModelConfig, _ source: TensorStore, on compute: Compute
+  _ layout: ParameterLayout, _ config: ModelConfig, _ source: TensorStore, _ purpose: ModelPurpose
 ) throws(FormatError) -> [String: PackedMatrix] {
+  guard case .generation(let precision, let compute) = purpose, compute.canReadCodes else {
+    return [:]
+  }
   var packed: [String: PackedMatrix] = [:]
-  for parameter in layout.parameters where compute.canReadCodes && parameter.part != .unused {
+  let memory = Arena()
+  for parameter in layout.parameters where parameter.part != .unused {
     defer { source.release(parameter.name) }
-    if source.contains(parameter.name),
-      let codes = try source.encoding(of: parameter.name).codeForm.flatMap({ parameter.codes($0) })
-    {
-      packed[parameter.name] = try readCodes(parameter, codes, source, on: compute)
-    } else if parameter.isPacked(config) {
-      let values = Floats(zeros: parameter.range.count)
-      try values.withUnsafeMutableBufferPointer { buffer throws(FormatError) in
-        try source.read(parameter.name, shape: parameter.shape, into: buffer)
-      }
-      packed[parameter.name] = packLinear(values, outputs: parameter.shape[0], on: compute)
-    }
+    packed[parameter.name] = try source.matrix(
+      parameter, config, precision, in: memory, on: compute)
   }
   return packed
 }
 
-private func readCodes(
-  _ parameter: ParameterLayout.Parameter, _ codes: CodeLayout, _ source: TensorStore,
-  on compute: Compute
-) throws(FormatError) -> PackedMatrix {
-  let matrix = PackedMatrix(
-    outputs: parameter.shape[0], inputs: parameter.shape[1], codes: codes, on: compute)
-  try source.readCodes(parameter.name, shape: parameter.shape) { row, codes, scales, offsets in
-    matrix.setRow(row, codes, scales: scales, offsets: offsets, on: compute)
+extension TensorStore {
+  /// In codes where the file has it so or the precision asks for it, else packed; nil for what no
+  /// product reads.
+  fileprivate func matrix(
+    _ parameter: ParameterLayout.Parameter, _ config: ModelConfig,
+    _ precision: GenerationPrecision, in memory: Arena, on compute: Compute
+  ) throws(FormatError) -> PackedMatrix? {
+    let stored = contains(parameter.name) ? try encoding(of: parameter.name).codeForm : nil
+    if let codes = parameter.codes(stored, precision) {
+      let matrix = PackedMatrix(
+        outputs: parameter.shape[0], inputs: parameter.shape[1], codes: codes, in: memory,
+        on: compute)
+      try fill(matrix, parameter, isCoded: stored != nil, on: compute)
+      return matrix
+    }
+    guard parameter.isPacked(config) else { return nil }
+    let values = Floats(zeros: parameter.range.count)
+    try values.withUnsafeMutableBufferPointer { buffer throws(FormatError) in
+      try read(parameter.name, shape: parameter.shape, into: buffer)
+    }
+    return packLinear(values, outputs: parameter.shape[0], in: memory, on: compute)
   }
-  return matrix
+
+  fileprivate func fill(
+    _ matrix: PackedMatrix, _ parameter: ParameterLayout.Parameter, isCoded: Bool,
+    on compute: Compute
+  ) throws(FormatError) {
+    guard isCoded else {
+      return try readRows(parameter.name, shape: parameter.shape) { row, values in
+        matrix.setRow(row, CodedRow(quantizing: values), on: compute)
+      }
+    }
+    try readCodes(parameter.name, shape: parameter.shape) { row, codes, scales, offsets in
+      matrix.setRow(row, CodedRow(codes: codes, scales: scales, offsets: offsets), on: compute)
+    }
+  }
 }
 
 extension ModelConfig {

@@ -13,12 +13,19 @@ extension LinearTensors<Floats> {
   }
 
   /// - Parameter outputs: rows of the weight.
-  /// - Parameter coded: weights that the model has packed, by name.
-  fileprivate mutating func pack(
-    outputs: Int, _ coded: [String: PackedMatrix], on compute: Compute
-  ) {
-    packed = coded[name] ?? packLinear(weight, outputs: outputs, on: compute)
+  fileprivate mutating func pack(outputs: Int, _ packing: Packing) {
+    packed =
+      packing.coded[name]
+      ?? packLinear(weight, outputs: outputs, in: packing.memory, on: packing.compute)
   }
+}
+
+/// Where and how the weights of a model are packed.
+private struct Packing {
+  /// Weights that the model has packed, by name.
+  let coded: [String: PackedMatrix]
+  let memory = Arena()
+  let compute: Compute
 }
 
 extension DecoderTensors<Floats> {
@@ -27,18 +34,19 @@ extension DecoderTensors<Floats> {
     _ config: DecoderConfig, _ coded: [String: PackedMatrix], on compute: Compute
   ) -> Self {
     var tensors = self
+    let packing = Packing(coded: coded, compute: compute)
     let queries = config.headCount * config.headSize
     let keys = config.keyValueHeadCount * config.headSize
     for index in layers.indices {
-      tensors.layers[index].query.pack(outputs: queries, coded, on: compute)
-      tensors.layers[index].key.pack(outputs: keys, coded, on: compute)
-      tensors.layers[index].value.pack(outputs: keys, coded, on: compute)
-      tensors.layers[index].output.pack(outputs: config.hiddenSize, coded, on: compute)
-      tensors.layers[index].gate.pack(outputs: config.intermediateSize, coded, on: compute)
-      tensors.layers[index].up.pack(outputs: config.intermediateSize, coded, on: compute)
-      tensors.layers[index].down.pack(outputs: config.hiddenSize, coded, on: compute)
+      tensors.layers[index].query.pack(outputs: queries, packing)
+      tensors.layers[index].key.pack(outputs: keys, packing)
+      tensors.layers[index].value.pack(outputs: keys, packing)
+      tensors.layers[index].output.pack(outputs: config.hiddenSize, packing)
+      tensors.layers[index].gate.pack(outputs: config.intermediateSize, packing)
+      tensors.layers[index].up.pack(outputs: config.intermediateSize, packing)
+      tensors.layers[index].down.pack(outputs: config.hiddenSize, packing)
     }
-    tensors.head.pack(outputs: config.vocabularySize, coded, on: compute)
+    tensors.head.pack(outputs: config.vocabularySize, packing)
     return tensors
   }
 }
@@ -51,15 +59,16 @@ extension VisionTensors<Floats> {
     _ config: VisionConfig, layersUsed: Int, _ coded: [String: PackedMatrix], on compute: Compute
   ) -> Self {
     var tensors = self
+    let packing = Packing(coded: coded, compute: compute)
     let columns = config.hiddenSize
-    tensors.patches.pack(outputs: columns, coded, on: compute)
+    tensors.patches.pack(outputs: columns, packing)
     for index in layers.indices.prefix(layersUsed) {
-      tensors.layers[index].query.pack(outputs: columns, coded, on: compute)
-      tensors.layers[index].key.pack(outputs: columns, coded, on: compute)
-      tensors.layers[index].value.pack(outputs: columns, coded, on: compute)
-      tensors.layers[index].output.pack(outputs: columns, coded, on: compute)
-      tensors.layers[index].first.pack(outputs: config.intermediateSize, coded, on: compute)
-      tensors.layers[index].second.pack(outputs: columns, coded, on: compute)
+      tensors.layers[index].query.pack(outputs: columns, packing)
+      tensors.layers[index].key.pack(outputs: columns, packing)
+      tensors.layers[index].value.pack(outputs: columns, packing)
+      tensors.layers[index].output.pack(outputs: columns, packing)
+      tensors.layers[index].first.pack(outputs: config.intermediateSize, packing)
+      tensors.layers[index].second.pack(outputs: columns, packing)
     }
     return tensors
   }
@@ -71,8 +80,9 @@ extension ProjectorTensors<Floats> {
     outputs: Int, _ coded: [String: PackedMatrix], on compute: Compute
   ) -> Self {
     var tensors = self
-    tensors.first.pack(outputs: outputs, coded, on: compute)
-    tensors.second?.pack(outputs: outputs, coded, on: compute)
+    let packing = Packing(coded: coded, compute: compute)
+    tensors.first.pack(outputs: outputs, packing)
+    tensors.second?.pack(outputs: outputs, packing)
     return tensors
   }
 }

@@ -68,8 +68,9 @@ struct VisionState {
   let grids: [PictureGrid]
   /// (patches of all pictures, channels · patch · patch).
   let unfolded: Floats
-  /// (T, columns), before CLIP's first norm.
+  /// (T, columns), before CLIP's first norm; holds anything when nothing was kept.
   let embedded: Floats
+  /// Empty when nothing was kept.
   let layers: [VisionLayerState]
   /// (T, columns), what left the last layer that runs; the class token first in each picture.
   let output: Floats

@@ -20,8 +20,7 @@ struct BenchPrefill: ParsableCommand {
   func validate() throws { try require("--length", length, in: 1...1_000_000) }
 
   func run() throws {
-    let compute = try options.computing.compute()
-    let loaded = try Model.load(model.model, generatingOn: compute)
+    let (loaded, compute) = try options.computing.generating(model)
     let generator = Generator(
       model: loaded, compute: compute, limits: GenerationLimits(batchMax: 1))
     var run = 0
@@ -64,8 +63,7 @@ struct BenchDecode: ParsableCommand {
   }
 
   func run() throws {
-    let compute = try options.computing.compute()
-    let loaded = try Model.load(model.model, generatingOn: compute)
+    let (loaded, compute) = try options.computing.generating(model)
     let generator = Generator(
       model: loaded, compute: compute,
       limits: GenerationLimits(batchMax: requests, keyValueBytesMax: 1 << 40, prefixBytesMax: 0))

@@ -43,8 +43,7 @@ struct BenchJudge: ParsableCommand {
   }
 
   func run() throws {
-    let compute = try options.computing.compute()
-    let loaded = try Model.load(model.model, generatingOn: compute)
+    let (loaded, compute) = try options.computing.generating(model)
     let requests = try requests(loaded)
     let limits = GenerationLimits(batchMax: batch)
     var counts = GenerationCounts()

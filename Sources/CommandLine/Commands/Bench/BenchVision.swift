@@ -41,7 +41,7 @@ struct BenchVision: ParsableCommand {
     let compute = try options.computing.compute()
     let loaded =
       try tower.map { try lone(tower: $0, side: side) }
-      ?? Model.load(model ?? "", generatingOn: compute)
+      ?? Model.load(model ?? "", for: .generation(.f32, on: compute))
     guard let llava = loaded.llava else {
       throw CommandError.usage("--model: \(model ?? "") cannot see")
     }

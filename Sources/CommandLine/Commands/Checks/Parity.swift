@@ -7,5 +7,8 @@ struct Parity: ParsableCommand {
       Example:
         comd parity logits --model models/smollm2 --tokens 1,2,3 --out logits.safetensors
       """,
-    subcommands: [ParityLogits.self, ParityGradients.self, ParityTokens.self, ParityImage.self])
+    subcommands: [
+      ParityLogits.self, ParityGradients.self, ParityTokens.self, ParityImage.self,
+      ParityPrecision.self,
+    ])
 }

@@ -27,10 +27,10 @@ struct ParityLogits: ParsableCommand {
   func validate() throws { if let image { try requireFile("--image", image) } }
 
   func run() throws {
-    let loaded = try Model.load(model.model)
+    let (loaded, compute) = try computing.generating(model)
     let sample = try loaded.trainingInput(
       tokens: tokens.numbers, images: try image.map { [try picture($0, for: loaded).image] } ?? [])
-    let logits = try loaded.logits(of: sample, on: try computing.compute())
+    let logits = try loaded.logits(of: sample, on: compute)
     let columns = loaded.text.vocabularySize
     let shape = [logits.count / columns, columns]
     try writeTensors([("logits", shape, logits.array)], to: out)

@@ -2,6 +2,7 @@ import ArgumentParser
 import Distillation
 import Domain
 import Formats
+import Kernels
 import Transformer
 
 struct Generate: ParsableCommand {
@@ -43,10 +44,11 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
-    let compute = try computing.compute()
-    let limits = try ModelOutline(model.model).fitting(
+    let precision = try computing.generation
+    let compute = try Compute(threads: computing.threads)
+    let limits = try ModelOutline(model.model, precision).fitting(
       GenerationLimits(batchMax: 1), into: availableMemoryBytes(), on: compute)
-    let loaded = try Model.load(model.model, generatingOn: compute)
+    let loaded = try Model.load(model.model, for: .generation(precision, on: compute))
     let tokenizer = try requireTokenizer(of: loaded, at: model.model)
     let template =
       try conversation.map { try CommandLineTool.conversation(named: $0) }

@@ -1,11 +1,12 @@
 import ArgumentParser
 import Foundation
 import Kernels
+import Transformer
 
 /// How a command computes.
 struct ComputeOptions: ParsableArguments {
   /// What numbers are multiplied as.
-  enum Precision: String, CaseIterable, ExpressibleByArgument { case f32, bf16 }
+  enum Precision: String, CaseIterable, ExpressibleByArgument { case f32, bf16, int8 }
 
   @Option(help: "Threads that compute.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
@@ -14,10 +15,28 @@ struct ComputeOptions: ParsableArguments {
 
   func validate() throws { try require("--threads", threads, in: 1...256) }
 
+  /// For work that is done in f32 alone.
   func compute() throws -> Compute {
     switch precision {
     case .f32: try Compute(threads: threads)
     case .bf16: throw CommandError.notAvailable("--precision bf16")
+    case .int8: throw CommandError.usage("--precision int8 is for generation only")
+    }
+  }
+
+  /// Loads a model to generate with.
+  func generating(_ model: ModelOptions) throws -> (model: Model, compute: Compute) {
+    let compute = try Compute(threads: threads)
+    return (try Model.load(model.model, for: .generation(generation, on: compute)), compute)
+  }
+
+  var generation: GenerationPrecision {
+    get throws {
+      switch precision {
+      case .f32: .f32
+      case .int8: .int8
+      case .bf16: throw CommandError.notAvailable("--precision bf16")
+      }
     }
   }
 }

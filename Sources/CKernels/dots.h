@@ -1,0 +1,302 @@
+// Products of activations in 8 bits with weights in codes: whole numbers are multiplied and added
+// exactly, so every set gives the same bits, whatever its instructions. Included by each set.
+//
+// Every CHUNK terms of a row of A share a scale; a block of codes has its own. An element is, over
+// its chunks in order, C = fma(scale of A, P, C), P being over the chunk's blocks in order
+// fma(scale of the block, Σ code · a, P), then fma(offset, Σ a, P) where there are offsets.
+
+enum {
+  /// Terms of a row of A that share a scale.
+  CHUNK = 256,
+  /// Rows of a tile; the sums of a tile are two registers for each row, of whole numbers and again
+  /// of floats.
+  DOT_ROWS = WIDE_ROWS,
+  /// Groups of codes that are fetched before they are needed: without it a decoding step waits for
+  /// memory a fifth of its time.
+  GROUPS_AHEAD = 8,
+  /// Bytes of A that are prepared at a time: a quarter of a large second cache.
+  DOT_BYTES = 524288,
+};
+
+/// Some rows of A in 8 bits. What belongs to different rows lies side by side: scales (chunks,
+/// rows), sums of blocks (blocks, rows), quads of terms (k / 4, rows).
+typedef struct {
+  float *scales;
+  int32_t *sums, *quads;
+} dot_rows;
+
+/// 32-bit words that a row takes.
+INLINE size_t dot_words(size_t k, size_t block) {
+  return (k + CHUNK - 1) / CHUNK + k / block + k / 4;
+}
+
+INLINE dot_rows dot_rows_at(float *memory, size_t rows, size_t k, size_t block) {
+  dot_rows a = {.scales = memory};
+  a.sums = (int32_t *)(memory + (k + CHUNK - 1) / CHUNK * rows);
+  a.quads = a.sums + k / block * rows;
+  return a;
+}
+
+/// Sixteen terms as whole numbers from −127 to 127, the nearest, ties to even.
+INLINE i16 whole16(v16 x, float inverse) {
+  const float round = 0x1.8p23f;  // adding it leaves the integer in the low bits
+  const v16 shifted = x * inverse + round;
+  return __builtin_bit_cast(i16, shifted) - __builtin_bit_cast(int32_t, round);
+}
+
+/// Brings row `r` of `rows` into 8 bits.
+static void dot_row(
+    const dot_rows *a, size_t r, size_t rows, const float *x, size_t k, size_t block) {
+  for (size_t start = 0; start < k; start += CHUNK) {
+    const size_t length = k - start < CHUNK ? k - start : CHUNK;
+    v16 top = 0;
+    for (size_t i = 0; i < length; i += LANES) {
+      const v16 size = abs16(load16(x + start + i, LANES));
+      top = size > top ? size : top;
+    }
+    float most = 0;
+    for (int lane = 0; lane < LANES; lane++) most = top[lane] > most ? top[lane] : most;
+    // What is not a number, or too large or small for a scale, becomes 0.
+    const bool usable = most >= 0x1p-100f && most <= 0x1p120f;
+    const float inverse = usable ? 127 / most : 0;
+    a->scales[start / CHUNK * rows + r] = usable ? most / 127 : 0;
+    for (size_t i = 0; i < length; i += LANES) {
+      v16 value = load16(x + start + i, LANES);
+      if (!usable) value = 0;
+      i16 whole = whole16(value == value ? value : all16(0), inverse);
+      int32_t sum = 0;
+      for (int lane = 0; lane < LANES; lane++) sum += whole[lane];
+      int32_t *sums = a->sums + (start + i) / block * rows + r;
+      *sums = (start + i) % block ? *sums + sum : sum;
+      typedef int8_t c16 __attribute__((ext_vector_type(16)));
+      const c16 bytes = __builtin_convertvector(whole, c16);
+      int32_t quads[4];
+      memcpy(quads, &bytes, sizeof quads);
+      for (size_t q = 0; q < 4; q++) a->quads[((start + i) / 4 + q) * rows + r] = quads[q];
+    }
+  }
+}
+
+// A quad of codes made ready to be multiplied with many rows; what was added to each code on the
+// way; and sum += Σ over the four terms of code · a. The includer may have chosen instructions:
+//   DOT_VNNI    AVX-512 VNNI
+//   DOT_AVX512  AVX-512 BW
+//   DOT_AVX2
+#if defined(DOT_VNNI)
+typedef vi ready_quad;
+
+// The instruction wants one side without a sign.
+INLINE ready_quad dot_ready(vi quad, const int bits) {
+  return bits == 8 ? quad ^ (vi)(int32_t)0x80808080 : quad;
+}
+
+INLINE int32_t dot_excess(const int bits, const bool offsets) {
+  return bits == 8 ? 128 : offsets ? 0 : 8;
+}
+
+INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
+  (void)bits;
+  return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)quad, _mm512_set1_epi32(a));
+}
+#else
+INLINE int32_t dot_excess(const int bits, const bool offsets) {
+  return bits == 8 || offsets ? 0 : 8;
+}
+
+#if defined(DOT_AVX512) || defined(DOT_AVX2)
+// Pairs of products, one side without a sign, are added in 16 bits: at most 2 · 128 · 127, which
+// fits. Codes of 8 bits give their sign to the other side.
+#if defined(DOT_AVX512)
+typedef struct { __m512i size; __mmask64 below; } ready_quad;
+
+INLINE ready_quad dot_ready(vi quad, const int bits) {
+  const __m512i codes = (__m512i)quad;
+  if (bits == 4) return (ready_quad){codes, 0};
+  return (ready_quad){_mm512_abs_epi8(codes), _mm512_movepi8_mask(codes)};
+}
+
+INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
+  __m512i terms = _mm512_set1_epi32(a);
+  if (bits == 8) terms = _mm512_mask_sub_epi8(terms, quad.below, _mm512_setzero_si512(), terms);
+  const __m512i pairs = _mm512_maddubs_epi16(quad.size, terms);
+  return sum + (vi)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+}
+#else
+typedef struct { __m256i size, codes; } ready_quad;
+
+INLINE ready_quad dot_ready(vi quad, const int bits) {
+  const __m256i codes = (__m256i)quad;
+  return (ready_quad){bits == 8 ? _mm256_abs_epi8(codes) : codes, codes};
+}
+
+INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
+  __m256i terms = _mm256_set1_epi32(a);
+  if (bits == 8) terms = _mm256_sign_epi8(terms, quad.codes);
+  const __m256i pairs = _mm256_maddubs_epi16(quad.size, terms);
+  return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+#endif
+#else
+typedef vi ready_quad;
+
+INLINE ready_quad dot_ready(vi quad, const int bits) {
+  (void)bits;
+  return quad;
+}
+
+INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
+  (void)bits;
+#pragma clang loop unroll(full)
+  for (int t = 0; t < 4; t++)
+    sum += ((quad << (24 - 8 * t)) >> 24) * ((int32_t)((uint32_t)a << (24 - 8 * t)) >> 24);
+  return sum;
+}
+#endif
+#endif
+
+/// c (rows, PANEL) = or += the rows of `a` times a panel of codes.
+INLINE void dot_tile(
+    const int rows, dot_rows a, const uint8_t *group, size_t k, float *c, size_t ldc,
+    bool fresh, const int bits, const size_t block, const bool offsets) {
+  const ck_codes form = {.bits = bits, .block = block, .offsets = offsets};
+  const int32_t excess = dot_excess(bits, offsets);
+  const size_t ahead = GROUPS_AHEAD * ck_group_bytes(&form, PANEL);
+  for (size_t start = 0; start < k; start += CHUNK) {
+    const size_t length = k - start < CHUNK ? k - start : CHUNK;
+    vf part[DOT_ROWS][2];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++) part[r][0] = part[r][1] = 0;
+    for (size_t p = 0; p < length; p += CODE_GROUP, group += ck_group_bytes(&form, PANEL)) {
+      const float *head = (const float *)group;
+      const uint8_t *codes = group + ck_group_head(&form, PANEL);
+      for (size_t b = 0; b < CODE_GROUP / block; b++, head += ck_block_floats(&form, PANEL)) {
+        vi sum[DOT_ROWS][2];
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++)
+          sum[r][0] = sum[r][1] = excess ? (vi)(-excess * a.sums[r]) : (vi)(0);
+#pragma clang loop unroll(full)
+        for (size_t q = 0; q < block / 4; q++, codes += quad_bytes(bits), a.quads += rows) {
+          for (size_t i = 0; i < quad_bytes(bits); i += 64) __builtin_prefetch(codes + ahead + i);
+          vi low, high;
+          quad_codes(&low, &high, codes, bits);
+          const ready_quad ready0 = dot_ready(low, bits), ready1 = dot_ready(high, bits);
+#pragma clang loop unroll(full)
+          for (int r = 0; r < rows; r++) {
+            sum[r][0] = dot4(sum[r][0], ready0, a.quads[r], bits);
+            sum[r][1] = dot4(sum[r][1], ready1, a.quads[r], bits);
+          }
+        }
+        for (size_t i = 0; i < ck_block_floats(&form, PANEL); i += 16)
+          __builtin_prefetch(head + ahead / sizeof(float) + i);
+        const vf scale0 = *(const vf_unaligned *)head;
+        const vf scale1 = *(const vf_unaligned *)(head + WIDTH);
+#pragma clang loop unroll(full)
+        for (int r = 0; r < rows; r++) {
+          part[r][0] = __builtin_elementwise_fma(AS_FLOATS(sum[r][0]), scale0, part[r][0]);
+          part[r][1] = __builtin_elementwise_fma(AS_FLOATS(sum[r][1]), scale1, part[r][1]);
+        }
+        if (offsets) {
+          const vf offset0 = *(const vf_unaligned *)(head + PANEL);
+          const vf offset1 = *(const vf_unaligned *)(head + PANEL + WIDTH);
+#pragma clang loop unroll(full)
+          for (int r = 0; r < rows; r++) {
+            const vf terms = (vf)((float)a.sums[r]);
+            part[r][0] = __builtin_elementwise_fma(terms, offset0, part[r][0]);
+            part[r][1] = __builtin_elementwise_fma(terms, offset1, part[r][1]);
+          }
+        }
+        a.sums += rows;
+      }
+    }
+#pragma clang loop unroll(full)
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < 2; v++) {
+        vf_unaligned *place = (vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH);
+        const vf before = fresh && start == 0 ? (vf)(0) : *place;
+        *place = __builtin_elementwise_fma(part[r][v], (vf)(a.scales[r]), before);
+      }
+    a.scales += rows;
+  }
+}
+
+#define DOT_TILE(rows)                                                                     \
+  static void dot_tile_##rows(                                                             \
+      const ck_codes *form, dot_rows a, const uint8_t *group, size_t k, float *c, size_t ldc, \
+      bool fresh) {                                                                        \
+    BY_FORM(form, DOT_CALL_##rows);                                                        \
+  }
+#define DOT_CALL_1(bits, block, offsets) \
+  dot_tile(1, a, group, k, c, ldc, fresh, bits, block, offsets)
+#define DOT_CALL_2(bits, block, offsets) \
+  dot_tile(2, a, group, k, c, ldc, fresh, bits, block, offsets)
+#define DOT_CALL_3(bits, block, offsets) \
+  dot_tile(3, a, group, k, c, ldc, fresh, bits, block, offsets)
+DOT_TILE(1) DOT_TILE(2) DOT_TILE(3)
+#if WIDE_ROWS == 6
+#define DOT_CALL_4(bits, block, offsets) \
+  dot_tile(4, a, group, k, c, ldc, fresh, bits, block, offsets)
+#define DOT_CALL_5(bits, block, offsets) \
+  dot_tile(5, a, group, k, c, ldc, fresh, bits, block, offsets)
+#define DOT_CALL_6(bits, block, offsets) \
+  dot_tile(6, a, group, k, c, ldc, fresh, bits, block, offsets)
+DOT_TILE(4) DOT_TILE(5) DOT_TILE(6)
+#endif
+#undef DOT_TILE
+
+/// [rows − 1]
+static void (*const dot_tiles[DOT_ROWS])(
+    const ck_codes *, dot_rows, const uint8_t *, size_t, float *, size_t, bool) = {
+    dot_tile_1, dot_tile_2, dot_tile_3,
+#if WIDE_ROWS == 6
+    dot_tile_4, dot_tile_5, dot_tile_6,
+#endif
+};
+
+/// A block of rows against all columns of the product, panel by panel.
+static void dot_block(
+    const ck_product *product, float *a, size_t row, size_t rows) {
+  const ck_codes *codes = product->codes;
+  const size_t k = product->k, words = dot_words(k, codes->block);
+  const size_t tiles = (rows + DOT_ROWS - 1) / DOT_ROWS;
+  for (size_t column = 0; column < product->n; column += PANEL) {
+    const size_t width = product->n - column < PANEL ? product->n - column : PANEL;
+    const uint8_t *group = code_group(codes, k, product->first_column + column, 0);
+    float whole[DOT_ROWS * PANEL];
+    for (size_t t = 0, first = 0, height; t < tiles; t++, first += height) {
+      height = (rows - first) / (tiles - t);
+      float *c = product->c + (row + first) * product->ldc + column;
+      const dot_rows part = dot_rows_at(a + first * words, height, k, codes->block);
+      const bool fresh = !product->accumulate && !product->bias;
+      if (product->bias) spread_bias(product, c, column, height, width);
+      if (width == PANEL) {
+        dot_tiles[height - 1](codes, part, group, k, c, product->ldc, fresh);
+        continue;
+      }
+      if (!fresh)
+        for (size_t r = 0; r < height; r++)
+          memcpy(whole + r * PANEL, c + r * product->ldc, width * sizeof(float));
+      dot_tiles[height - 1](codes, part, group, k, whole, PANEL, fresh);
+      for (size_t r = 0; r < height; r++)
+        memcpy(c + r * product->ldc, whole + r * PANEL, width * sizeof(float));
+    }
+  }
+}
+
+static void dot_product(ck_workspace *space, const ck_product *product) {
+  const size_t k = product->k, block = product->codes->block, words = dot_words(k, block);
+  const size_t most = DOT_BYTES / (4 * words) > DOT_ROWS ? DOT_BYTES / (4 * words) : DOT_ROWS;
+  const size_t blocks = (product->m + most - 1) / most;
+  float *a = ck_buffer_reserve(&space->packed_a, most * words);
+  for (size_t i = 0, row = 0, rows; i < blocks; i++, row += rows) {
+    rows = (product->m - row) / (blocks - i);
+    const size_t tiles = (rows + DOT_ROWS - 1) / DOT_ROWS;
+    for (size_t t = 0, first = 0, height; t < tiles; t++, first += height) {
+      height = (rows - first) / (tiles - t);
+      const dot_rows part = dot_rows_at(a + first * words, height, k, block);
+      for (size_t r = 0; r < height; r++)
+        dot_row(&part, r, height, product->a + (row + first + r) * product->lda, k, block);
+    }
+    dot_block(product, a, row, rows);
+  }
+}

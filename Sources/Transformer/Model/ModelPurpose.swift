@@ -1,0 +1,36 @@
+import Formats
+public import Kernels
+
+/// What a model is loaded for.
+public enum ModelPurpose: Sendable {
+  /// All parameters at hand as numbers: training, cutting, saving.
+  case anything
+  /// Generation alone, on computes of one kind.
+  case generation(GenerationPrecision, on: Compute)
+}
+
+/// What a generating model multiplies.
+public enum GenerationPrecision: String, Hashable, Sendable, CaseIterable {
+  /// f32. Matrices that the file has in codes of few bits stay so in memory; the tokens are those
+  /// of the decoded model.
+  case f32
+  /// The language model's matrices in whole numbers of 8 bits, or in the file's own codes of fewer;
+  /// activations are rounded to 8 bits, too. Several times as quick, and not quite the same model:
+  /// `comd parity precision` measures by how much. The vision tower stays in f32.
+  case int8
+
+  var activations: CodeLayout.Activations {
+    switch self {
+    case .f32: .f32
+    case .int8: .int8
+    }
+  }
+
+  /// How a matrix is coded that the file has in floats; nil: not at all.
+  var form: CodeForm? {
+    switch self {
+    case .f32: nil
+    case .int8: CodeForm(bits: 8, block: 32, hasOffsets: false)
+    }
+  }
+}
