@@ -36,13 +36,14 @@ struct EndToEndTests {
     let weights = try #require(report.student?.weightsSha256)
 
     let again = try start("run", "--config", cluster.config, "--dir", run, "--workers", "2")
+    // Nobody was asked for anything: not a job is new, and not a worker has joined. (The one that
+    // was started again may have joined the first run after its report.)
+    #expect(!(await again.said().contains { $0.contains("joined") }))
     #expect(await again.end().status == 0)
-    // Nobody was asked for anything: not a job is new, and not a worker has joined.
     let unchanged = try ReportFile(runFolder: run)
     #expect(unchanged.student?.weightsSha256 == weights)
     #expect(unchanged.jobs == report.jobs)
     #expect(report.jobs?.attempts ?? 0 > 0)
-    #expect(unchanged.workers?.map(\.joined) == report.workers?.map(\.joined))
   }
 
   @Test("stopped by SIGTERM ends with 130, is explained as not running, and goes on to its end")
@@ -73,7 +74,7 @@ struct EndToEndTests {
   func status() async throws {
     cluster.remove()
     // Long enough that it still runs when it is asked to stop, however late that is.
-    let long = try TinyCluster(instructions: 200, iterations: 50)
+    let long = try TinyCluster(instructions: 1_200)
     defer { long.remove() }
     let run = long.folder + "/run"
     func ask(_ words: String...) async throws -> (status: Int32, output: String) {
@@ -93,6 +94,7 @@ struct EndToEndTests {
     #expect(try await ask("resume").status == 0)
     #expect(try await ask("status", "--json").output.contains("\"paused\":false"))
     kill(running.pid, SIGTERM)
-    #expect(await running.end().status == 130)
+    let said = await running.said().suffix(12)
+    #expect(await running.end().status == 130, "\(said.joined(separator: "\n"))")
   }
 }
