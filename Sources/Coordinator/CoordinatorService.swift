@@ -127,6 +127,7 @@ public struct CoordinatorService: Sendable {
     }
     await control.close()
     await bulk.close()
+    if case .success(.finished) = result { try await office.writeLastReport() }
     try store.close()
     return try result.get()
   }

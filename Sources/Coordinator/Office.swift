@@ -21,6 +21,7 @@ actor Office {
   private let inventory: Inventory
   private let loop: ClusterLoop
   private let log: Logger
+  private var report: ReportWriter?
 
   init(
     options: CoordinatorOptions, folder: RunFolder, settings: RunSettings, store: RunStore,
@@ -43,6 +44,7 @@ actor Office {
     let report = ReportWriter(
       folder: folder, settings: cluster, configText: options.configText, input: prepared.input,
       store: store)
+    self.report = report
     try report.write()
     let clerk = RunClerk(
       settings: cluster, run: settings, store: store, inventory: inventory,
@@ -60,12 +62,15 @@ actor Office {
       case .finish(let completion):
         log.info("the run is over: \(completion)")
         try saveStudents()
-        try report.write()
         return .finished(report: folder.report)
       }
     }
     throw CancellationError()
   }
+
+  /// Writes the report of a run that has ended, once nothing changes the store any more: a worker
+  /// may join or leave while the end is being told.
+  func writeLastReport() throws { try report?.write() }
 
   /// Lays out every iteration's student as a folder; the last one also as `student`.
   private func saveStudents() throws {

@@ -8,8 +8,7 @@ public struct CodeLayout: Hashable, Sendable {
     /// As it is: a product has the bits of the product with the decoded weight.
     case f32
     /// Rounded to whole numbers −127…127, with a scale for each 256 terms of a row: a product is
-    /// of whole numbers, several times as quick, and off by about a hundredth of a typical value.
-    /// The bits are those of `dotReference`, with every instruction set.
+    /// of whole numbers. The bits are those of `dotReference`, with every instruction set.
     case int8
   }
 

@@ -36,14 +36,14 @@ struct EndToEndTests {
     let weights = try #require(report.student?.weightsSha256)
 
     let again = try start("run", "--config", cluster.config, "--dir", run, "--workers", "2")
-    // Nobody was asked for anything: not a job is new, and not a worker has joined. (The one that
-    // was started again may have joined the first run after its report.)
+    // Nobody was asked for anything: not a job is new, and not a worker has joined.
     #expect(!(await again.said().contains { $0.contains("joined") }))
     #expect(await again.end().status == 0)
     let unchanged = try ReportFile(runFolder: run)
     #expect(unchanged.student?.weightsSha256 == weights)
     #expect(unchanged.jobs == report.jobs)
     #expect(report.jobs?.attempts ?? 0 > 0)
+    #expect(unchanged.workers?.map(\.joined) == report.workers?.map(\.joined))
   }
 
   @Test("stopped by SIGTERM ends with 130, is explained as not running, and goes on to its end")

@@ -51,6 +51,29 @@ struct ParityCommandTests {
 
   init() throws { folder = try TemporaryFolder() }
 
+  @Test("precision says how far generation in int8 is from that in f32: not the same, and near")
+  func precision() async throws {
+    struct Loss: Decodable {
+      var positions: Int
+      var divergenceMean: Double
+      var divergenceMax: Double
+      var sameChoice: Double
+      var perplexity: Double
+      var perplexityThere: Double
+    }
+    let output = try await comd(
+      [
+        "parity", "precision", "--model", world + "/student", "--threads", "1", "--json", "--text",
+        "there is a red circle above a blue square and a green triangle",
+      ], in: folder.path)
+    let loss = try decoded(output, Loss.self)
+    #expect(loss.positions > 5)
+    #expect(0 < loss.divergenceMean && loss.divergenceMean <= loss.divergenceMax)
+    #expect(loss.divergenceMean < 0.05 && loss.sameChoice > 0.8)
+    #expect(loss.perplexity != loss.perplexityThere)
+    #expect(abs(loss.perplexity / loss.perplexityThere - 1) < 0.2)
+  }
+
   @Test("logits writes those of transformers")
   func logits() async throws {
     struct Written: Decodable { var shape: [Int] }
