@@ -9,13 +9,18 @@ typedef struct {
   size_t count, part, tasks;
 } ck_cut;
 
-/// Parts of at least `least` (a multiple of `unit`), four for each thread at most.
-static ck_cut cut(const ck_pool *pool, size_t count, size_t least, size_t unit) {
-  const size_t most = 4 * (size_t)ck_pool_threads(pool);
-  size_t part = larger((count + most - 1) / most, larger(least, 1));
-  if (ck_pool_threads(pool) == 1) part = larger(count, 1);
+/// At most so many parts.
+static ck_cut parts(size_t count, size_t most, size_t unit) {
+  size_t part = larger((count + most - 1) / most, 1);
   part = (part + unit - 1) / unit * unit;
   return (ck_cut){count, part, (count + part - 1) / part};
+}
+
+/// Parts of at least `least` (a multiple of `unit`), four for each thread at most.
+static ck_cut cut(const ck_pool *pool, size_t count, size_t least, size_t unit) {
+  if (ck_pool_threads(pool) == 1) return parts(count, 1, unit);
+  const size_t most = 4 * (size_t)ck_pool_threads(pool);
+  return parts(count, smaller(most, larger(count / larger(least, 1), 1)), unit);
 }
 
 // ---- products
@@ -50,18 +55,39 @@ static size_t panel_columns(const ck_kernels *kernels, size_t n) {
   return (n + kernels->panel - 1) / kernels->panel * kernels->panel;
 }
 
+/// Four tasks for each thread, where there is enough to do: so cut that the least is packed. Each
+/// part of the columns packs all of A, each part of the rows all of B or reads it once more.
+static void cut_product(product_tasks *tasks, const ck_pool *pool) {
+  const ck_product *product = tasks->product;
+  // Below this it takes longer to wake a thread than to multiply.
+  const bool small = product->m * product->n * product->k < 100000;
+  const bool alone = small || ck_pool_threads(pool) == 1;
+  const size_t wanted = alone ? 1 : 4 * (size_t)ck_pool_threads(pool);
+  // Two panels side by side serve a few rows quicker.
+  const size_t unit = product->m > 8 ? tasks->kernels->panel : 64;
+  const size_t rows_most = larger(product->m / 56, 1), columns_most = larger(product->n / 64, 1);
+  // Codes are decoded anew for each part of the rows.
+  const double again = product->codes ? 4 : product->panels ? 0.3 : 1;
+  double least = 0;
+  for (size_t rows = 1; rows <= smaller(wanted, rows_most); rows++) {
+    const size_t columns = smaller((wanted + rows - 1) / rows, columns_most);
+    const double idle = (double)wanted / (double)smaller(rows * columns, wanted);
+    const double packed =
+        (double)(columns * product->m) + again * (double)(rows * product->n);
+    if (rows > 1 && packed * idle >= least) continue;
+    least = packed * idle;
+    tasks->rows = parts(product->m, rows, 1);
+    tasks->columns = parts(product->n, columns, unit);
+  }
+}
+
 void ck_matmul(ck_pool *pool, const ck_product *asked) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
   ck_product whole = *asked;
   const ck_product *product = &whole;
   whole.panel_columns = panel_columns(kernels, whole.n);
   product_tasks tasks = {.kernels = kernels, .product = product};
-  // Below this it takes longer to wake a thread than to multiply.
-  const bool small = product->m * product->n * product->k < 100000;
-  tasks.columns = cut(pool, product->n, small ? product->n : 64, 64);
-  const size_t wanted = 4 * (size_t)ck_pool_threads(pool) / tasks.columns.tasks;
-  const size_t least = wanted > 1 && !small ? larger(product->m / wanted, 56) : product->m;
-  tasks.rows = cut(pool, product->m, least, 1);
+  cut_product(&tasks, pool);
   ck_pool_run(pool, tasks.rows.tasks * tasks.columns.tasks, product_task, &tasks);
 }
 
@@ -74,7 +100,8 @@ typedef struct {
 static void pack_task(void *context, size_t index, ck_workspace *space) {
   (void)space;
   const pack_tasks *tasks = context;
-  const size_t depth = tasks->kernels->depth, begin = index * depth;
+  const size_t depth = ck_even_depth(tasks->product->k, tasks->kernels->depth);
+  const size_t begin = index * depth;
   tasks->kernels->pack(
       tasks->product, tasks->panels, begin, smaller(begin + depth, tasks->product->k));
 }
@@ -85,7 +112,7 @@ size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k) {
 
 void ck_pack(ck_pool *pool, const ck_product *product, float *panels) {
   pack_tasks tasks = {ck_pool_kernels(pool), product, panels};
-  const size_t depth = tasks.kernels->depth;
+  const size_t depth = ck_even_depth(product->k, tasks.kernels->depth);
   ck_pool_run(pool, (product->k + depth - 1) / depth, pack_task, &tasks);
 }
 
@@ -93,8 +120,9 @@ void ck_packed_row(
     const ck_pool *pool, size_t n, size_t k, size_t row, const float *panels, float *values) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
   const size_t panel = kernels->panel, whole = panel_columns(kernels, n);
-  for (size_t term = 0; term < k; term += kernels->depth) {
-    const size_t depth = smaller(kernels->depth, k - term);
+  const size_t most = ck_even_depth(k, kernels->depth);
+  for (size_t term = 0; term < k; term += most) {
+    const size_t depth = smaller(most, k - term);
     const float *block = panels + term * whole + row / panel * panel * depth + row % panel;
     for (size_t p = 0; p < depth; p++) values[term + p] = block[p * panel];
   }

@@ -26,9 +26,10 @@ typedef struct {
   void (*matmul)(ck_workspace *space, const ck_product *product);
   /// A product whose `codes->whole` is set.
   void (*dots)(ck_workspace *space, const ck_product *product);
-  /// Packs the terms [begin, end) of op(B); `begin` and all `end`s but k are multiples of `depth`.
+  /// Packs the terms [begin, end) of op(B); `begin` and all `end`s but k are multiples of the
+  /// even depth.
   void (*pack)(const ck_product *product, float *panels, size_t begin, size_t end);
-  size_t panel, depth;  // columns and terms of a packed panel
+  size_t panel, depth;  // columns of a packed panel, and its terms at most
   void (*elements)(const ck_elements *work, size_t begin, size_t end);
   void (*adamw)(const ck_adamw *step, size_t begin, size_t end);
   double (*squares)(const float *x, size_t count);
@@ -56,6 +57,15 @@ extern const ck_kernels ck_kernels_avx512vnni;
 #endif
 
 const ck_kernels *ck_kernels_for(ck_isa isa);
+
+/// Terms of each block of a sum of `k`, the last may have fewer: whole groups of codes, about
+/// equally many, as each block costs a pass over C.
+static inline size_t ck_even_depth(size_t k, size_t most) {
+  const size_t blocks = (k + most - 1) / most;
+  if (blocks < 2) return most;
+  const size_t depth = (k + blocks - 1) / blocks;
+  return (depth + CODE_GROUP - 1) / CODE_GROUP * CODE_GROUP;
+}
 
 /// Query rows of one attention task: their heads that share a key fill about 64 score rows.
 static inline size_t ck_attention_tile(const ck_attention *work) {

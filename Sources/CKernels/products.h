@@ -85,8 +85,13 @@ static void pack_a(
     transpose(to, A_STRIDE, from, product->lda, depth, rows);
   } else {
     const float *from = product->a + row * product->lda + term;
-    for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++) {
+      // As in `transpose`: rows lie on different pages.
+      if (r + 3 < rows)
+        for (size_t p = 0; p < depth; p += 16)
+          __builtin_prefetch(from + (r + 3) * product->lda + p);
       memcpy(to + r * A_STRIDE, from + r * product->lda, depth * sizeof(float));
+    }
   }
 }
 
@@ -262,12 +267,13 @@ static void run_block(
   }
 }
 
-/// All columns of op(B) over the terms [begin, end): blocks of DEPTH terms, in each the panels one
-/// after the other, the last one filled up with zeros.
+/// All columns of op(B) over the terms [begin, end): blocks of terms, in each the panels one after
+/// the other, the last one filled up with zeros.
 static void pack_panels(const ck_product *product, float *panels, size_t begin, size_t end) {
   const size_t whole = (product->n + PANEL - 1) / PANEL * PANEL;
-  for (size_t term = begin; term < end; term += DEPTH) {
-    const size_t depth = end - term < DEPTH ? end - term : DEPTH;
+  const size_t most = ck_even_depth(product->k, DEPTH);
+  for (size_t term = begin; term < end; term += most) {
+    const size_t depth = end - term < most ? end - term : most;
     float *to = panels + term * whole;
     for (size_t column = 0; column < product->n; column += PANEL, to += depth * PANEL) {
       const size_t left = product->n - column;
@@ -286,12 +292,13 @@ static void matmul(ck_workspace *space, const ck_product *product) {
   // Even blocks of whole panels: 800 columns are 416 and 384, not 768 and 32.
   const size_t blocks = (product->n + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
   const size_t even = blocks ? (product->n + blocks * PANEL - 1) / (blocks * PANEL) * PANEL : 0;
+  const size_t depth = ck_even_depth(product->k, DEPTH);
   for (size_t column = 0, columns; column < product->n; column += columns) {
     const size_t left = product->n - column;
     columns = left < even ? left : even;
-    for (size_t term = 0; term < product->k; term += DEPTH) {
+    for (size_t term = 0; term < product->k; term += depth) {
       const size_t rest = product->k - term;
-      run_block(space, product, column, columns, term, rest < DEPTH ? rest : DEPTH);
+      run_block(space, product, column, columns, term, rest < depth ? rest : depth);
     }
   }
 }

@@ -7,7 +7,7 @@ typedef float vf_unaligned __attribute__((ext_vector_type(WIDTH), aligned(4)));
 enum {
   /// Columns of a panel of B.
   PANEL = 2 * WIDTH,
-  /// Terms of a sum that are worked on at a time; a panel of B then fits the first cache.
+  /// Terms of a sum that are worked on at a time, at most; a panel of B then fits the first cache.
   DEPTH = 256,
   /// Between rows of packed A: a multiple of the cache line that is not a power of two, so that
   /// rows lie in different sets; a constant, so that one register addresses them all.
@@ -29,10 +29,6 @@ typedef void tile_function(
 INLINE void tile(
     const int rows, const int registers, size_t depth, const float *a, const float *b,
     size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh, const float *next) {
-#pragma clang loop unroll(full)
-  for (int r = 0; r < rows; r++)
-#pragma clang loop unroll(full)
-    for (int v = 0; v < registers; v++) __builtin_prefetch(next + (size_t)r * ldc + v * WIDTH, 1);
   vf sum[TILE_ROWS][4];
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -40,6 +36,14 @@ INLINE void tile(
     for (int v = 0; v < registers; v++)
       sum[r][v] = fresh ? (vf)(0) : *(const vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH);
   for (size_t p = 0; p < depth; p++) {
+    // Not sooner: what lies in few sets of the first cache would be gone again.
+    if (depth - p == 64) {
+#pragma clang loop unroll(full)
+      for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < registers; v++)
+          __builtin_prefetch(next + (size_t)r * ldc + v * WIDTH, 1);
+    }
     vf column[4];
 #pragma clang loop unroll(full)
     for (int v = 0; v < registers; v++)

@@ -115,8 +115,9 @@ struct LossTarget {
 }
 
 extension Decoder {
-  /// Rows whose logits exist at one time: bounds memory, and fixes how sums are cut.
-  private static let headRowsMax = 256
+  /// Rows whose logits exist at one time: about 128 MiB. Fixes how the loss is cut; the output
+  /// matrix is packed for each of its parts.
+  private var headRowsMax: Int { min(512, max(64, (1 << 25) / config.vocabularySize)) }
 
   /// The summed cross-entropy of the counted tokens, and its derivative.
   ///
@@ -130,8 +131,8 @@ extension Decoder {
   ) -> Double {
     dx?.fill(0)
     var loss = 0.0
-    for start in stride(from: 0, to: targets.count, by: Self.headRowsMax) {
-      let part = targets[start..<min(start + Self.headRowsMax, targets.count)]
+    for start in stride(from: 0, to: targets.count, by: headRowsMax) {
+      let part = targets[start..<min(start + headRowsMax, targets.count)]
       arena.scope { loss += lossOfPart(x, Array(part), dx: dx, gradient: gradient) }
     }
     return loss
