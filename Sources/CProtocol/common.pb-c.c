@@ -930,7 +930,7 @@ const ProtobufCMessageDescriptor comd__training_export__descriptor =
   (ProtobufCMessageInit) comd__training_export__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[13] =
+static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[14] =
 {
   {
     "batch",
@@ -1088,6 +1088,18 @@ static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "recompute",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingRecipe, recompute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__training_recipe__field_indices_by_name[] = {
   0,   /* field[0] = batch */
@@ -1098,6 +1110,7 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
   3,   /* field[3] = epochs */
   7,   /* field[7] = epsilon */
   1,   /* field[1] = learning_rate */
+  13,   /* field[13] = recompute */
   12,   /* field[12] = seed */
   9,   /* field[9] = trained */
   10,   /* field[10] = virtual_ranks */
@@ -1107,7 +1120,7 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__training_recipe__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
 {
@@ -1117,7 +1130,7 @@ const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
   "Comd__TrainingRecipe",
   "comd",
   sizeof(Comd__TrainingRecipe),
-  13,
+  14,
   comd__training_recipe__field_descriptors,
   comd__training_recipe__field_indices_by_name,
   1,  comd__training_recipe__number_ranges,

@@ -21,6 +21,8 @@ public struct TrainingRecipe: Hashable, Sendable {
   /// Fixed for the run: the batch is split over these, whoever computes them.
   public var virtualRanks: Int
   public var checkpointEvery: Int
+  /// Less memory for one more forward pass: a worker keeps only what enters each layer.
+  public var recompute = false
   public var seed: UInt64
 
   public init(

@@ -62,6 +62,7 @@ extension TrainingRecipe {
       checkpointEvery: try unsafe Checked.integer(
         message.checkpoint_every, "recipe.checkpoint_every"),
       seed: unsafe message.seed)
+    recompute = unsafe message.recompute != 0
   }
 
   func message(in arena: Arena) -> UnsafeMutablePointer<Comd__TrainingRecipe> {
@@ -84,6 +85,7 @@ extension TrainingRecipe {
     unsafe c.pointee.virtual_ranks = UInt32(virtualRanks)
     unsafe c.pointee.checkpoint_every = UInt32(checkpointEvery)
     unsafe c.pointee.seed = seed
+    unsafe c.pointee.recompute = recompute ? 1 : 0
     return unsafe c
   }
 }

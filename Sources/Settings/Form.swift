@@ -31,6 +31,16 @@ extension Form<Int> {
   }
 }
 
+extension Form<Bool> {
+  static let flag = Form(allowed: "true or false") { text in
+    switch text {
+    case "true": true
+    case "false": false
+    default: nil
+    }
+  }
+}
+
 extension Form<UInt64> {
   static let seed = Form(allowed: "a whole number from 0 to \(UInt64.max)") { UInt64($0) }
 }

@@ -230,8 +230,9 @@ struct ChangeWriter {
       """
       INSERT INTO trainings (iteration, model, dataset, steps_total, batch, learning_rate,
         warmup_ratio, epochs, weight_decay, beta1, beta2, epsilon, clip_norm, trained,
-        virtual_ranks, checkpoint_every, seed, planned_step, planned_state)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        virtual_ranks, checkpoint_every, seed, planned_step, planned_state,
+        recompute)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (iteration) DO UPDATE SET model = excluded.model, dataset = excluded.dataset,
         steps_total = excluded.steps_total, batch = excluded.batch,
         learning_rate = excluded.learning_rate, warmup_ratio = excluded.warmup_ratio,
@@ -239,14 +240,15 @@ struct ChangeWriter {
         beta2 = excluded.beta2, epsilon = excluded.epsilon, clip_norm = excluded.clip_norm,
         trained = excluded.trained, virtual_ranks = excluded.virtual_ranks,
         checkpoint_every = excluded.checkpoint_every, seed = excluded.seed,
-        planned_step = excluded.planned_step, planned_state = excluded.planned_state
+        planned_step = excluded.planned_step, planned_state = excluded.planned_state,
+        recompute = excluded.recompute
       """,
       [
         plan.training.iteration, plan.model.data, plan.dataset.data, plan.stepsTotal,
         recipe.batch, recipe.learningRate, recipe.warmupRatio, recipe.epochs, recipe.weightDecay,
         recipe.beta1, recipe.beta2, recipe.epsilon, recipe.clipNorm, recipe.trained.rawValue,
         recipe.virtualRanks, recipe.checkpointEvery, column(recipe.seed), plan.checkpoint?.step,
-        plan.checkpoint?.state.data,
+        plan.checkpoint?.state.data, recipe.recompute,
       ])
   }
 

@@ -194,7 +194,8 @@ extension RunReader {
         seed, planned_step, planned_state, epoch, export_model, export_weights,
         (SELECT coalesce(max(step) + 1, 0) FROM steps WHERE training = iteration),
         coalesce(
-          (SELECT epoch FROM steps WHERE training = iteration ORDER BY step DESC LIMIT 1), 0)
+          (SELECT epoch FROM steps WHERE training = iteration ORDER BY step DESC LIMIT 1), 0),
+        recompute
       FROM trainings ORDER BY iteration
       """
     ) { fields in
@@ -222,13 +223,15 @@ extension RunReader {
     guard let trained = TrainedPart(rawValue: try fields.integer(13)) else {
       throw fields.damaged(13)
     }
-    return TrainingRecipe(
+    var recipe = TrainingRecipe(
       batch: try fields.integer(4), learningRate: try fields.real(5),
       warmupRatio: try fields.real(6), epochs: try fields.integer(7),
       weightDecay: try fields.real(8), beta1: try fields.real(9), beta2: try fields.real(10),
       epsilon: try fields.real(11), clipNorm: try fields.real(12), trained: trained,
       virtualRanks: try fields.integer(14), checkpointEvery: try fields.integer(15),
       seed: try fields.word(16))
+    recipe.recompute = try fields.integer(24) != 0
+    return recipe
   }
 
   private func newestCheckpoint(_ training: TrainingID) throws -> TrainingCheckpoint? {

@@ -9,6 +9,11 @@ func migrations() -> DatabaseMigrator {
   migrator.registerMigration("2") { db in
     try db.execute(sql: "ALTER TABLE steps ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0")
   }
+  // How a training saves memory. Older ones did not.
+  migrator.registerMigration("3") { db in
+    try db.execute(
+      sql: "ALTER TABLE trainings ADD COLUMN recompute INTEGER NOT NULL DEFAULT 0")
+  }
   return migrator
 }
 

@@ -23,7 +23,9 @@ struct TrainingState {
     self.plan = plan
     self.model = model
     self.inputs = inputs
-    trainer = Trainer(model: model, trained: TrainedParts(recipe.trained), compute: compute)
+    trainer = Trainer(
+      model: model, trained: TrainedParts(recipe.trained), compute: compute,
+      recomputes: recipe.recompute)
     optimizer = AdamWOptimizer(
       count: trainer.trainedRange.count,
       settings: AdamWOptimizer.Settings(

@@ -82,13 +82,14 @@ struct RandomMessages: RandomValues {
   }
 
   mutating func plan() -> TrainingPlan {
-    TrainingPlan(
-      training: training(), model: digest(), dataset: digest(),
-      recipe: TrainingRecipe(
-        batch: pick([1, 16, Int(UInt32.max)]), learningRate: pick([0, 2e-5]),
-        warmupRatio: pick([0, 0.03, 1]), epochs: 1, weightDecay: 0.1, beta1: 0.9, beta2: 0.999,
-        epsilon: 1e-8, clipNorm: pick([0, 1]), trained: pick(TrainedPart.allCases),
-        virtualRanks: pick([1, 16, 65_536]), checkpointEvery: count(), seed: word()),
+    var recipe = TrainingRecipe(
+      batch: pick([1, 16, Int(UInt32.max)]), learningRate: pick([0, 2e-5]),
+      warmupRatio: pick([0, 0.03, 1]), epochs: 1, weightDecay: 0.1, beta1: 0.9, beta2: 0.999,
+      epsilon: 1e-8, clipNorm: pick([0, 1]), trained: pick(TrainedPart.allCases),
+      virtualRanks: pick([1, 16, 65_536]), checkpointEvery: count(), seed: word())
+    recipe.recompute = pick([false, true])
+    return TrainingPlan(
+      training: training(), model: digest(), dataset: digest(), recipe: recipe,
       stepsTotal: long(), checkpoint: upTo(1) == 0 ? nil : checkpoint())
   }
 

@@ -60,7 +60,7 @@ struct ReadingTests {
         tokens_max: { answer: 1, judge: 2, instruction: 3 }
         tune: { batch: 2, learning_rate: 1.5e-3, warmup_ratio: 0, epochs: 3,
                 weight_decay: 0.1, betas: [0.8, 0.98], epsilon: 1e-6, clip_norm: 0, trained: all,
-                virtual_ranks: 4, checkpoint_every: 7 }
+                virtual_ranks: 4, checkpoint_every: 7, recompute: true }
         noun_phrases: { spacy: "python3 np.py" }
         prompts: ../words
         timing: { heartbeat: 250ms, suspect_after: 500ms, gone_after: 1.5s,
@@ -84,12 +84,12 @@ struct ReadingTests {
     #expect(settings.tokensMax.answer == 1)
     #expect(settings.tokensMax.judge == 2)
     #expect(settings.tokensMax.instruction == 3)
-    #expect(
-      settings.tune
-        == TrainingRecipe(
-          batch: 2, learningRate: 1.5e-3, warmupRatio: 0, epochs: 3, weightDecay: 0.1, beta1: 0.8,
-          beta2: 0.98, epsilon: 1e-6, clipNorm: 0, trained: .all, virtualRanks: 4,
-          checkpointEvery: 7, seed: .max))
+    var tune = TrainingRecipe(
+      batch: 2, learningRate: 1.5e-3, warmupRatio: 0, epochs: 3, weightDecay: 0.1, beta1: 0.8,
+      beta2: 0.98, epsilon: 1e-6, clipNorm: 0, trained: .all, virtualRanks: 4,
+      checkpointEvery: 7, seed: .max)
+    tune.recompute = true
+    #expect(settings.tune == tune)
     #expect(settings.nounPhrases == .spacy(command: "python3 np.py"))
     #expect(settings.prompts == "/words")
     #expect(settings.timing.heartbeat == .milliseconds(250))

@@ -173,12 +173,13 @@ struct RandomRun: RandomValues {
   private mutating func learning() -> Change {
     let training = training()
     guard let known = model.trainings[training] else {
+      var recipe = TrainingRecipe(
+        learningRate: 2e-3, trained: pick(TrainedPart.allCases), seed: random.next())
+      recipe.recompute = pick([false, true])
       return .trainingPlanned(
         TrainingPlan(
           training: training, model: digest(), dataset: digest(),
-          recipe: TrainingRecipe(
-            learningRate: 2e-3, trained: pick(TrainedPart.allCases), seed: random.next()),
-          stepsTotal: 100,
+          recipe: recipe, stepsTotal: 100,
           checkpoint: pick([nil, TrainingCheckpoint(step: 0, state: digest())])))
     }
     return switch random.below(4) {

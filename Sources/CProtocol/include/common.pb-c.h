@@ -166,10 +166,11 @@ struct  Comd__TrainingRecipe
   uint32_t virtual_ranks;
   uint32_t checkpoint_every;
   uint64_t seed;
+  protobuf_c_boolean recompute;
 };
 #define COMD__TRAINING_RECIPE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__training_recipe__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0 }
 
 
 struct  Comd__TrainingPlan

@@ -159,6 +159,14 @@ struct DecoderLayerState {
   let rawQuery, rawKey, attentionOutput, feedForwardOutput: Floats?
 }
 
+/// What the forward pass keeps of a layer; all in the arena.
+enum KeptLayer {
+  /// Everything, and attention's log-sum-exps, (T, heads).
+  case state(DecoderLayerState, logSumExp: Floats)
+  /// What entered the layer, (T, columns): the backward pass runs it forward again.
+  case input(Floats)
+}
+
 extension Decoder {
   /// One layer: `m = x + O(attend(rotate(QKV(norm(x)))))`, `y = m + down(f(gate) · up)` of
   /// `norm(m)`; with further norms where the architecture has them.
@@ -166,11 +174,11 @@ extension Decoder {
   /// - Parameters:
   ///   - index: of the layer.
   ///   - x: (T, columns).
-  ///   - y: (T, columns), overwritten.
+  ///   - y: (T, columns), overwritten; nil: only the states are wanted.
   ///   - positions: (T).
   ///   - attend: fills `attended` from query, key and value, the first two turned already.
   func forward(
-    _ index: Int, _ x: Floats, into y: Floats, positions: [Int32],
+    _ index: Int, _ x: Floats, into y: Floats?, positions: [Int32],
     attend: (_ attended: Floats, _ query: Floats, _ key: Floats, _ value: Floats) -> Void
   ) -> DecoderLayerState {
     let layer = weights.layers[index]
@@ -204,9 +212,11 @@ extension Decoder {
       norm(middle, layer.middleNorm, into: normed)
       layer.gate.apply(normed, into: gate, rows: rows, on: compute)
       layer.up.apply(normed, into: up, rows: rows, on: compute)
+      guard let result = feedForwardOutput ?? y else { return }
       let hidden = arena.floats(rows * config.intermediateSize)
       gated(into: hidden, gate: gate, up: up, self.gate, on: compute)
-      layer.down.apply(hidden, into: feedForwardOutput ?? y, rows: rows, on: compute)
+      layer.down.apply(hidden, into: result, rows: rows, on: compute)
+      guard let y else { return }
       furtherNorm(feedForwardOutput, layer.feedForwardOutputNorm, into: y)
       add(into: y, middle, on: compute)
     }
@@ -223,27 +233,28 @@ extension Decoder {
 
   /// Runs all layers over packed rows and keeps what the backward pass needs.
   ///
-  /// - Parameter x: (T, columns), the embeddings.
-  /// - Returns: the layers' states and what left the last one, (T, columns).
+  /// - Parameters:
+  ///   - x: (T, columns), the embeddings.
+  ///   - recomputes: only what enters each layer is kept.
+  /// - Returns: what is kept of the layers, and what left the last one, (T, columns).
   func forwardKeeping(
-    _ x: Floats, _ layout: AttentionLayout, positions: [Int32]
-  ) -> (states: [DecoderLayerState], logSumExps: [Floats], output: Floats) {
-    var states: [DecoderLayerState] = []
-    var logSumExps: [Floats] = []
+    _ x: Floats, _ layout: AttentionLayout, positions: [Int32], recomputes: Bool
+  ) -> (layers: [KeptLayer], output: Floats) {
+    var layers: [KeptLayer] = []
     var current = x
     for index in weights.layers.indices {
       let next = arena.floats(x.count)
-      let logSumExp = arena.floats(positions.count * shape.heads)
-      let shape = attention(in: index).shape
-      let state = forward(index, current, into: next, positions: positions) { out, q, k, v in
-        Kernels.attention(
-          into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
+      if recomputes {
+        arena.scope { _ = forward(index, current, into: next, layout, positions: positions) }
+        layers.append(.input(current))
+      } else {
+        let (state, logSumExp) = forward(
+          index, current, into: next, layout, positions: positions)
+        layers.append(.state(state, logSumExp: logSumExp))
       }
-      states.append(state)
-      logSumExps.append(logSumExp)
       current = next
     }
-    return (states, logSumExps, current)
+    return (layers, current)
   }
 
   /// Runs all layers over packed rows, in place, keeping nothing.
@@ -251,15 +262,25 @@ extension Decoder {
     for index in weights.layers.indices {
       arena.scope {
         let next = arena.floats(x.count)
-        let logSumExp = arena.floats(positions.count * shape.heads)
-        let shape = attention(in: index).shape
-        _ = forward(index, x, into: next, positions: positions) { out, q, k, v in
-          Kernels.attention(
-            into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
-        }
+        _ = forward(index, x, into: next, layout, positions: positions)
         x.copy(from: next)
       }
     }
+  }
+
+  /// One layer over packed rows.
+  ///
+  /// - Parameter y: (T, columns), overwritten; nil: only the states are wanted.
+  func forward(
+    _ index: Int, _ x: Floats, into y: Floats?, _ layout: AttentionLayout, positions: [Int32]
+  ) -> (state: DecoderLayerState, logSumExp: Floats) {
+    let logSumExp = arena.floats(positions.count * shape.heads)
+    let shape = attention(in: index).shape
+    let state = forward(index, x, into: y, positions: positions) { out, q, k, v in
+      Kernels.attention(
+        into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
+    }
+    return (state, logSumExp)
   }
 
   /// Norm and output matrix: rows of logits from rows that left the last layer.

@@ -9,15 +9,19 @@ extension Decoder {
   ///     entered the first.
   ///   - gradient: added to; nil: the decoder is frozen, and only `d` is carried through.
   func backward(
-    _ d: Floats, states: [DecoderLayerState], logSumExps: [Floats], _ layout: AttentionLayout,
-    positions: [Int32], gradient: DecoderTensors<Floats>?
+    _ d: Floats, _ layers: [KeptLayer], _ layout: AttentionLayout, positions: [Int32],
+    gradient: DecoderTensors<Floats>?
   ) {
-    for index in states.indices.reversed() {
+    for index in layers.indices.reversed() {
       arena.scope {
+        let (state, logSumExp) =
+          switch layers[index] {
+          case .state(let state, let logSumExp): (state, logSumExp)
+          case .input(let x): forward(index, x, into: nil, layout, positions: positions)
+          }
         let target = gradient?.layers[index]
-        feedForwardBackward(d, weights.layers[index], states[index], target)
-        attentionBackward(
-          d, index, states[index], logSumExps[index], layout, positions: positions, target)
+        feedForwardBackward(d, weights.layers[index], state, target)
+        attentionBackward(d, index, state, logSumExp, layout, positions: positions, target)
       }
     }
   }
@@ -114,11 +118,13 @@ struct LossTarget {
   let token: Int32
 }
 
-extension Decoder {
+extension DecoderConfig {
   /// Rows whose logits exist at one time: about 128 MiB. Fixes how the loss is cut; the output
   /// matrix is packed for each of its parts.
-  private var headRowsMax: Int { min(512, max(64, (1 << 25) / config.vocabularySize)) }
+  var headRowsMax: Int { min(512, max(64, (1 << 25) / vocabularySize)) }
+}
 
+extension Decoder {
   /// The summed cross-entropy of the counted tokens, and its derivative.
   ///
   /// A row may be counted more than once (the last of a prefix foresees the first of each branch).
@@ -131,8 +137,8 @@ extension Decoder {
   ) -> Double {
     dx?.fill(0)
     var loss = 0.0
-    for start in stride(from: 0, to: targets.count, by: headRowsMax) {
-      let part = targets[start..<min(start + headRowsMax, targets.count)]
+    for start in stride(from: 0, to: targets.count, by: config.headRowsMax) {
+      let part = targets[start..<min(start + config.headRowsMax, targets.count)]
       arena.scope { loss += lossOfPart(x, Array(part), dx: dx, gradient: gradient) }
     }
     return loss

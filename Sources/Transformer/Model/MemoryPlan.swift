@@ -248,7 +248,8 @@ extension ModelOutline {
 public struct TrainingMemory: Hashable, Sendable {
   /// Of a trained parameter 16: weight, gradient and two moments in f32; of a frozen one 4.
   public var state: Int
-  /// What a pass of `rows` rows leaves for its backward pass.
+  /// What a pass of `rows` rows leaves for its backward pass, and the scratch of the largest step:
+  /// a layer's derivatives, or the logits of the rows that the head takes at one time.
   public var activations: Int
 
   /// Of each worker when the state is spread over `shards` of them.
@@ -256,17 +257,47 @@ public struct TrainingMemory: Hashable, Sendable {
 }
 
 extension ModelOutline {
-  /// - Parameter rows: tokens and picture features of one pass.
-  public func trainingMemory(_ trained: TrainedParts, rows: Int) -> TrainingMemory {
+  /// - Parameters:
+  ///   - rows: tokens and picture features of one pass.
+  ///   - recomputes: as `Trainer.recomputes`.
+  public func trainingMemory(
+    _ trained: TrainedParts, rows: Int, recomputes: Bool = false
+  ) -> TrainingMemory {
     let count = layout.range(of: trained).count
-    let layer =
-      2 * text.hiddenSize + 2 * text.headCount * text.headSize
-      + 2 * text.keyValueHeadCount * text.headSize + 2 * text.intermediateSize + text.headCount
     let keeps = trained != .projector || llava != nil
     let pictures = llava.map { (rows + $0.imageTokenCount - 1) / max(1, $0.imageTokenCount) } ?? 0
     let floats =
-      rows * (keeps ? text.layerCount * layer + 6 * text.hiddenSize + 3 * text.intermediateSize : 0)
-      + pictures * towerFloats(keepsLayers: trained == .all)
+      decoderFloats(rows: rows, keeps: keeps, recomputes: recomputes) + pictures
+      * towerFloats(keepsLayers: trained == .all)
     return TrainingMemory(state: 4 * layout.count + 12 * count, activations: 4 * floats)
+  }
+
+  /// What lies in the arena at one time when the decoder is trained on `rows` rows.
+  ///
+  /// - Parameter keeps: there is a backward pass through the layers.
+  private func decoderFloats(rows: Int, keeps: Bool, recomputes: Bool) -> Int {
+    let (columns, inner) = (text.hiddenSize, text.intermediateSize)
+    let queries = text.headCount * text.headSize
+    let keys = text.keyValueHeadCount * text.headSize
+    var state = columns + 2 * queries + 2 * keys + 2 * inner + text.headCount
+    var backward = 4 * columns + 2 * queries + 2 * keys + 2 * inner
+    if text.traits.normsQueriesAndKeys {
+      state += queries + keys
+      backward += queries + keys
+    }
+    if text.traits.normsOutputs {
+      state += 2 * columns
+      backward += 2 * columns
+    }
+    let headRows = min(rows, text.headRowsMax)
+    let head = headRows * (text.vocabularySize + 4 * columns)
+    guard keeps else { return rows * (columns + state + 2 * columns + inner) + head }
+    // The embeddings, what leaves each layer, and the derivative that goes back through them.
+    let carried = rows * columns * (text.layerCount + 2)
+    let forward = rows * (state + columns + inner)
+    guard recomputes else {
+      return carried + rows * text.layerCount * state + max(head, rows * backward)
+    }
+    return carried + max(head, forward, rows * (state + backward))
   }
 }

@@ -42,23 +42,29 @@ public final class Trainer {
   /// The part of `model.parameters` that gradients are for.
   public let trainedRange: Range<Int>
   public let rowsPerPass: Int
+  /// Only what enters each decoder layer is kept; the backward pass runs the layer forward again.
+  /// Less memory, one more forward pass, the same bits.
+  public let recomputes: Bool
   private let compute: Compute
   private let arena = Arena()
   private let tower: VisionTower?
   private let projector: Projector?
   private var decoder: Decoder
+  /// Floats of scratch that were ever lent at one time.
+  var scratchPeak: Int { arena.peakCount }
   private var cache: FeatureCache
 
   /// - Parameter featureBytesMax: for features of a frozen tower, kept by the pictures' keys.
   public init(
     model: Model, trained: TrainedParts, compute: Compute, rowsPerPass: Int = 1024,
-    featureBytesMax: Int = 1 << 28
+    recomputes: Bool = false, featureBytesMax: Int = 1 << 28
   ) {
     precondition(rowsPerPass > 0, "a pass has at least one row, not \(rowsPerPass)")
     self.model = model
     self.trained = trained
     self.compute = compute
     self.rowsPerPass = rowsPerPass
+    self.recomputes = recomputes
     trainedRange = model.layout.range(of: trained)
     tower = VisionTower(
       model, isFixed: !trained.contains(.vision), compute: compute, arena: arena)
@@ -316,12 +322,11 @@ extension Trainer {
       decoder.forward(x, layout, positions: positions)
       return decoder.loss(x, packed.targets, dx: nil, gradient: nil)
     }
-    let (states, logSumExps, output) = decoder.forwardKeeping(x, layout, positions: positions)
+    let (layers, output) = decoder.forwardKeeping(
+      x, layout, positions: positions, recomputes: recomputes)
     let d = arena.floats(x.count)
     let loss = decoder.loss(output, packed.targets, dx: d, gradient: targets.decoder)
-    decoder.backward(
-      d, states: states, logSumExps: logSumExps, layout, positions: positions,
-      gradient: targets.decoder)
+    decoder.backward(d, layers, layout, positions: positions, gradient: targets.decoder)
     if let decoder = targets.decoder { embeddingBackward(d, packed, decoder.embedding) }
     picturesBackward(d, pass, targets, imageLoss: imageLoss)
     return loss

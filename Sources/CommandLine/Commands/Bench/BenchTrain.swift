@@ -18,6 +18,8 @@ struct BenchTrain: ParsableCommand {
   var batch = 2
   @Option(help: "Tokens of a sequence.")
   var length = 512
+  @Flag(help: "Keep only what enters each layer, and run it forward again.")
+  var recompute = false
   @OptionGroup var options: BenchOptions
 
   func validate() throws {
@@ -28,7 +30,8 @@ struct BenchTrain: ParsableCommand {
   func run() throws {
     let compute = try options.computing.compute()
     let model = Model.random(.decoder(shape.config), RandomInitialisation(seed: 1))
-    let trainer = Trainer(model: model, trained: .all, compute: compute)
+    let trainer = Trainer(
+      model: model, trained: .all, compute: compute, recomputes: recompute)
     let gradient = Floats(zeros: trainer.trainedRange.count)
     let samples = (0..<batch).map { sequence in
       TrainingInput(

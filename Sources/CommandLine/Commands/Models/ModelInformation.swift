@@ -59,6 +59,8 @@ struct ModelInformation: ParsableCommand {
   var train: Trained?
   @Option(help: "Rows, tokens and pictures' features, of one pass of a training.")
   var rows = 1_024
+  @Flag(help: "Plan a training that keeps only what enters each layer.")
+  var recompute = false
   @Option(help: "Fail when generation needs more, like 8GiB.")
   var memory: Bytes?
   @OptionGroup var facts: FactOptions
@@ -81,7 +83,8 @@ struct ModelInformation: ParsableCommand {
       outline,
       generation: ModelFacts.Generation(batch: batch, context: context, memory),
       training: ModelFacts.Training(
-        trained.rawValue, rows: rows, outline.trainingMemory(trained.parts, rows: rows)),
+        trained.rawValue, rows: rows,
+        outline.trainingMemory(trained.parts, rows: rows, recomputes: recompute)),
       hasTokenizer: model.hasSuffix(".gguf")
         || FileManager.default.fileExists(atPath: model + "/tokenizer.json"))
     if self.facts.json {
