@@ -67,7 +67,8 @@ static void cut_product(product_tasks *tasks, const ck_pool *pool) {
   const size_t unit = product->m > 8 ? tasks->kernels->panel : 64;
   const size_t rows_most = larger(product->m / 56, 1), columns_most = larger(product->n / 64, 1);
   // Codes are decoded anew for each part of the rows.
-  const double again = product->codes ? 4 : product->panels ? 0.3 : 1;
+  const bool ready = product->panels && !product->bf16;
+  const double again = product->codes ? 4 : ready ? 0.3 : 1;
   double least = 0;
   for (size_t rows = 1; rows <= smaller(wanted, rows_most); rows++) {
     const size_t columns = smaller((wanted + rows - 1) / rows, columns_most);
@@ -94,7 +95,7 @@ void ck_matmul(ck_pool *pool, const ck_product *asked) {
 typedef struct {
   const ck_kernels *kernels;
   const ck_product *product;
-  float *panels;
+  void *panels;
 } pack_tasks;
 
 static void pack_task(void *context, size_t index, ck_workspace *space) {
@@ -110,21 +111,29 @@ size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k) {
   return panel_columns(ck_pool_kernels(pool), n) * k;
 }
 
-void ck_pack(ck_pool *pool, const ck_product *product, float *panels) {
+void ck_pack(ck_pool *pool, const ck_product *product, void *panels) {
   pack_tasks tasks = {ck_pool_kernels(pool), product, panels};
   const size_t depth = ck_even_depth(product->k, tasks.kernels->depth);
   ck_pool_run(pool, (product->k + depth - 1) / depth, pack_task, &tasks);
 }
 
 void ck_packed_row(
-    const ck_pool *pool, size_t n, size_t k, size_t row, const float *panels, float *values) {
+    const ck_pool *pool, size_t n, size_t k, bool bf16, size_t row, const void *panels,
+    float *values) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
   const size_t panel = kernels->panel, whole = panel_columns(kernels, n);
   const size_t most = ck_even_depth(k, kernels->depth);
   for (size_t term = 0; term < k; term += most) {
     const size_t depth = smaller(most, k - term);
-    const float *block = panels + term * whole + row / panel * panel * depth + row % panel;
-    for (size_t p = 0; p < depth; p++) values[term + p] = block[p * panel];
+    const size_t place = term * whole + row / panel * panel * depth + row % panel;
+    for (size_t p = 0; p < depth; p++) {
+      if (bf16) {
+        const uint32_t bits = (uint32_t)((const uint16_t *)panels)[place + p * panel] << 16;
+        memcpy(values + term + p, &bits, sizeof bits);
+      } else {
+        values[term + p] = ((const float *)panels)[place + p * panel];
+      }
+    }
   }
 }
 

@@ -28,7 +28,7 @@ typedef struct {
   void (*dots)(ck_workspace *space, const ck_product *product);
   /// Packs the terms [begin, end) of op(B); `begin` and all `end`s but k are multiples of the
   /// even depth.
-  void (*pack)(const ck_product *product, float *panels, size_t begin, size_t end);
+  void (*pack)(const ck_product *product, void *panels, size_t begin, size_t end);
   size_t panel, depth;  // columns of a packed panel, and its terms at most
   void (*elements)(const ck_elements *work, size_t begin, size_t end);
   void (*adamw)(const ck_adamw *step, size_t begin, size_t end);

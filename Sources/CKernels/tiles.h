@@ -16,19 +16,54 @@ enum {
   CODE_ROWS = 4,
 };
 
+typedef uint32_t vu __attribute__((ext_vector_type(WIDTH)));
+typedef uint16_t vh_unaligned __attribute__((ext_vector_type(WIDTH), aligned(2)));
+
+/// To the nearest bf16, ties to even; what is not a number stays none.
+INLINE vf rounded(vf x) {
+  const vu bits = (vu)x;
+  const vu near = bits + 0x7fff + ((bits >> 16) & 1);
+  return (vf)((x == x ? near : bits | 0x400000) & 0xffff0000);
+}
+
+/// Rounds in place; `count` is a multiple of WIDTH.
+INLINE void round_floats(float *x, size_t count) {
+  for (size_t i = 0; i < count; i += WIDTH) {
+    vf_unaligned *place = (vf_unaligned *)(x + i);
+    *place = rounded(*place);
+  }
+}
+
+/// Rounded floats as bf16, and back; `count` is a multiple of WIDTH.
+INLINE void narrow(uint16_t *to, const float *x, size_t count) {
+  for (size_t i = 0; i < count; i += WIDTH) {
+    const vu bits = (vu)rounded(*(const vf_unaligned *)(x + i));
+    *(vh_unaligned *)(to + i) = __builtin_convertvector(bits >> 16, vh_unaligned);
+  }
+}
+
+INLINE vf widened(const uint16_t *from) {
+  return (vf)(__builtin_convertvector(*(const vh_unaligned *)from, vu) << 16);
+}
+
+INLINE void widen(float *to, const uint16_t *from, size_t count) {
+  for (size_t i = 0; i < count; i += WIDTH) *(vf_unaligned *)(to + i) = widened(from + i);
+}
+
 /// c (rows, …) = c + a · b over `depth` terms, or a · b when `fresh`; one chain of multiply-adds
 /// for each element.
 ///
 /// - a: rows `A_STRIDE` apart.
-/// - b: terms `b_step` apart, pairs of registers `b_pair` apart.
+/// - b: f32 or bf16, as the function is for; terms `b_step` apart, pairs of registers `b_pair`.
 /// - next: the c of the tile that follows, fetched meanwhile; its rows lie `ldc` apart, too.
 typedef void tile_function(
-    size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c,
+    size_t depth, const float *a, const void *b, size_t b_step, size_t b_pair, float *c,
     size_t ldc, bool fresh, const float *next);
 
 INLINE void tile(
-    const int rows, const int registers, size_t depth, const float *a, const float *b,
-    size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh, const float *next) {
+    const int rows, const int registers, const bool bf16, size_t depth, const float *a,
+    const void *b, size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh,
+    const float *next) {
   vf sum[TILE_ROWS][4];
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -46,8 +81,11 @@ INLINE void tile(
     }
     vf column[4];
 #pragma clang loop unroll(full)
-    for (int v = 0; v < registers; v++)
-      column[v] = *(const vf_unaligned *)(b + (v / 2 ? b_pair : 0) + (v % 2) * WIDTH);
+    for (int v = 0; v < registers; v++) {
+      const size_t place = p * b_step + (v / 2 ? b_pair : 0) + (v % 2) * WIDTH;
+      column[v] = bf16 ? widened((const uint16_t *)b + place)
+                       : *(const vf_unaligned *)((const float *)b + place);
+    }
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) {
       const vf value = (vf)(a[r * A_STRIDE + p]);
@@ -55,7 +93,6 @@ INLINE void tile(
       for (int v = 0; v < registers; v++)
         sum[r][v] = __builtin_elementwise_fma(value, column[v], sum[r][v]);
     }
-    b += b_step;
   }
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
@@ -64,20 +101,24 @@ INLINE void tile(
       *(vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH) = sum[r][v];
 }
 
-#define TILE(rows, registers)                                                              \
-  static void tile_##rows##_##registers(                                                   \
-      size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c, \
+#define TILE(name, rows, registers, bf16)                                                   \
+  static void name(                                                                        \
+      size_t depth, const float *a, const void *b, size_t b_step, size_t b_pair, float *c, \
       size_t ldc, bool fresh, const float *next) {                                         \
-    tile(rows, registers, depth, a, b, b_step, b_pair, c, ldc, fresh, next);               \
+    tile(rows, registers, bf16, depth, a, b, b_step, b_pair, c, ldc, fresh, next);         \
   }
+#define NARROW(rows) TILE(tile_##rows##_2, rows, 2, false)
+#define WIDE(rows) TILE(tile_##rows##_4, rows, 4, false) TILE(tile_##rows##_bf16, rows, 4, true)
 
-TILE(1, 4) TILE(2, 4) TILE(3, 4)
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+NARROW(1) NARROW(2) NARROW(3) NARROW(4) NARROW(5) NARROW(6)
+WIDE(1) WIDE(2) WIDE(3)
 #if TILE_ROWS == 14
-TILE(4, 4) TILE(5, 4) TILE(6, 4)
-TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
+NARROW(7) NARROW(8) NARROW(9) NARROW(10) NARROW(11) NARROW(12) NARROW(13) NARROW(14)
+WIDE(4) WIDE(5) WIDE(6)
 #endif
 #undef TILE
+#undef NARROW
+#undef WIDE
 
 /// [rows − 1], two registers wide.
 static tile_function *const narrow_tiles[TILE_ROWS] = {
@@ -92,5 +133,13 @@ static tile_function *const wide_tiles[WIDE_ROWS] = {
     tile_1_4, tile_2_4, tile_3_4,
 #if TILE_ROWS == 14
     tile_4_4, tile_5_4, tile_6_4,
+#endif
+};
+
+/// The same from panels of bf16.
+static tile_function *const half_tiles[WIDE_ROWS] = {
+    tile_1_bf16, tile_2_bf16, tile_3_bf16,
+#if TILE_ROWS == 14
+    tile_4_bf16, tile_5_bf16, tile_6_bf16,
 #endif
 };

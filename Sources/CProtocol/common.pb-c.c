@@ -674,7 +674,7 @@ const ProtobufCMessageDescriptor comd__sampling__descriptor =
   (ProtobufCMessageInit) comd__sampling__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__generation_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor comd__generation_request__field_descriptors[4] =
 {
   {
     "model",
@@ -712,16 +712,29 @@ static const ProtobufCFieldDescriptor comd__generation_request__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "precision",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Comd__GenerationRequest, precision),
+    &comd__precision__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__generation_request__field_indices_by_name[] = {
   0,   /* field[0] = model */
+  3,   /* field[3] = precision */
   1,   /* field[1] = prompt */
   2,   /* field[2] = sampling */
 };
 static const ProtobufCIntRange comd__generation_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor comd__generation_request__descriptor =
 {
@@ -731,7 +744,7 @@ const ProtobufCMessageDescriptor comd__generation_request__descriptor =
   "Comd__GenerationRequest",
   "comd",
   sizeof(Comd__GenerationRequest),
-  3,
+  4,
   comd__generation_request__field_descriptors,
   comd__generation_request__field_indices_by_name,
   1,  comd__generation_request__number_ranges,
@@ -930,7 +943,7 @@ const ProtobufCMessageDescriptor comd__training_export__descriptor =
   (ProtobufCMessageInit) comd__training_export__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[14] =
+static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[15] =
 {
   {
     "batch",
@@ -1100,6 +1113,18 @@ static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "precision",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingRecipe, precision),
+    &comd__precision__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__training_recipe__field_indices_by_name[] = {
   0,   /* field[0] = batch */
@@ -1110,6 +1135,7 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
   3,   /* field[3] = epochs */
   7,   /* field[7] = epsilon */
   1,   /* field[1] = learning_rate */
+  14,   /* field[14] = precision */
   13,   /* field[13] = recompute */
   12,   /* field[12] = seed */
   9,   /* field[9] = trained */
@@ -1120,7 +1146,7 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__training_recipe__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
 {
@@ -1130,7 +1156,7 @@ const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
   "Comd__TrainingRecipe",
   "comd",
   sizeof(Comd__TrainingRecipe),
-  14,
+  15,
   comd__training_recipe__field_descriptors,
   comd__training_recipe__field_indices_by_name,
   1,  comd__training_recipe__number_ranges,
@@ -1385,6 +1411,36 @@ const ProtobufCMessageDescriptor comd__training_standing__descriptor =
   1,  comd__training_standing__number_ranges,
   (ProtobufCMessageInit) comd__training_standing__init,
   NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue comd__precision__enum_values_by_number[3] =
+{
+  { "PRECISION_F32", "COMD__PRECISION__PRECISION_F32", 0 },
+  { "PRECISION_BF16", "COMD__PRECISION__PRECISION_BF16", 1 },
+  { "PRECISION_INT8", "COMD__PRECISION__PRECISION_INT8", 2 },
+};
+static const ProtobufCIntRange comd__precision__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex comd__precision__enum_values_by_name[3] =
+{
+  { "PRECISION_BF16", 1 },
+  { "PRECISION_F32", 0 },
+  { "PRECISION_INT8", 2 },
+};
+const ProtobufCEnumDescriptor comd__precision__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "comd.Precision",
+  "Precision",
+  "Comd__Precision",
+  "comd",
+  3,
+  comd__precision__enum_values_by_number,
+  3,
+  comd__precision__enum_values_by_name,
+  1,
+  comd__precision__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue comd__stop_reason__enum_values_by_number[4] =
 {

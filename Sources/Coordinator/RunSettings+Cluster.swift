@@ -24,6 +24,8 @@ extension RunSettings {
       teacher: role(settings.tokensMax.answer), student: role(settings.tokensMax.answer),
       judge: role(settings.tokensMax.judge), augmentor: role(settings.tokensMax.instruction),
       pretrain: settings.pretrain, tune: settings.tune, kernelSet: kernelSet, timing: timing)
+    teacherPrecision = settings.models.teacher.precision
+    studentPrecision = settings.models.student.precision
   }
 }
 

@@ -41,17 +41,57 @@ public struct Sampling: Hashable, Sendable {
   }
 }
 
+/// What numbers a model's products are of. The raw value is the word in `cluster.yaml`.
+public enum Precision: String, Hashable, Sendable, CaseIterable {
+  case f32
+  /// Rounded to bf16, summed in f32; weights take half the memory.
+  case bf16
+  /// Whole numbers of 8 bits; for generation alone.
+  case int8
+
+  /// What the canonical bytes say; f32 says nothing, as before there were others.
+  var code: UInt8? {
+    switch self {
+    case .f32: nil
+    case .bf16: 1
+    case .int8: 2
+    }
+  }
+
+  /// - Parameter code: nil is f32.
+  public init?(code: UInt8?) {
+    guard let known = Self.allCases.first(where: { $0.code == code }) else { return nil }
+    self = known
+  }
+}
+
+/// A model as it answers: what jobs must share to be computed together.
+public struct ServedModel: Hashable, Sendable {
+  public var digest: Digest
+  public var precision: Precision
+  public init(_ digest: Digest, _ precision: Precision = .f32) {
+    self.digest = digest
+    self.precision = precision
+  }
+}
+
 /// Everything a result depends on. Two equal requests have one result, on any worker.
 public struct GenerationRequest: Hashable, Sendable {
   public var model: Digest
   public var prompt: Prompt
   public var sampling: Sampling
+  public var precision: Precision
 
-  public init(model: Digest, prompt: Prompt, sampling: Sampling) {
+  public init(
+    model: Digest, prompt: Prompt, sampling: Sampling, precision: Precision = .f32
+  ) {
     self.model = model
     self.prompt = prompt
     self.sampling = sampling
+    self.precision = precision
   }
+
+  public var served: ServedModel { ServedModel(model, precision) }
 
   /// The one byte string of this request; its SHA-256 is the request's content address.
   ///
@@ -73,6 +113,7 @@ public struct GenerationRequest: Hashable, Sendable {
     bytes.append(word: sampling.seed)
     bytes.append(count: sampling.stops.count)
     for stop in sampling.stops { bytes.append(field: 1, Array(stop.utf8)) }
+    if let code = precision.code { bytes.append(code) }
     return bytes
   }
 }

@@ -13,6 +13,14 @@ public enum Purpose: Hashable, Sendable {
   case newInstruction(from: InstructionID, iteration: Int)
   /// Item `item` (from 0) of the evaluation set `set` (its place in the settings).
   case evaluation(EvaluationSubject, set: Int, item: Int, iteration: Int)
+
+  /// Whether the teacher does it, in whichever role; else the student.
+  public var isForTeacher: Bool {
+    switch self {
+    case .teacherAnswer, .judgement, .newInstruction, .evaluation(.teacher, _, _, _): true
+    case .studentAnswer, .evaluation(.student, _, _, _), .evaluation(.studentBlind, _, _, _): false
+    }
+  }
 }
 
 /// Who is examined. The raw value is the name in reports.

@@ -24,12 +24,14 @@ public struct TrainingRecipe: Hashable, Sendable {
   /// Less memory for one more forward pass: a worker keeps only what enters each layer.
   public var recompute = false
   public var seed: UInt64
+  /// f32 or bf16.
+  public var precision: Precision
 
   public init(
     batch: Int = 16, learningRate: Double, warmupRatio: Double = 0.03, epochs: Int = 1,
     weightDecay: Double = 0, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
     clipNorm: Double = 1, trained: TrainedPart, virtualRanks: Int = 16, checkpointEvery: Int = 50,
-    seed: UInt64
+    seed: UInt64, precision: Precision = .f32
   ) {
     self.batch = batch
     self.learningRate = learningRate
@@ -44,6 +46,7 @@ public struct TrainingRecipe: Hashable, Sendable {
     self.virtualRanks = virtualRanks
     self.checkpointEvery = checkpointEvery
     self.seed = seed
+    self.precision = precision
   }
 
   /// Optimizer steps over `samples` samples: the last batch of an epoch may be smaller.

@@ -90,9 +90,15 @@ extension PackedMatrix {
     outputs: Int, inputs: Int, codes layout: CodeLayout?, on compute: Compute
   ) -> Int {
     guard compute.canReadCodes else { return 4 * outputs * inputs }
-    guard let layout else { return unsafe 4 * ck_packed_count(compute.pool, outputs, inputs) }
+    guard let layout else { return 4 * floats(outputs: outputs, inputs: inputs, on: compute) }
     var codes = unsafe layout.description(of: nil)
     return unsafe ck_codes_bytes(compute.pool, &codes, outputs, inputs)
+  }
+
+  /// Memory that native products pack a weight into, counted in floats.
+  static func floats(outputs: Int, inputs: Int, on compute: Compute) -> Int {
+    let count = unsafe ck_packed_count(compute.pool, outputs, inputs)
+    return compute.products == .bf16 ? (count + 1) / 2 : count
   }
 
   /// Rows of a packed weight, out of its codes if it is in codes: `y[t] = W[ids[t]]`.
@@ -110,7 +116,8 @@ extension PackedMatrix {
         var codes = unsafe codes.description(of: panels)
         unsafe ck_codes_row(compute.pool, &codes, k, Int(id), row.base)
       } else {
-        unsafe ck_packed_row(compute.pool, n, k, Int(id), panels.base, row.base)
+        unsafe ck_packed_row(
+          compute.pool, n, k, products == .bf16, Int(id), panels.base, row.base)
       }
     }
   }

@@ -1,5 +1,13 @@
 internal import CKernels
 
+/// What the numbers of products are.
+public enum ProductPrecision: String, Hashable, Sendable, CaseIterable {
+  case f32
+  /// Both sides are rounded to bf16 first, to the nearest, ties to even; products and sums are f32.
+  /// Weights in codes of few bits are not rounded again.
+  case bf16
+}
+
 /// Where kernels run: threads of its own, an instruction set, and a way to multiply matrices.
 ///
 /// Pass one to every kernel. Results do not depend on `threads` nor on `instructionSet`.
@@ -9,6 +17,9 @@ public final class Compute: Sendable {
   public let threads: Int
   public let instructionSet: InstructionSet
   public let matMul: any MatMul
+  /// Of the products that `matmul` is asked for; scores of attention are f32.
+  public let products: ProductPrecision
+  private let owner: Pool
   // The pool locks itself; the pointer never changes.
   nonisolated(unsafe) let pool: OpaquePointer
 
@@ -26,14 +37,42 @@ public final class Compute: Sendable {
     self.matMul = try matMul.make()
     self.threads = threads
     self.instructionSet = instructionSet
-    guard let pool = unsafe ck_pool_create(Int32(threads), instructionSet.code) else {
-      preconditionFailure("the operating system refuses \(threads) threads")
-    }
-    unsafe self.pool = pool
+    products = .f32
+    owner = Pool(threads: threads, instructionSet)
+    unsafe pool = owner.handle
   }
 
-  /// Names everything that decides the bits of a result: for a run's manifest.
-  public var kernelSet: String { "comd-kernels-1+\(matMul.kernelSet(on: self))" }
+  private init(_ other: Compute, _ products: ProductPrecision) {
+    (threads, instructionSet, matMul) = (other.threads, other.instructionSet, other.matMul)
+    self.products = products
+    owner = other.owner
+    unsafe pool = owner.handle
+  }
 
-  deinit { unsafe ck_pool_destroy(pool) }
+  /// The same threads with other products.
+  /// - Precondition: bf16 is for native products and those of the reference.
+  public func multiplying(_ products: ProductPrecision) -> Compute {
+    precondition(
+      products == .f32 || matMul.multipliesBF16, "\(type(of: matMul)) multiplies f32 alone")
+    return products == self.products ? self : Compute(self, products)
+  }
+
+  /// Names everything that decides the bits of a result, but for the precision that is asked for
+  /// each: for a run's manifest.
+  public var kernelSet: String { "comd-kernels-1+\(matMul.kernelSet(on: self))" }
+}
+
+/// The threads, ended with the last `Compute` that uses them.
+@safe
+private final class Pool: Sendable {
+  nonisolated(unsafe) let handle: OpaquePointer
+
+  init(threads: Int, _ instructionSet: InstructionSet) {
+    guard let handle = unsafe ck_pool_create(Int32(threads), instructionSet.code) else {
+      preconditionFailure("the operating system refuses \(threads) threads")
+    }
+    unsafe self.handle = handle
+  }
+
+  deinit { unsafe ck_pool_destroy(handle) }
 }

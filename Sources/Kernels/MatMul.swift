@@ -50,6 +50,9 @@ public protocol MatMul: Sendable {
   /// Names what decides the bits: backend, version, and kernels where they matter.
   func kernelSet(on compute: Compute) -> String
 
+  /// Whether `compute.products` may be bf16.
+  var multipliesBF16: Bool { get }
+
   /// `c = op(a) · op(b)`, or `c += …`; shapes are checked by the caller, `matmul`.
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute)
 
@@ -66,6 +69,8 @@ public protocol MatMul: Sendable {
 }
 
 extension MatMul {
+  public var multipliesBF16: Bool { false }
+
   public func pack(
     _ b: Floats, _ product: Product, in memory: Arena, on compute: Compute
   ) -> PackedMatrix? { nil }
@@ -85,6 +90,8 @@ public struct PackedMatrix: Sendable {
   let codes: CodeLayout?
   /// Whose panels: their width is the registers'.
   let instructionSet: InstructionSet
+  /// What floats are kept as; of codes it says nothing.
+  var products = ProductPrecision.f32
   /// The panels one after the other; of codes the bytes, too.
   let panels: Floats
 
@@ -95,6 +102,9 @@ public struct PackedMatrix: Sendable {
     precondition(
       compute.instructionSet == instructionSet,
       "packed for \(instructionSet), used on \(compute.instructionSet)")
+    precondition(
+      codes != nil || compute.products == products,
+      "packed as \(products), used on \(compute.products)")
   }
 }
 
@@ -172,10 +182,28 @@ public func matmulReference(into c: Floats, _ a: Floats, _ b: Floats, _ product:
   }
 }
 
+/// The nearest bf16, ties to even; what is not a number stays none.
+///
+/// - Source: the format is f32's upper half.
+func bf16Reference(_ value: Float) -> Float {
+  let bits = value.bitPattern
+  if value.isNaN { return Float(bitPattern: (bits | 0x40_0000) & 0xffff_0000) }
+  let near = bits &+ 0x7fff &+ (bits >> 16 & 1)
+  return Float(bitPattern: near & 0xffff_0000)
+}
+
 struct ReferenceMatMul: MatMul {
   func kernelSet(on compute: Compute) -> String { "native-fma-chain-1" }
 
+  var multipliesBF16: Bool { true }
+
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute) {
-    matmulReference(into: c, a, b, product)
+    func read(_ values: Floats) -> Floats {
+      guard compute.products == .bf16 else { return values }
+      let result = Floats(zeros: values.count)
+      for index in 0..<values.count { result[index] = bf16Reference(values[index]) }
+      return result
+    }
+    matmulReference(into: c, read(a), read(b), product)
   }
 }

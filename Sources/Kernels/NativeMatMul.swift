@@ -8,8 +8,10 @@ internal import CKernels
 struct NativeMatMul: MatMul {
   func kernelSet(on compute: Compute) -> String { "native-fma-chain-1" }
 
+  var multipliesBF16: Bool { true }
+
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute) {
-    var call = unsafe call(into: c, a, product)
+    var call = unsafe call(into: c, a, product, compute.products)
     unsafe call.b = UnsafePointer(b.base)
     unsafe ck_matmul(compute.pool, &call)
   }
@@ -21,21 +23,23 @@ struct NativeMatMul: MatMul {
     unsafe (call.n, call.k, call.b) = (product.n, product.k, UnsafePointer(b.base))
     unsafe call.ldb = product.transposeB ? product.k : product.n
     unsafe call.transpose_b = product.transposeB
-    let panels = unsafe memory.floats(ck_packed_count(compute.pool, product.n, product.k))
+    unsafe call.bf16 = compute.products == .bf16
+    let panels = memory.floats(
+      PackedMatrix.floats(outputs: product.n, inputs: product.k, on: compute))
     unsafe ck_pack(compute.pool, &call, panels.base)
     return PackedMatrix(
       n: product.n, k: product.k, codes: nil, instructionSet: compute.instructionSet,
-      panels: panels)
+      products: compute.products, panels: panels)
   }
 
   func multiply(
     into c: Floats, _ a: Floats, _ b: PackedMatrix, bias: Floats?, _ product: Product,
     on compute: Compute
   ) {
-    var call = unsafe call(into: c, a, product)
+    var call = unsafe call(into: c, a, product, compute.products)
     unsafe call.bias = bias.map { unsafe UnsafePointer($0.base) }
     guard let layout = b.codes else {
-      unsafe call.panels = UnsafePointer(b.panels.base)
+      unsafe call.panels = UnsafeRawPointer(b.panels.base)
       unsafe ck_matmul(compute.pool, &call)
       return
     }
@@ -46,7 +50,9 @@ struct NativeMatMul: MatMul {
     }
   }
 
-  private func call(into c: Floats, _ a: Floats, _ product: Product) -> ck_product {
+  private func call(
+    into c: Floats, _ a: Floats, _ product: Product, _ products: ProductPrecision
+  ) -> ck_product {
     var call = unsafe ck_product()
     unsafe (call.m, call.n, call.k) = (product.m, product.n, product.k)
     unsafe (call.a, call.c) = (UnsafePointer(a.base), c.base)
@@ -56,6 +62,7 @@ struct NativeMatMul: MatMul {
     unsafe call.transpose_a = product.transposeA
     unsafe call.transpose_b = product.transposeB
     unsafe call.accumulate = product.accumulate
+    unsafe call.bf16 = products == .bf16
     return unsafe call
   }
 }

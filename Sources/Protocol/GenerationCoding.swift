@@ -55,6 +55,25 @@ extension Sampling {
   }
 }
 
+extension Precision {
+  init(_ message: Comd__Precision, _ field: String) throws(ProtocolError) {
+    switch message {
+    case COMD__PRECISION__PRECISION_F32: self = .f32
+    case COMD__PRECISION__PRECISION_BF16: self = .bf16
+    case COMD__PRECISION__PRECISION_INT8: self = .int8
+    default: throw .missing(field: field)
+    }
+  }
+
+  var message: Comd__Precision {
+    switch self {
+    case .f32: COMD__PRECISION__PRECISION_F32
+    case .bf16: COMD__PRECISION__PRECISION_BF16
+    case .int8: COMD__PRECISION__PRECISION_INT8
+    }
+  }
+}
+
 extension GenerationRequest {
   init(_ message: Comd__GenerationRequest) throws(ProtocolError) {
     self.init(
@@ -63,7 +82,8 @@ extension GenerationRequest {
         try unsafe Checked.messages(
           message.prompt, message.n_prompt, "request.prompt", max: WireLimits.partsMax
         ) { part throws(ProtocolError) in try unsafe PromptPart(part) }),
-      sampling: try unsafe Sampling(Checked.present(message.sampling, "request.sampling")))
+      sampling: try unsafe Sampling(Checked.present(message.sampling, "request.sampling")),
+      precision: try unsafe Precision(message.precision, "request.precision"))
   }
 
   func message(in arena: Arena) -> UnsafeMutablePointer<Comd__GenerationRequest> {
@@ -72,6 +92,7 @@ extension GenerationRequest {
     unsafe c.pointee.n_prompt = prompt.parts.count
     unsafe c.pointee.prompt = arena.pointers(prompt.parts.map { unsafe $0.message(in: arena) })
     unsafe c.pointee.sampling = sampling.message(in: arena)
+    unsafe c.pointee.precision = precision.message
     return unsafe c
   }
 }

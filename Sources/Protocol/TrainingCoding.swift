@@ -61,7 +61,8 @@ extension TrainingRecipe {
         message.virtual_ranks, "recipe.virtual_ranks", in: 1...WireLimits.ranksMax),
       checkpointEvery: try unsafe Checked.integer(
         message.checkpoint_every, "recipe.checkpoint_every"),
-      seed: unsafe message.seed)
+      seed: unsafe message.seed,
+      precision: try unsafe Precision(message.precision, "recipe.precision"))
     recompute = unsafe message.recompute != 0
   }
 
@@ -86,6 +87,7 @@ extension TrainingRecipe {
     unsafe c.pointee.checkpoint_every = UInt32(checkpointEvery)
     unsafe c.pointee.seed = seed
     unsafe c.pointee.recompute = recompute ? 1 : 0
+    unsafe c.pointee.precision = precision.message
     return unsafe c
   }
 }

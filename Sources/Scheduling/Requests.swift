@@ -12,7 +12,8 @@ extension RunMachine {
       model: model, prompt: prompt,
       sampling: Sampling(
         temperature: role.temperature, topP: role.topP, tokensMax: role.tokensMax,
-        seed: state.seeds.sampling(for: purpose), stops: template.stops))
+        seed: state.seeds.sampling(for: purpose), stops: template.stops),
+      precision: purpose.isForTeacher ? settings.teacherPrecision : settings.studentPrecision)
   }
 
   /// `T(V_k, X_k)`: the same request in every iteration, so it is generated once.

@@ -25,6 +25,7 @@ extension RunMachine {
     state.awaitingDataset = nil
     var recipe = id == .pretraining ? settings.pretrain : settings.tune
     recipe.seed = state.seeds.training(id)
+    recipe.precision = settings.studentPrecision
     let steps = recipe.steps(samples: samples)
     guard steps > 0 else {
       state.trainingDone = true

@@ -10,6 +10,8 @@ public struct RunSettings: Hashable, Sendable {
   /// How the teacher (also judge and augmentor) and the student are spoken to.
   public var teacherTemplate: ConversationTemplate
   public var studentTemplate: ConversationTemplate
+  public var teacherPrecision = Precision.f32
+  public var studentPrecision = Precision.f32
   /// Drawing of tokens by role; the seed follows from `method.seed` and the job's purpose.
   public var teacher: RoleSampling
   public var student: RoleSampling

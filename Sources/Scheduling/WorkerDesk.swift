@@ -12,7 +12,7 @@ public struct WorkerDesk: Sendable {
   /// Computed now; all of one model.
   private var running: [JobID: Assignment] = [:]
   /// The model of those that run, and how many have begun since others ran.
-  private var turn: (model: Digest, begun: Int)?
+  private var turn: (model: ServedModel, begun: Int)?
   private var unacknowledged: [JobAttempt: JobReport]
 
   /// - Parameter unacknowledged: what the disk still has of an earlier process.
@@ -70,11 +70,11 @@ public struct WorkerDesk: Sendable {
   /// Jobs join those that run already, but while another model waits only `turnMax` in a row: its
   /// turn comes when those have ended.
   public mutating func begin(_ most: Int) -> [Assignment] {
-    if running.isEmpty { turn = waiting.first.map { ($0.request.model, 0) } }
+    if running.isEmpty { turn = waiting.first.map { ($0.request.served, 0) } }
     guard let (model, begun) = turn else { return [] }
-    let othersWait = waiting.contains { $0.request.model != model }
+    let othersWait = waiting.contains { $0.request.served != model }
     let room = min(most - running.count, othersWait ? Self.turnMax - begun : .max)
-    let next = Array(waiting.filter { $0.request.model == model }.prefix(max(0, room)))
+    let next = Array(waiting.filter { $0.request.served == model }.prefix(max(0, room)))
     let taken = Set(next.map(\.job))
     waiting.removeAll { taken.contains($0.job) }
     for assignment in next { running[assignment.job] = assignment }

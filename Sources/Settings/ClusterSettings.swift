@@ -91,8 +91,6 @@ public struct ModelsSettings: Hashable, Sendable {
   }
 }
 
-public enum Precision: String, Hashable, Sendable, CaseIterable { case f32, bf16 }
-
 public struct ModelSettings: Hashable, Sendable {
   /// A Hugging Face folder or a GGUF file.
   public var path: String

@@ -1,3 +1,5 @@
+import Domain
+
 /// What a scalar may be: how it is read, and how that is told to who wrote something else.
 struct Form<Value>: Sendable {
   var allowed: String
@@ -89,6 +91,13 @@ extension Form where Value: CaseIterable & RawRepresentable<String> & Sendable {
     Form(allowed: "one of: " + Value.allCases.map(\.rawValue).joined(separator: ", ")) {
       Value(rawValue: $0)
     }
+  }
+}
+
+extension Form<Precision> {
+  /// Of a model that is trained.
+  static let tuned = Form(allowed: "f32 or bf16: what is tuned is not in int8") {
+    $0 == Precision.int8.rawValue ? nil : Precision(rawValue: $0)
   }
 }
 

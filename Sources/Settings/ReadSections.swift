@@ -59,21 +59,22 @@ private func readCoordinator(_ section: Section) -> CoordinatorSettings {
 
 private func readModels(_ section: Section, _ places: Places) -> ModelsSettings? {
   let teacher = section.section("teacher", required: true) {
-    readModel($0, places, ModelSettings.teacher)
+    readModel($0, places, .oneOf, ModelSettings.teacher)
   }
   let student = section.section("student", required: true) {
-    readModel($0, places, ModelSettings.student)
+    readModel($0, places, .tuned, ModelSettings.student)
   }
   guard let teacher, let student else { return nil }
   return ModelsSettings(teacher: teacher, student: student)
 }
 
 private func readModel(
-  _ section: Section, _ places: Places, _ defaults: (_ path: String) -> ModelSettings
+  _ section: Section, _ places: Places, _ precisions: Form<Precision>,
+  _ defaults: (_ path: String) -> ModelSettings
 ) -> ModelSettings? {
   var model = defaults(places.path(section, "path", required: true) ?? "")
   section.take("conversation", .conversation, into: &model.conversation)
-  section.take("precision", .oneOf, into: &model.precision)
+  section.take("precision", precisions, into: &model.precision)
   return model.path.isEmpty ? nil : model
 }
 

@@ -231,8 +231,8 @@ struct ChangeWriter {
       INSERT INTO trainings (iteration, model, dataset, steps_total, batch, learning_rate,
         warmup_ratio, epochs, weight_decay, beta1, beta2, epsilon, clip_norm, trained,
         virtual_ranks, checkpoint_every, seed, planned_step, planned_state,
-        recompute)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        recompute, precision)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (iteration) DO UPDATE SET model = excluded.model, dataset = excluded.dataset,
         steps_total = excluded.steps_total, batch = excluded.batch,
         learning_rate = excluded.learning_rate, warmup_ratio = excluded.warmup_ratio,
@@ -241,14 +241,14 @@ struct ChangeWriter {
         trained = excluded.trained, virtual_ranks = excluded.virtual_ranks,
         checkpoint_every = excluded.checkpoint_every, seed = excluded.seed,
         planned_step = excluded.planned_step, planned_state = excluded.planned_state,
-        recompute = excluded.recompute
+        recompute = excluded.recompute, precision = excluded.precision
       """,
       [
         plan.training.iteration, plan.model.data, plan.dataset.data, plan.stepsTotal,
         recipe.batch, recipe.learningRate, recipe.warmupRatio, recipe.epochs, recipe.weightDecay,
         recipe.beta1, recipe.beta2, recipe.epsilon, recipe.clipNorm, recipe.trained.rawValue,
         recipe.virtualRanks, recipe.checkpointEvery, column(recipe.seed), plan.checkpoint?.step,
-        plan.checkpoint?.state.data, recipe.recompute,
+        plan.checkpoint?.state.data, recipe.recompute, recipe.precision.rawValue,
       ])
   }
 

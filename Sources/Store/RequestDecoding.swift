@@ -23,12 +23,16 @@ extension GenerationRequest {
       guard case .control(let stop) = reader.part() else { return nil }
       stops.append(stop)
     }
-    guard reader.isAtEnd, let tokensMax = Int(exactly: tokensMax) else { return nil }
+    let code = reader.take(1)?.first
+    guard reader.isAtEnd, let tokensMax = Int(exactly: tokensMax),
+      let precision = Precision(code: code)
+    else { return nil }
     self.init(
       model: model, prompt: Prompt(parts),
       sampling: Sampling(
         temperature: Double(bitPattern: temperature), topP: Double(bitPattern: topP),
-        tokensMax: tokensMax, seed: seed, stops: stops))
+        tokensMax: tokensMax, seed: seed, stops: stops),
+      precision: precision)
   }
 }
 

@@ -195,7 +195,7 @@ extension RunReader {
         (SELECT coalesce(max(step) + 1, 0) FROM steps WHERE training = iteration),
         coalesce(
           (SELECT epoch FROM steps WHERE training = iteration ORDER BY step DESC LIMIT 1), 0),
-        recompute
+        recompute, precision
       FROM trainings ORDER BY iteration
       """
     ) { fields in
@@ -223,13 +223,16 @@ extension RunReader {
     guard let trained = TrainedPart(rawValue: try fields.integer(13)) else {
       throw fields.damaged(13)
     }
+    guard let precision = Precision(rawValue: try fields.text(25)) else {
+      throw fields.damaged(25)
+    }
     var recipe = TrainingRecipe(
       batch: try fields.integer(4), learningRate: try fields.real(5),
       warmupRatio: try fields.real(6), epochs: try fields.integer(7),
       weightDecay: try fields.real(8), beta1: try fields.real(9), beta2: try fields.real(10),
       epsilon: try fields.real(11), clipNorm: try fields.real(12), trained: trained,
       virtualRanks: try fields.integer(14), checkpointEvery: try fields.integer(15),
-      seed: try fields.word(16))
+      seed: try fields.word(16), precision: precision)
     recipe.recompute = try fields.integer(24) != 0
     return recipe
   }

@@ -14,6 +14,9 @@ func migrations() -> DatabaseMigrator {
     try db.execute(
       sql: "ALTER TABLE trainings ADD COLUMN recompute INTEGER NOT NULL DEFAULT 0")
   }
+  migrator.registerMigration("4") { db in
+    try db.execute(sql: "ALTER TABLE trainings ADD COLUMN precision TEXT NOT NULL DEFAULT 'f32'")
+  }
   return migrator
 }
 

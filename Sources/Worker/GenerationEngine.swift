@@ -13,7 +13,7 @@ actor GenerationEngine {
   }
 
   private struct Current {
-    var digest: Digest
+    var served: ServedModel
     var model: Model
     var generator: Generator
     var reader: PromptReader
@@ -41,22 +41,24 @@ actor GenerationEngine {
 
   /// Prepares for assignments of a model; those of another are dropped.
   /// - Returns: why it cannot be used.
-  func use(_ model: Digest) async -> JobFailure? {
-    if current?.digest == model { return nil }
+  func use(_ served: ServedModel) async -> JobFailure? {
+    if current?.served == served { return nil }
     current = nil
     assignments.removeAll()
     do {
-      let outline = try ModelOutline(try await library.path(of: model))
+      let precision = GenerationPrecision(served.precision)
+      let outline = try ModelOutline(try await library.path(of: served.digest), precision)
       let fitting = try outline.fitting(
         limits, into: memoryBytes ?? availableMemoryBytes(), on: compute)
-      let loaded = try await library.model(model, generatingOn: compute)
+      let loaded = try await library.model(
+        served.digest, for: .generation(precision, on: compute))
       current = Current(
-        digest: model, model: loaded,
+        served: served, model: loaded,
         generator: Generator(model: loaded, compute: compute, limits: fitting),
         reader: try PromptReader(loaded))
       return nil
     } catch {
-      return failure(error, model: model)
+      return failure(error, model: served.digest)
     }
   }
 
@@ -65,7 +67,7 @@ actor GenerationEngine {
   func take(_ assignment: Assignment) async -> JobReport? {
     do {
       let input = try await input(assignment.request)
-      guard let current, current.digest == assignment.request.model else {
+      guard let current, current.served == assignment.request.served else {
         preconditionFailure("an assignment of a model that is not in use")
       }
       try current.generator.admit(input, id: nextID)
@@ -177,6 +179,17 @@ extension StopReason {
       case .stopToken: .stopToken
       case .tokensMax: .tokensMax
       case .contextFull: .contextFull
+      }
+  }
+}
+
+extension GenerationPrecision {
+  init(_ precision: Precision) {
+    self =
+      switch precision {
+      case .f32: .f32
+      case .bf16: .bf16
+      case .int8: .int8
       }
   }
 }

@@ -20,7 +20,7 @@ actor ModelLibrary {
   private let cache: BlobFolder
   private let folder: String
   /// Most recently used last.
-  private var loaded: [(digest: Digest, model: Model)] = []
+  private var loaded: [(digest: Digest, precision: GenerationPrecision?, model: Model)] = []
   private let loadedMax: Int
 
   init(blobs: BlobClient, cache: BlobFolder, folder: String, loadedMax: Int = 2) {
@@ -37,21 +37,24 @@ actor ModelLibrary {
   }
 
   /// The model, from memory, from disk or over the wire.
-  /// - Parameter compute: where it generates; nil: it is trained.
-  func model(_ digest: Digest, generatingOn compute: Compute? = nil) async throws -> Model {
-    func isWanted(_ entry: (digest: Digest, model: Model)) -> Bool {
-      entry.digest == digest && (compute != nil || entry.model.isTrainable)
+  func model(_ digest: Digest, for purpose: ModelPurpose = .anything) async throws -> Model {
+    let precision: GenerationPrecision? =
+      switch purpose {
+      case .anything: nil
+      case .generation(let precision, _): precision
+      }
+    func place() -> Int? {
+      loaded.firstIndex { $0.digest == digest && $0.precision == precision }
     }
-    if let place = loaded.firstIndex(where: isWanted) {
+    if let place = place() {
       let entry = loaded.remove(at: place)
       loaded.append(entry)
       return entry.model
     }
     let path = try await path(of: digest)
-    let model = try Model.load(
-      path, for: compute.map { .generation(.f32, on: $0) } ?? .anything)
-    if loaded.contains(where: isWanted) { return model }
-    loaded.append((digest, model))
+    let model = try Model.load(path, for: purpose)
+    if place() != nil { return model }
+    loaded.append((digest, precision, model))
     if loaded.count > loadedMax { loaded.removeFirst() }
     return model
   }

@@ -20,6 +20,7 @@ struct TrainingState {
   /// - Parameter model: becomes this training's own; nobody else may use its memory.
   init(plan: TrainingPlan, model: Model, inputs: [TrainingInput], compute: Compute) {
     let recipe = plan.recipe
+    let model = model.multiplying(ProductPrecision(recipe.precision))
     self.plan = plan
     self.model = model
     self.inputs = inputs
@@ -115,6 +116,16 @@ func digest(of values: Floats) -> Digest {
     var hash = IncrementalHash()
     hash.update(UnsafeRawBufferPointer(buffer))
     return hash.finish()
+  }
+}
+
+extension ProductPrecision {
+  init(_ precision: Precision) {
+    self =
+      switch precision {
+      case .f32, .int8: .f32
+      case .bf16: .bf16
+      }
   }
 }
 

@@ -111,7 +111,7 @@ actor WorkerSession {
         await generation.drop(jobs)
       }
       let next = desk.begin(Self.runningMax)
-      guard let model = next.first?.request.model else {
+      guard let model = next.first?.request.served else {
         await work.wait()
         continue
       }

@@ -16,9 +16,10 @@ public struct TinyCluster: Sendable {
 
   /// - Parameters:
   ///   - instructions: in the tuning pool; two about each picture, so an even number.
+  ///   - precision: of both models.
   ///   - extra: lines of YAML that go below the defaults of the fixture, whole sections.
   public init(
-    instructions: Int = 12, iterations: Int = 1, extra: String = ""
+    instructions: Int = 12, iterations: Int = 1, precision: String = "f32", extra: String = ""
   ) throws {
     folder = NSTemporaryDirectory() + "tiny-cluster-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
@@ -36,8 +37,8 @@ public struct TinyCluster: Sendable {
         bulk: "\(Self.anyPort)"
         dashboard: none
       models:
-        teacher: { path: teacher, conversation: plain }
-        student: { path: student, conversation: plain }
+        teacher: { path: teacher, conversation: plain, precision: \(precision) }
+        student: { path: student, conversation: plain, precision: \(precision) }
       data: { instructions: instructions.json, images: images, captions: captions.json }
       method: { iterations: \(iterations), judge_attempts: 2, seed: 7 }
       tokens_max: { answer: 6, judge: 6, instruction: 6 }

@@ -49,7 +49,7 @@ struct EndToEndTests {
   @Test("stopped by SIGTERM ends with 130, is explained as not running, and goes on to its end")
   func stopped() async throws {
     defer { self.cluster.remove() }
-    let cluster = try TinyCluster(instructions: 64)
+    let cluster = try TinyCluster(instructions: 64, precision: "bf16")
     defer { cluster.remove() }
     let run = cluster.folder + "/run"
     let first = try start(

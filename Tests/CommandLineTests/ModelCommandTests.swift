@@ -72,6 +72,13 @@ struct ParityCommandTests {
     #expect(loss.divergenceMean < 0.05 && loss.sameChoice > 0.8)
     #expect(loss.perplexity != loss.perplexityThere)
     #expect(abs(loss.perplexity / loss.perplexityThere - 1) < 0.2)
+    let half = try decoded(
+      try await comd(
+        [
+          "parity", "precision", "--model", world + "/student", "--precision", "bf16", "--json",
+          "--text", "there is a red circle above a blue square and a green triangle",
+        ], in: folder.path), Loss.self)
+    #expect(0 < half.divergenceMean && half.divergenceMean < loss.divergenceMean)
   }
 
   @Test("logits writes those of transformers")

@@ -8,12 +8,13 @@ struct GenerationRequestTests {
 
   private func request(
     _ parts: [PromptPart], temperature: Double = 0.5, topP: Double = 1, tokensMax: Int = 8,
-    seed: UInt64 = 1, stops: [String] = []
+    seed: UInt64 = 1, stops: [String] = [], precision: Precision = .f32
   ) -> GenerationRequest {
     GenerationRequest(
       model: digest, prompt: Prompt(parts),
       sampling: Sampling(
-        temperature: temperature, topP: topP, tokensMax: tokensMax, seed: seed, stops: stops))
+        temperature: temperature, topP: topP, tokensMax: tokensMax, seed: seed, stops: stops),
+      precision: precision)
   }
 
   @Test("has a byte string of its own for everything that a result depends on")
@@ -27,7 +28,8 @@ struct GenerationRequestTests {
       request([.text("ab")], temperature: 0), request([.text("ab")], topP: 0.9),
       request([.text("ab")], tokensMax: 9), request([.text("ab")], seed: 2),
       request([.text("ab")], stops: ["x"]), request([.text("ab")], stops: ["x", ""]),
-      request([.text("ab")], stops: ["", "x"]),
+      request([.text("ab")], stops: ["", "x"]), request([.text("ab")], precision: .bf16),
+      request([.text("ab")], precision: .int8),
     ]
     #expect(Set(requests.map(\.canonicalBytes)).count == requests.count)
   }

@@ -65,7 +65,8 @@ struct RandomMessages: RandomValues {
       model: digest(), prompt: Prompt(several(6) { $0.part() }),
       sampling: Sampling(
         temperature: pick([0, 0.5, 1000]), topP: pick([0, 0.9, 1]),
-        tokensMax: pick([0, 1, 1 << 20]), seed: word(), stops: several(3) { $0.name() }))
+        tokensMax: pick([0, 1, 1 << 20]), seed: word(), stops: several(3) { $0.name() }),
+      precision: pick(Precision.allCases))
   }
 
   mutating func checkpoint() -> TrainingCheckpoint {
@@ -86,7 +87,8 @@ struct RandomMessages: RandomValues {
       batch: pick([1, 16, Int(UInt32.max)]), learningRate: pick([0, 2e-5]),
       warmupRatio: pick([0, 0.03, 1]), epochs: 1, weightDecay: 0.1, beta1: 0.9, beta2: 0.999,
       epsilon: 1e-8, clipNorm: pick([0, 1]), trained: pick(TrainedPart.allCases),
-      virtualRanks: pick([1, 16, 65_536]), checkpointEvery: count(), seed: word())
+      virtualRanks: pick([1, 16, 65_536]), checkpointEvery: count(), seed: word(),
+      precision: pick([.f32, .bf16]))
     recipe.recompute = pick([false, true])
     return TrainingPlan(
       training: training(), model: digest(), dataset: digest(), recipe: recipe,

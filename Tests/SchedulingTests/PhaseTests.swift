@@ -290,6 +290,21 @@ struct PhaseTests {
     #expect(examined(.student).allSatisfy { $0.request.prompt.image == digest(3) })
     #expect(run.driver.machine.snapshot(at: .zero).evaluations.count == 5)
   }
+
+  @Test("asks the teacher in all its roles in its precision, and the student in its own")
+  func precisions() {
+    let run = Conductor(
+      instructions: 2, input: testInput(items: 1),
+      change: { settings in
+        (settings.teacherPrecision, settings.studentPrecision) = (.int8, .bf16)
+      }, reply: replies)
+    #expect(run.isFinished)
+    let expected: [Precision] = run.jobs.map { $0.purpose.isForTeacher ? .int8 : .bf16 }
+    #expect(run.jobs.map(\.request.precision) == expected)
+    #expect(Set(expected).count == 2)
+    #expect(run.count { if case .judgement = $0 { $0.isForTeacher } else { false } } > 0)
+    #expect(run.count { if case .studentAnswer = $0 { !$0.isForTeacher } else { false } } > 0)
+  }
 }
 
 @Suite("A restarted coordinator")

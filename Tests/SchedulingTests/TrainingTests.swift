@@ -46,6 +46,17 @@ extension [Effect] {
 
 @Suite("A training step")
 struct TrainingTests {
+  @Test("belongs to a recipe in the student's precision")
+  func precision() {
+    var driver = Driver(input: testInput(captions: true)) { $0.studentPrecision = .bf16 }
+    _ = driver.join(alice)
+    let effects = driver.handle(.datasetBuilt(.pretraining, dataset: digest(4), samples: 4))
+    let recipes = effects.persisted.compactMap { change in
+      if case .trainingPlanned(let plan) = change { plan.recipe } else { nil }
+    }
+    #expect(recipes.map(\.precision) == [.bf16])
+  }
+
   @Test("opens when all who are there are ready, with ranks and segments for each")
   func opens() throws {
     var group = Group([alice, bob])

@@ -4,12 +4,15 @@ import Testing
 
 @Suite("A worker's desk")
 struct WorkerDeskTests {
-  private func assignment(_ job: Int64, attempt: Int = 1, model: UInt64 = 1) -> Assignment {
+  private func assignment(
+    _ job: Int64, attempt: Int = 1, model: UInt64 = 1, _ precision: Precision = .f32
+  ) -> Assignment {
     Assignment(
       job: JobID(job), attempt: attempt, address: digest(UInt64(job)),
       request: GenerationRequest(
         model: digest(model), prompt: Prompt([.text("job \(job)")]),
-        sampling: Sampling(temperature: 0, topP: 1, tokensMax: 1, seed: 1, stops: [])))
+        sampling: Sampling(temperature: 0, topP: 1, tokensMax: 1, seed: 1, stops: []),
+        precision: precision))
   }
 
   private func failure(_ assignment: Assignment) -> JobReport {
@@ -83,6 +86,16 @@ struct WorkerDeskTests {
     #expect(desk.holding == [JobID(1), JobID(4)])
     _ = desk.finish([success(joined[0], "yes")])
     #expect(desk.begin(2).map(\.job) == [JobID(1)])
+  }
+
+  @Test("begins jobs of one precision at a time")
+  func precisions() {
+    var desk = WorkerDesk()
+    _ = desk.take([assignment(1, .int8), assignment(2), assignment(3, .int8)])
+    let first = desk.begin(3)
+    #expect(first.map(\.job) == [JobID(1), JobID(3)])
+    _ = desk.finish(first.map { success($0, "yes") })
+    #expect(desk.begin(3).map(\.job) == [JobID(2)])
   }
 
   @Test("lets jobs of a running model join only so often while another model waits")

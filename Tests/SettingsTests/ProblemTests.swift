@@ -150,6 +150,19 @@ struct ProblemTests {
     #expect(times.map(\.key) == ["timing.suspect_after", "timing.gone_after"])
   }
 
+  @Test("is a student in int8, for it is tuned; a teacher may be")
+  func int8() {
+    let found = problems(
+      """
+      models:
+        teacher: { path: t, precision: int8 }
+        student: { path: s, precision: int8 }
+      data: { instructions: i.json, images: i }
+      """)
+    #expect(found.map(\.key) == ["models.student.precision"])
+    #expect(found.first.map { "\($0)".contains("f32 or bf16") } == true)
+  }
+
   @Test("is never alone: all of them are told at once, by line")
   func all() {
     let found = problems(

@@ -20,7 +20,8 @@ struct RandomRun: RandomValues {
       ]),
       sampling: Sampling(
         temperature: 0.5, topP: 0.9, tokensMax: 64, seed: UInt64(random.below(4)),
-        stops: pick([[], ["</s>"]])))
+        stops: pick([[], ["</s>"]])),
+      precision: pick([.f32, .int8]))
   }
 
   mutating func result() -> GenerationResult {
@@ -174,7 +175,8 @@ struct RandomRun: RandomValues {
     let training = training()
     guard let known = model.trainings[training] else {
       var recipe = TrainingRecipe(
-        learningRate: 2e-3, trained: pick(TrainedPart.allCases), seed: random.next())
+        learningRate: 2e-3, trained: pick(TrainedPart.allCases), seed: random.next(),
+        precision: pick([.f32, .bf16]))
       recipe.recompute = pick([false, true])
       return .trainingPlanned(
         TrainingPlan(

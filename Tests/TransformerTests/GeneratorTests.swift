@@ -38,15 +38,18 @@ struct GeneratorTests {
     return try requests.map { try Generator(model: model, compute: compute).run([$0])[0] }
   }
 
-  @Test("answers a request the same alone, in any company, in any order, with two threads")
-  func invariance() throws {
+  @Test(
+    "answers a request the same alone, in any company, in any order, with two threads",
+    arguments: ProductPrecision.allCases)
+  func invariance(products: ProductPrecision) throws {
     let golden = try Golden("llava-clip")
+    let model = golden.model.multiplying(products)
     let requests = try mixture(golden, count: 40, seed: 3)
-    let alone = try alone(requests, golden.model)
-    let together = Generator(model: golden.model, compute: try Compute())
+    let alone = try alone(requests, model)
+    let together = Generator(model: model, compute: try Compute())
     #expect(try together.run(requests) == alone)
     let few = Generator(
-      model: golden.model, compute: try Compute(threads: 2),
+      model: model, compute: try Compute(threads: 2),
       limits: GenerationLimits(batchMax: 3))
     #expect(try few.run(requests.reversed()) == alone.reversed())
     // Once more, with features and beginnings kept from before.

@@ -64,7 +64,7 @@ private struct Workshop {
     var reports: [JobReport] = []
     for (place, request) in requests.enumerated() {
       let assignment = assignment(Int64(place), request)
-      if let failure = await engine.use(request.model) {
+      if let failure = await engine.use(request.served) {
         reports.append(JobReport(assignment, .failure(failure)))
       } else if let failed = await engine.take(assignment) {
         reports.append(failed)
@@ -137,7 +137,7 @@ struct GenerationEngineTests {
       request("red", tokensMax: 30), request("how many red", tokensMax: 2),
     ]
     let alone = try await workshop.outcomes(requests)
-    #expect(await engine.use(workshop.model) == nil)
+    #expect(await engine.use(ServedModel(workshop.model)) == nil)
     #expect(await engine.step() == ([], false))
     var ended: [Int64: JobOutcome] = [:]
     for step in 0..<40 {
@@ -165,7 +165,7 @@ struct GenerationEngineTests {
     // Nobody waits for a job whose model gives way to another.
     #expect(await engine.take(workshop.assignment(4, requests[2])) == nil)
     let student = try Workshop.keep(workshop.cluster.folder + "/student", in: workshop.cache)
-    #expect(await engine.use(student) == nil)
+    #expect(await engine.use(ServedModel(student)) == nil)
     #expect(await engine.step() == ([], false))
   }
 
@@ -175,7 +175,7 @@ struct GenerationEngineTests {
     defer { workshop.cluster.remove() }
     let engine = GenerationEngine(
       library: workshop.library, compute: try Compute(), memoryBytes: 1 << 20)
-    guard case .outOfMemory(let reason) = await engine.use(workshop.model) else {
+    guard case .outOfMemory(let reason) = await engine.use(ServedModel(workshop.model)) else {
       Issue.record("it was not refused")
       return
     }

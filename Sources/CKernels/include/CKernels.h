@@ -52,8 +52,9 @@ typedef struct {
   float *c;
   size_t lda, ldb, ldc;
   bool transpose_a, transpose_b, accumulate;
+  bool bf16;  // A and B are rounded to bf16 (B not in `codes`); sums are f32 all the same
   // op(B) as `ck_pack` laid it out, instead of `b`; NULL: it is read from `b`.
-  const float *panels;
+  const void *panels;
   // The same in codes; NULL: it is not.
   const ck_codes *codes;
   size_t panel_columns, first_column;  // set by ck_matmul
@@ -61,7 +62,7 @@ typedef struct {
 
 void ck_matmul(ck_pool *pool, const ck_product *product);
 
-/// Floats that `ck_pack` writes for op(B) of (k, n).
+/// Numbers that `ck_pack` writes for op(B) of (k, n): of 4 bytes, or of 2 as bf16.
 size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k);
 /// Bytes of `panels` for W of (n, k), k a multiple of CODE_GROUP; all 0 at first.
 size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k);
@@ -77,10 +78,12 @@ void ck_codes_row(
 
 /// A row of W, which `ck_pack` laid out as op(B) = Wᵀ of (k, n): k floats.
 void ck_packed_row(
-    const ck_pool *pool, size_t n, size_t k, size_t row, const float *panels, float *values);
+    const ck_pool *pool, size_t n, size_t k, bool bf16, size_t row, const void *panels,
+    float *values);
 
-/// Lays op(B), which n, k, b, ldb and transpose_b describe, out in panels, for this pool alone.
-void ck_pack(ck_pool *pool, const ck_product *product, float *panels);
+/// Lays op(B), which n, k, b, ldb, transpose_b and bf16 describe, out in panels, for this pool
+/// alone.
+void ck_pack(ck_pool *pool, const ck_product *product, void *panels);
 
 typedef enum {
   CK_ADD,          // out0 += in0

@@ -31,6 +31,12 @@ typedef struct Comd__TrainingStanding__Preparing Comd__TrainingStanding__Prepari
 
 /* --- enums --- */
 
+typedef enum _Comd__Precision {
+  COMD__PRECISION__PRECISION_F32 = 0,
+  COMD__PRECISION__PRECISION_BF16 = 1,
+  COMD__PRECISION__PRECISION_INT8 = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__PRECISION)
+} Comd__Precision;
 typedef enum _Comd__StopReason {
   COMD__STOP_REASON__STOP_UNSPECIFIED = 0,
   COMD__STOP_REASON__STOP_TOKEN = 1,
@@ -107,10 +113,11 @@ struct  Comd__GenerationRequest
   size_t n_prompt;
   Comd__PromptPart **prompt;
   Comd__Sampling *sampling;
+  Comd__Precision precision;
 };
 #define COMD__GENERATION_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__generation_request__descriptor) \
-    , {0,NULL}, 0,NULL, NULL }
+    , {0,NULL}, 0,NULL, NULL, COMD__PRECISION__PRECISION_F32 }
 
 
 struct  Comd__GenerationResult
@@ -167,10 +174,11 @@ struct  Comd__TrainingRecipe
   uint32_t checkpoint_every;
   uint64_t seed;
   protobuf_c_boolean recompute;
+  Comd__Precision precision;
 };
 #define COMD__TRAINING_RECIPE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__training_recipe__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0, COMD__PRECISION__PRECISION_F32 }
 
 
 struct  Comd__TrainingPlan
@@ -479,6 +487,7 @@ typedef void (*Comd__TrainingStanding_Closure)
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    comd__precision__descriptor;
 extern const ProtobufCEnumDescriptor    comd__stop_reason__descriptor;
 extern const ProtobufCEnumDescriptor    comd__trained_part__descriptor;
 extern const ProtobufCMessageDescriptor comd__worker_id__descriptor;

@@ -43,6 +43,7 @@ public final class Generator {
   private static let sharedRowsMin = 8
 
   public init(model: Model, compute: Compute, limits: GenerationLimits = GenerationLimits()) {
+    let compute = compute.multiplying(model.products)
     self.model = model
     self.compute = compute
     self.limits = limits

@@ -8,6 +8,7 @@ public struct ModelOutline: Sendable {
   public let config: ModelConfig
   /// Matrices that are kept in codes, by name.
   private var coded: [String: CodeLayout]
+  private var products = ProductPrecision.f32
   let layout: ParameterLayout
 
   /// - Parameter precision: what it is to generate with.
@@ -24,10 +25,12 @@ public struct ModelOutline: Sendable {
       for parameter in layout.parameters {
         coded[parameter.name] = parameter.codes(nil, precision)
       }
+      products = precision.products
       return
     }
     let file = try GGUFFile(path: path)
     self.init(.decoder(try file.decoderConfig()))
+    products = precision.products
     let store = try file.huggingFaceTensors()
     for parameter in layout.parameters where store.contains(parameter.name) {
       coded[parameter.name] = parameter.codes(
@@ -143,7 +146,8 @@ extension ModelOutline {
   }
 
   private func weightBytes(on compute: Compute) -> Int {
-    layout.parameters.reduce(0) { bytes, parameter in
+    let compute = compute.canReadCodes ? compute.multiplying(products) : compute
+    return layout.parameters.reduce(0) { bytes, parameter in
       let count = parameter.range.count
       guard parameter.part != .unused else { return bytes }
       let codes = coded[parameter.name]

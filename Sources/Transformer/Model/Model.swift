@@ -15,6 +15,8 @@ public struct Model: Sendable {
   let coded: [String: PackedMatrix]
   public let tokenizer: Tokenizer?
   public let imageProcessor: ImageProcessor?
+  /// Of the products with its weights, also when it is trained.
+  public private(set) var products = ProductPrecision.f32
 
   /// - Precondition: the config is of a model that writes text (`decoder` or `llava`), and
   ///   `parameters` has the layout's count.
@@ -35,9 +37,11 @@ public struct Model: Sendable {
   /// - Precondition: `parameters` are those of `layout`, which leaves `coded` out.
   init(
     config: ModelConfig, layout: ParameterLayout, parameters: Floats,
-    coded: [String: PackedMatrix], tokenizer: Tokenizer?, imageProcessor: ImageProcessor? = nil
+    coded: [String: PackedMatrix], products: ProductPrecision, tokenizer: Tokenizer?,
+    imageProcessor: ImageProcessor? = nil
   ) {
     (self.config, self.layout, self.parameters) = (config, layout, parameters)
+    self.products = products
     (self.coded, self.tokenizer, self.imageProcessor) = (coded, tokenizer, imageProcessor)
   }
 
@@ -64,6 +68,15 @@ public struct Model: Sendable {
   public var endTokens: [Int32] { text.endTokens }
   public var contextLength: Int { text.contextLength }
 
+  /// The same parameters, with other products.
+  /// - Precondition: `isTrainable`; what only generates is loaded for one kind of product.
+  public func multiplying(_ products: ProductPrecision) -> Model {
+    precondition(isTrainable, "a model that only generates keeps its products")
+    var model = self
+    model.products = products
+    return model
+  }
+
   /// The same model on a parameter vector of its own.
   /// - Precondition: `isTrainable`.
   public func copy() -> Model {
@@ -71,7 +84,8 @@ public struct Model: Sendable {
     let own = Floats(zeros: parameters.count)
     own.copy(from: parameters)
     return Model(
-      config: config, parameters: own, tokenizer: tokenizer, imageProcessor: imageProcessor)
+      config: config, parameters: own, tokenizer: tokenizer, imageProcessor: imageProcessor
+    ).multiplying(products)
   }
 
   /// The values of one tensor; nil when the model has none of that name.

@@ -62,7 +62,8 @@ extension Model {
     let layout = ParameterLayout(config, omitting: Set(coded.keys).union(unused))
     return Model(
       config: config, layout: layout, parameters: try readParameters(layout, source),
-      coded: coded, tokenizer: tokenizer, imageProcessor: imageProcessor)
+      coded: coded, products: purpose.products, tokenizer: tokenizer,
+      imageProcessor: imageProcessor)
   }
 
   static func loadImageProcessor(_ folder: String) throws(FormatError) -> ImageProcessor? {
@@ -104,12 +105,13 @@ private func readPacked(
   guard case .generation(let precision, let compute) = purpose, compute.canReadCodes else {
     return [:]
   }
+  let packing = compute.multiplying(precision.products)
   var packed: [String: PackedMatrix] = [:]
   let memory = Arena()
   for parameter in layout.parameters where parameter.part != .unused {
     defer { source.release(parameter.name) }
     packed[parameter.name] = try source.matrix(
-      parameter, config, precision, in: memory, on: compute)
+      parameter, config, precision, in: memory, on: packing)
   }
   return packed
 }

@@ -60,6 +60,7 @@ public final class Trainer {
     recomputes: Bool = false, featureBytesMax: Int = 1 << 28
   ) {
     precondition(rowsPerPass > 0, "a pass has at least one row, not \(rowsPerPass)")
+    let compute = compute.multiplying(model.products)
     self.model = model
     self.trained = trained
     self.compute = compute

@@ -30,6 +30,7 @@ struct BenchTrain: ParsableCommand {
   func run() throws {
     let compute = try options.computing.compute()
     let model = Model.random(.decoder(shape.config), RandomInitialisation(seed: 1))
+      .multiplying(try options.computing.products)
     let trainer = Trainer(
       model: model, trained: .all, compute: compute, recomputes: recompute)
     let gradient = Floats(zeros: trainer.trainedRange.count)

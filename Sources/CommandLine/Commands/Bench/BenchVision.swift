@@ -39,9 +39,10 @@ struct BenchVision: ParsableCommand {
 
   func run() throws {
     let compute = try options.computing.compute()
+    let products = try options.computing.products
     let loaded =
-      try tower.map { try lone(tower: $0, side: side) }
-      ?? Model.load(model ?? "", for: .generation(.f32, on: compute))
+      try tower.map { try lone(tower: $0, side: side).multiplying(products) }
+      ?? Model.load(model ?? "", for: .generation(options.computing.generation, on: compute))
     guard let llava = loaded.llava else {
       throw CommandError.usage("--model: \(model ?? "") cannot see")
     }

@@ -67,7 +67,7 @@ struct ParityGradients: ParsableCommand {
   }
 
   func run() throws {
-    let loaded = try Model.load(model.model)
+    let loaded = try Model.load(model.model).multiplying(try computing.products)
     let shown = try image.map { try picture($0, for: loaded) }
     let samples = try self.samples(for: loaded, shown)
     let found = try loaded.gradients(

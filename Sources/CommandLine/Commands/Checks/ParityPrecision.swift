@@ -20,16 +20,21 @@ struct ParityPrecision: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @Option(help: "The text, of at least two tokens.")
   var text: String
+  @Option(help: "What f32 is compared with: bf16 or int8.")
+  var precision = ComputeOptions.Precision.int8
   @Option(help: "Threads that compute.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
   @OptionGroup var facts: FactOptions
 
-  func validate() throws { try require("--threads", threads, in: 1...256) }
+  func validate() throws {
+    try require("--threads", threads, in: 1...256)
+    if precision == .f32 { throw ValidationError("--precision: f32 is compared with f32") }
+  }
 
   func run() throws {
     let compute = try Compute(threads: threads)
     let exact = try Model.load(model.model, for: .generation(.f32, on: compute))
-    let other = try Model.load(model.model, for: .generation(.int8, on: compute))
+    let other = try Model.load(model.model, for: .generation(precision.generation, on: compute))
     guard let tokenizer = exact.tokenizer else {
       throw CommandError.usage("--model: \(model.model) has no tokenizer")
     }
@@ -41,12 +46,12 @@ struct ParityPrecision: ParsableCommand {
     if facts.json { return try printJSON(loss) }
     printFact(
       """
-      int8 beside f32 at \(loss.positions) places
+      \(precision.rawValue) beside f32 at \(loss.positions) places
       divergence of the next token: mean \(nats(loss.divergenceMean)), most \
       \(nats(loss.divergenceMax)) nats
       the same likeliest token: \(String(format: "%.1f", 100 * loss.sameChoice)) %
       perplexity of the text: \(String(format: "%.3f", loss.perplexity)) in f32, \
-      \(String(format: "%.3f", loss.perplexityThere)) in int8
+      \(String(format: "%.3f", loss.perplexityThere)) in \(precision.rawValue)
       """)
   }
 

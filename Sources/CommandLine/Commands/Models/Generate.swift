@@ -44,7 +44,7 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
-    let precision = try computing.generation
+    let precision = computing.generation
     let compute = try Compute(threads: computing.threads)
     let limits = try ModelOutline(model.model, precision).fitting(
       GenerationLimits(batchMax: 1), into: availableMemoryBytes(), on: compute)

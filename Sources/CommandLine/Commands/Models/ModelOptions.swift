@@ -15,12 +15,20 @@ struct ComputeOptions: ParsableArguments {
 
   func validate() throws { try require("--threads", threads, in: 1...256) }
 
-  /// For work that is done in f32 alone.
+  /// For work that is not done in int8.
   func compute() throws -> Compute {
-    switch precision {
-    case .f32: try Compute(threads: threads)
-    case .bf16: throw CommandError.notAvailable("--precision bf16")
-    case .int8: throw CommandError.usage("--precision int8 is for generation only")
+    _ = try products
+    return try Compute(threads: threads)
+  }
+
+  /// Of work that is not done in int8.
+  var products: ProductPrecision {
+    get throws {
+      switch precision {
+      case .f32: .f32
+      case .bf16: .bf16
+      case .int8: throw CommandError.usage("--precision int8 is for generation only")
+      }
     }
   }
 
@@ -30,13 +38,15 @@ struct ComputeOptions: ParsableArguments {
     return (try Model.load(model.model, for: .generation(generation, on: compute)), compute)
   }
 
+  var generation: GenerationPrecision { precision.generation }
+}
+
+extension ComputeOptions.Precision {
   var generation: GenerationPrecision {
-    get throws {
-      switch precision {
-      case .f32: .f32
-      case .int8: .int8
-      case .bf16: throw CommandError.notAvailable("--precision bf16")
-      }
+    switch self {
+    case .f32: .f32
+    case .bf16: .bf16
+    case .int8: .int8
     }
   }
 }
