@@ -142,8 +142,8 @@ let package = Package(
     specification(
       "Worker",
       [
-        "ClusterFixtures", "Domain", "Scheduling", "Protocol", "Transport", "Hashing",
-        "Transformer", "Kernels", logging,
+        "TestSupport", "ClusterFixtures", "Domain", "Scheduling", "Protocol", "Transport",
+        "Hashing", "Transformer", "Kernels", logging,
       ]),
     .target(
       name: "ClusterFixtures",

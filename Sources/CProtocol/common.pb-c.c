@@ -322,6 +322,51 @@ void   comd__training_export__free_unpacked
   assert(message->base.descriptor == &comd__training_export__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   comd__low_rank_adapters__init
+                     (Comd__LowRankAdapters         *message)
+{
+  static const Comd__LowRankAdapters init_value = COMD__LOW_RANK_ADAPTERS__INIT;
+  *message = init_value;
+}
+size_t comd__low_rank_adapters__get_packed_size
+                     (const Comd__LowRankAdapters *message)
+{
+  assert(message->base.descriptor == &comd__low_rank_adapters__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__low_rank_adapters__pack
+                     (const Comd__LowRankAdapters *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__low_rank_adapters__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__low_rank_adapters__pack_to_buffer
+                     (const Comd__LowRankAdapters *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__low_rank_adapters__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__LowRankAdapters *
+       comd__low_rank_adapters__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__LowRankAdapters *)
+     protobuf_c_message_unpack (&comd__low_rank_adapters__descriptor,
+                                allocator, len, data);
+}
+void   comd__low_rank_adapters__free_unpacked
+                     (Comd__LowRankAdapters *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__low_rank_adapters__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   comd__training_recipe__init
                      (Comd__TrainingRecipe         *message)
 {
@@ -943,7 +988,71 @@ const ProtobufCMessageDescriptor comd__training_export__descriptor =
   (ProtobufCMessageInit) comd__training_export__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[15] =
+static const ProtobufCFieldDescriptor comd__low_rank_adapters__field_descriptors[3] =
+{
+  {
+    "rank",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__LowRankAdapters, rank),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alpha",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__LowRankAdapters, alpha),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "targets",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_ENUM,
+    offsetof(Comd__LowRankAdapters, n_targets),
+    offsetof(Comd__LowRankAdapters, targets),
+    &comd__adapted_layer__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__low_rank_adapters__field_indices_by_name[] = {
+  1,   /* field[1] = alpha */
+  0,   /* field[0] = rank */
+  2,   /* field[2] = targets */
+};
+static const ProtobufCIntRange comd__low_rank_adapters__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor comd__low_rank_adapters__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.LowRankAdapters",
+  "LowRankAdapters",
+  "Comd__LowRankAdapters",
+  "comd",
+  sizeof(Comd__LowRankAdapters),
+  3,
+  comd__low_rank_adapters__field_descriptors,
+  comd__low_rank_adapters__field_indices_by_name,
+  1,  comd__low_rank_adapters__number_ranges,
+  (ProtobufCMessageInit) comd__low_rank_adapters__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[16] =
 {
   {
     "batch",
@@ -1125,8 +1234,21 @@ static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "adapters",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingRecipe, adapters),
+    &comd__low_rank_adapters__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__training_recipe__field_indices_by_name[] = {
+  15,   /* field[15] = adapters */
   0,   /* field[0] = batch */
   5,   /* field[5] = beta1 */
   6,   /* field[6] = beta2 */
@@ -1146,7 +1268,7 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__training_recipe__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 15 }
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
 {
@@ -1156,7 +1278,7 @@ const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
   "Comd__TrainingRecipe",
   "comd",
   sizeof(Comd__TrainingRecipe),
-  15,
+  16,
   comd__training_recipe__field_descriptors,
   comd__training_recipe__field_indices_by_name,
   1,  comd__training_recipe__number_ranges,
@@ -1504,5 +1626,45 @@ const ProtobufCEnumDescriptor comd__trained_part__descriptor =
   comd__trained_part__enum_values_by_name,
   1,
   comd__trained_part__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue comd__adapted_layer__enum_values_by_number[8] =
+{
+  { "ADAPTED_UNSPECIFIED", "COMD__ADAPTED_LAYER__ADAPTED_UNSPECIFIED", 0 },
+  { "ADAPTED_QUERY", "COMD__ADAPTED_LAYER__ADAPTED_QUERY", 1 },
+  { "ADAPTED_KEY", "COMD__ADAPTED_LAYER__ADAPTED_KEY", 2 },
+  { "ADAPTED_VALUE", "COMD__ADAPTED_LAYER__ADAPTED_VALUE", 3 },
+  { "ADAPTED_OUTPUT", "COMD__ADAPTED_LAYER__ADAPTED_OUTPUT", 4 },
+  { "ADAPTED_GATE", "COMD__ADAPTED_LAYER__ADAPTED_GATE", 5 },
+  { "ADAPTED_UP", "COMD__ADAPTED_LAYER__ADAPTED_UP", 6 },
+  { "ADAPTED_DOWN", "COMD__ADAPTED_LAYER__ADAPTED_DOWN", 7 },
+};
+static const ProtobufCIntRange comd__adapted_layer__value_ranges[] = {
+{0, 0},{0, 8}
+};
+static const ProtobufCEnumValueIndex comd__adapted_layer__enum_values_by_name[8] =
+{
+  { "ADAPTED_DOWN", 7 },
+  { "ADAPTED_GATE", 5 },
+  { "ADAPTED_KEY", 2 },
+  { "ADAPTED_OUTPUT", 4 },
+  { "ADAPTED_QUERY", 1 },
+  { "ADAPTED_UNSPECIFIED", 0 },
+  { "ADAPTED_UP", 6 },
+  { "ADAPTED_VALUE", 3 },
+};
+const ProtobufCEnumDescriptor comd__adapted_layer__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "comd.AdaptedLayer",
+  "AdaptedLayer",
+  "Comd__AdaptedLayer",
+  "comd",
+  8,
+  comd__adapted_layer__enum_values_by_number,
+  8,
+  comd__adapted_layer__enum_values_by_name,
+  1,
+  comd__adapted_layer__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -23,6 +23,8 @@ public struct TrainingRecipe: Hashable, Sendable {
   public var checkpointEvery: Int
   /// Less memory for one more forward pass: a worker keeps only what enters each layer.
   public var recompute = false
+  /// What is trained in place of the language model's weights; nil: the weights.
+  public var adapters: LowRankAdapters?
   public var seed: UInt64
   /// f32 or bf16.
   public var precision: Precision

@@ -64,6 +64,9 @@ extension TrainingRecipe {
       seed: unsafe message.seed,
       precision: try unsafe Precision(message.precision, "recipe.precision"))
     recompute = unsafe message.recompute != 0
+    if let adapters = unsafe message.adapters {
+      self.adapters = try unsafe LowRankAdapters(adapters.pointee)
+    }
   }
 
   func message(in arena: Arena) -> UnsafeMutablePointer<Comd__TrainingRecipe> {
@@ -88,6 +91,7 @@ extension TrainingRecipe {
     unsafe c.pointee.seed = seed
     unsafe c.pointee.recompute = recompute ? 1 : 0
     unsafe c.pointee.precision = precision.message
+    unsafe c.pointee.adapters = adapters.map { unsafe $0.message(in: arena) }
     return unsafe c
   }
 }

@@ -25,6 +25,7 @@ public enum WireLimits {
   public static let membersMax = 4096
   public static let ranksMax = 65_536
   public static let segmentsMax = 65_536
+  public static let adapterRankMax = 65_536
   /// What unpacking one message may take from the heap: a hostile message is small on the wire and
   /// large in memory, so this is a limit of its own.
   static let unpackedBytesMax = 64 << 20

@@ -12,10 +12,10 @@ func readCluster(_ root: Section, _ places: Places) -> ClusterSettings? {
   let method = root.section("method", readMethod)
   let limits = root.section("tokens_max", readTokenLimits)
   let pretrain = root.section("pretrain") {
-    readTraining($0, defaults: ClusterSettings.pretrainDefault(seed: method.seed))
+    readPretraining($0, defaults: ClusterSettings.pretrainDefault(seed: method.seed))
   }
   let tune = root.section("tune") {
-    readTraining($0, defaults: ClusterSettings.tuneDefault(seed: method.seed))
+    readTuning($0, defaults: ClusterSettings.tuneDefault(seed: method.seed))
   }
   let nounPhrases = readNounPhrases(root)
   let prompts = readPrompts(root, places)
@@ -131,6 +131,38 @@ private func readTraining(_ section: Section, defaults: TrainingRecipe) -> Train
   section.take("checkpoint_every", .integer(1...1_000_000), into: &recipe.checkpointEvery)
   section.take("recompute", .flag, into: &recipe.recompute)
   return recipe
+}
+
+private func readPretraining(_ section: Section, defaults: TrainingRecipe) -> TrainingRecipe {
+  let recipe = readTraining(section, defaults: defaults)
+  if let entry = section.entry("lora") {
+    let problem = "stage 1 trains the projector alone and has no adapters; put lora under tune"
+    section.note(.conflict(problem), "lora", line: entry.line)
+  }
+  return recipe
+}
+
+private func readTuning(_ section: Section, defaults: TrainingRecipe) -> TrainingRecipe {
+  var recipe = readTraining(section, defaults: defaults)
+  guard section.entry("lora") != nil else { return recipe }
+  recipe.adapters = section.section("lora", readAdapters)
+  if recipe.trained != .projectorAndLanguage {
+    let problem =
+      "with lora, projector and adapters are trained: take trained: projector-and-language,"
+      + " or leave lora out"
+    section.note(.conflict(problem), "trained", line: section.line(of: "trained"))
+  }
+  return recipe
+}
+
+private func readAdapters(_ section: Section) -> LowRankAdapters {
+  var adapters = LowRankAdapters()
+  section.take("rank", .integer(1...4_096), into: &adapters.rank)
+  section.take("alpha", .number(above: 0, to: 1e5), into: &adapters.alpha)
+  if let words = section.words("targets", of: AdaptedLayer.allCases.map(\.rawValue)) {
+    adapters.targets = Set(words.compactMap { AdaptedLayer(rawValue: $0) })
+  }
+  return adapters
 }
 
 private func readNounPhrases(_ root: Section) -> NounPhraseSource {

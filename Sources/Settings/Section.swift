@@ -111,6 +111,25 @@ final class Section {
     return values.count == count ? values : nil
   }
 
+  /// Reads the list of words under a key, at least one; nil when absent or reported.
+  func words(_ key: String, of allowed: [String]) -> [String]? {
+    guard let entry = entry(key) else { return nil }
+    guard let items = entry.node.sequence, !items.isEmpty else {
+      let words = "a list of one or more of: " + allowed.joined(separator: ", ")
+      note(.badValue(given: entry.node.shortText, allowed: words), key, line: entry.line)
+      return nil
+    }
+    let words = items.enumerated().compactMap { index, item -> String? in
+      if let word = item.scalar?.string, allowed.contains(word) { return word }
+      let kind = SettingsProblem.Kind.unknownWord(
+        given: item.shortText, nearest: nearest(to: item.shortText, among: allowed),
+        allowed: allowed)
+      log.note(kind, line: item.mark?.line ?? entry.line, key: path(to: key) + "[\(index)]")
+      return nil
+    }
+    return words.count == items.count ? words : nil
+  }
+
   func note(_ kind: SettingsProblem.Kind, _ key: String, line: Int) {
     log.note(kind, line: line, key: path(to: key))
   }

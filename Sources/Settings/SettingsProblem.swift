@@ -12,6 +12,8 @@ public struct SettingsProblem: Hashable, Sendable, CustomStringConvertible {
     case missing(allowed: String)
     /// The value is not of the form that the key takes.
     case badValue(given: String, allowed: String)
+    /// A word in a list that is none of those allowed; `nearest` is the one it resembles most.
+    case unknownWord(given: String, nearest: String?, allowed: [String])
     /// Two values that are each allowed do not go together.
     case conflict(String)
     /// The file or folder that the value names is not there.
@@ -51,6 +53,9 @@ public struct SettingsProblem: Hashable, Sendable, CustomStringConvertible {
     case .duplicateKey: "the key stands here twice; keep one"
     case .missing(let allowed): "missing; it takes \(allowed)"
     case .badValue(let given, let allowed): "'\(given)' given; it takes \(allowed)"
+    case .unknownWord(let given, let nearest, let allowed):
+      "unknown '\(given)'" + (nearest.map { "; did you mean '\($0)'?" } ?? ";")
+        + " allowed here: \(allowed.joined(separator: ", "))"
     case .conflict(let problem): problem
     case .prompt(let error): "\(error)"
     case .unknownPrompt(let nearest, let allowed):

@@ -69,9 +69,12 @@ extension ClusterSettings {
     pretrain:
     \(lines(of: pretrain))
 
-    # The tuning of every iteration.
+    # The tuning of every iteration. With lora, low-rank adapters are trained in place of the
+    # language model's weights, and merged into them at the end: trained is then
+    # projector-and-language, the default.
     tune:
     \(lines(of: tune))
+    \(lines(of: tune.adapters))
 
     noun_phrases: \(nounPhrasesLine)
     # noun_phrases: { spacy: "python3 noun_phrases.py" }
@@ -116,6 +119,16 @@ extension ClusterSettings {
       checkpoint_every: \(recipe.checkpointEvery)
       recompute: \(recipe.recompute)
     """
+  }
+
+  private func lines(of adapters: LowRankAdapters?) -> String {
+    let shown = adapters ?? LowRankAdapters()
+    let targets = shown.orderedTargets.map(\.rawValue).joined(separator: ", ")
+    let mark = adapters == nil ? "# " : ""
+    return """
+        \(mark)lora: { rank: \(shown.rank), alpha: \(shown.alpha),
+        \(mark)        targets: [\(targets)] }
+      """
   }
 
   private var nounPhrasesLine: String {

@@ -231,8 +231,8 @@ struct ChangeWriter {
       INSERT INTO trainings (iteration, model, dataset, steps_total, batch, learning_rate,
         warmup_ratio, epochs, weight_decay, beta1, beta2, epsilon, clip_norm, trained,
         virtual_ranks, checkpoint_every, seed, planned_step, planned_state,
-        recompute, precision)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        recompute, precision, adapter_rank, adapter_alpha, adapter_targets)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (iteration) DO UPDATE SET model = excluded.model, dataset = excluded.dataset,
         steps_total = excluded.steps_total, batch = excluded.batch,
         learning_rate = excluded.learning_rate, warmup_ratio = excluded.warmup_ratio,
@@ -241,7 +241,9 @@ struct ChangeWriter {
         trained = excluded.trained, virtual_ranks = excluded.virtual_ranks,
         checkpoint_every = excluded.checkpoint_every, seed = excluded.seed,
         planned_step = excluded.planned_step, planned_state = excluded.planned_state,
-        recompute = excluded.recompute, precision = excluded.precision
+        recompute = excluded.recompute, precision = excluded.precision,
+        adapter_rank = excluded.adapter_rank, adapter_alpha = excluded.adapter_alpha,
+        adapter_targets = excluded.adapter_targets
       """,
       [
         plan.training.iteration, plan.model.data, plan.dataset.data, plan.stepsTotal,
@@ -249,6 +251,7 @@ struct ChangeWriter {
         recipe.beta1, recipe.beta2, recipe.epsilon, recipe.clipNorm, recipe.trained.rawValue,
         recipe.virtualRanks, recipe.checkpointEvery, column(recipe.seed), plan.checkpoint?.step,
         plan.checkpoint?.state.data, recipe.recompute, recipe.precision.rawValue,
+        recipe.adapters?.rank, recipe.adapters?.alpha, recipe.adapters?.targetsText,
       ])
   }
 

@@ -122,6 +122,18 @@ extension StopReason {
   }
 }
 
+extension LowRankAdapters {
+  /// The targets' names with commas between.
+  var targetsText: String { orderedTargets.map(\.rawValue).joined(separator: ",") }
+
+  init?(rank: Int, alpha: Double, targetsText: String) {
+    let names = targetsText.split(separator: ",")
+    let targets = names.compactMap { AdaptedLayer(rawValue: String($0)) }
+    guard rank > 0, targets.count == names.count, !targets.isEmpty else { return nil }
+    self.init(rank: rank, alpha: alpha, targets: Set(targets))
+  }
+}
+
 /// A failure in columns.
 struct FailureColumns {
   var kind: Int

@@ -195,7 +195,7 @@ extension RunReader {
         (SELECT coalesce(max(step) + 1, 0) FROM steps WHERE training = iteration),
         coalesce(
           (SELECT epoch FROM steps WHERE training = iteration ORDER BY step DESC LIMIT 1), 0),
-        recompute, precision
+        recompute, precision, adapter_rank, adapter_alpha, adapter_targets
       FROM trainings ORDER BY iteration
       """
     ) { fields in
@@ -234,6 +234,13 @@ extension RunReader {
       virtualRanks: try fields.integer(14), checkpointEvery: try fields.integer(15),
       seed: try fields.word(16), precision: precision)
     recipe.recompute = try fields.integer(24) != 0
+    if let targets = try fields.optionalText(28) {
+      guard
+        let adapters = LowRankAdapters(
+          rank: try fields.integer(26), alpha: try fields.real(27), targetsText: targets)
+      else { throw fields.damaged(28) }
+      recipe.adapters = adapters
+    }
     return recipe
   }
 

@@ -17,6 +17,15 @@ func migrations() -> DatabaseMigrator {
   migrator.registerMigration("4") { db in
     try db.execute(sql: "ALTER TABLE trainings ADD COLUMN precision TEXT NOT NULL DEFAULT 'f32'")
   }
+  // Low-rank adapters; null where all weights were trained.
+  migrator.registerMigration("5") { db in
+    try db.execute(
+      sql: """
+        ALTER TABLE trainings ADD COLUMN adapter_rank INTEGER;
+        ALTER TABLE trainings ADD COLUMN adapter_alpha REAL;
+        ALTER TABLE trainings ADD COLUMN adapter_targets TEXT;
+        """)
+  }
   return migrator
 }
 

@@ -15,7 +15,7 @@ struct TrainingLoader: Sendable {
   nonisolated(nonsending) func load(
     _ plan: TrainingPlan, compute: Compute
   ) async throws -> TrainingState {
-    let model = try await library.model(plan.model).copy()
+    let model = TrainingState.begin(try await library.model(plan.model), plan.recipe)
     let samples = try decodeTrainingSamples(await blobs.bytes(of: plan.dataset))
     let reader = try PromptReader(model)
     var inputs: [TrainingInput] = []

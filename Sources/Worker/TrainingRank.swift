@@ -74,7 +74,7 @@ actor TrainingRank {
     case .export(let training):
       guard let state, state.plan.training == training, state.step == state.plan.stepsTotal
       else { return }
-      outbox.put(.export(training, state.model.copy(), weights: state.weightsDigest))
+      outbox.put(.export(training, state.student(on: compute), weights: state.weightsDigest))
     case .endTraining(let training):
       if state?.plan.training == training { forget() }
     case .welcome, .refused, .helloWanted, .assign, .acknowledge, .cancel, .drain: break

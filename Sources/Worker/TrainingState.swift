@@ -17,7 +17,13 @@ struct TrainingState {
   /// Committed steps whose updates are in the weights.
   private(set) var step = 0
 
-  /// - Parameter model: becomes this training's own; nobody else may use its memory.
+  /// What a training begins with: the student with new adapters, or a copy of it.
+  static func begin(_ student: Model, _ recipe: TrainingRecipe) -> Model {
+    recipe.adapters.map { student.withAdapters(AdapterShape($0), seed: recipe.seed) }
+      ?? student.copy()
+  }
+
+  /// - Parameter model: of `begin`; this training's own, nobody else may use its memory.
   init(plan: TrainingPlan, model: Model, inputs: [TrainingInput], compute: Compute) {
     let recipe = plan.recipe
     let model = model.multiplying(ProductPrecision(recipe.precision))
@@ -25,7 +31,7 @@ struct TrainingState {
     self.model = model
     self.inputs = inputs
     trainer = Trainer(
-      model: model, trained: TrainedParts(recipe.trained), compute: compute,
+      model: model, trained: TrainedParts(recipe), compute: compute,
       recomputes: recipe.recompute)
     optimizer = AdamWOptimizer(
       count: trainer.trainedRange.count,
@@ -42,6 +48,11 @@ struct TrainingState {
 
   /// SHA-256 of the trained weights: equal on every worker after the same step.
   var weightsDigest: Digest { digest(of: trained) }
+
+  /// The student as it is now, without adapters, on a parameter vector of its own.
+  func student(on compute: Compute) -> Model {
+    model.adapters == nil ? model.copy() : model.merged(on: compute)
+  }
 
   /// The gradient of the sum of the token losses of one virtual rank's samples; `gradient` is
   /// overwritten, with zeros when the rank has no samples in this step.
@@ -130,12 +141,36 @@ extension ProductPrecision {
 }
 
 extension TrainedParts {
-  init(_ part: TrainedPart) {
+  init(_ recipe: TrainingRecipe) {
     self =
-      switch part {
+      switch recipe.trained {
+      case _ where recipe.adapters != nil: .projectorAndAdapters
       case .projector: .projector
       case .projectorAndLanguage: .projectorAndLanguage
       case .all: .all
+      }
+  }
+}
+
+extension AdapterShape {
+  init(_ adapters: LowRankAdapters) {
+    self.init(
+      rank: adapters.rank, alpha: adapters.alpha,
+      targets: Set(adapters.orderedTargets.map { AdapterTarget($0) }))
+  }
+}
+
+extension AdapterTarget {
+  fileprivate init(_ layer: AdaptedLayer) {
+    self =
+      switch layer {
+      case .query: .query
+      case .key: .key
+      case .value: .value
+      case .output: .output
+      case .gate: .gate
+      case .up: .up
+      case .down: .down
       }
   }
 }

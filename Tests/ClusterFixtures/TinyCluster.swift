@@ -17,9 +17,11 @@ public struct TinyCluster: Sendable {
   /// - Parameters:
   ///   - instructions: in the tuning pool; two about each picture, so an even number.
   ///   - precision: of both models.
+  ///   - tune: further keys of that section, each with a comma behind it.
   ///   - extra: lines of YAML that go below the defaults of the fixture, whole sections.
   public init(
-    instructions: Int = 12, iterations: Int = 1, precision: String = "f32", extra: String = ""
+    instructions: Int = 12, iterations: Int = 1, precision: String = "f32", tune: String = "",
+    extra: String = ""
   ) throws {
     folder = NSTemporaryDirectory() + "tiny-cluster-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
@@ -43,7 +45,7 @@ public struct TinyCluster: Sendable {
       method: { iterations: \(iterations), judge_attempts: 2, seed: 7 }
       tokens_max: { answer: 6, judge: 6, instruction: 6 }
       pretrain: { batch: 8, learning_rate: 1e-2, virtual_ranks: 6, checkpoint_every: 2 }
-      tune: { batch: 4, learning_rate: 1e-2, virtual_ranks: 6, checkpoint_every: 2 }
+      tune: { \(tune) batch: 4, learning_rate: 1e-2, virtual_ranks: 6, checkpoint_every: 2 }
       evaluate: [ { name: exact-match, path: evaluation.jsonl, limit: \(pictures) } ]
       \(extra)
       """

@@ -272,6 +272,13 @@ struct ModelCommandTests {
       facts.training.workers[2].bytesPerWorker
         == (facts.training.stateBytes + 3) / 4 + facts.training.activationBytes)
     #expect(try await comd(words, in: folder.path).contains("MiB a worker"))
+    let lora = ["--train", "lora", "--rank", "5", "--recompute", "--json"]
+    let small = try decoded(await comd(words + lora, in: folder.path), Facts.self).training
+    // In each of 2 blocks A and B of 5 on every side: queries and outputs of 48, keys and values of
+    // 16, three of 44, all beside 36 columns. 16 bytes for each of them, 4 for what is frozen.
+    let trained = 2 * 5 * (2 * (36 + 48) + 2 * (36 + 16) + 3 * (36 + 44))
+    #expect(small.stateBytes == 4 * facts.parameters + 16 * trained)
+    #expect(small.activationBytes < facts.training.activationBytes)
     let refused = try ComdProcess(words + ["--memory", "1KiB"], in: folder.path)
     #expect(await refused.end().status == 1)
     #expect(await refused.said().joined().contains("weights"))

@@ -116,6 +116,27 @@ struct WholeRunTests {
     }
   }
 
+  @Test("with adapters changes what they stand beside, with 1 worker as with 2")
+  func adapters() async throws {
+    let cluster = try TinyCluster(
+      tune: "recompute: true, lora: { rank: 3, alpha: 6, targets: [q_proj, down_proj] },")
+    defer { cluster.remove() }
+    let one = try await run(cluster, workers: 1, name: "with-1")
+    let two = try await run(cluster, workers: 2, name: "with-2")
+    #expect(one.report.weights == two.report.weights)
+    #expect(
+      try TinyCluster.tensorsThatDiffer(one.folder + "/student", two.folder + "/student").isEmpty)
+    let changed = try TinyCluster.tensorsThatDiffer(
+      one.folder + "/students/0", one.folder + "/student")
+    let block = "language_model.model.layers.0"
+    let changedLanguage: Set<String> = changed.filter { !$0.hasPrefix("multi_modal_projector.") }
+    #expect(
+      changedLanguage == [
+        "\(block).self_attn.q_proj.weight", "\(block).mlp.down_proj.weight",
+      ])
+    #expect(changed.contains { $0.hasPrefix("multi_modal_projector.") })
+  }
+
   @Test("trains the projector alone in stage 1, then the language model with it")
   func trainedParts() async throws {
     let cluster = try TinyCluster()

@@ -90,6 +90,10 @@ struct RandomMessages: RandomValues {
       virtualRanks: pick([1, 16, 65_536]), checkpointEvery: count(), seed: word(),
       precision: pick([.f32, .bf16]))
     recipe.recompute = pick([false, true])
+    recipe.adapters = pick([
+      nil, LowRankAdapters(rank: pick([1, 65_536]), alpha: pick([0.5, 32])),
+      LowRankAdapters(rank: 8, targets: [pick(AdaptedLayer.allCases), .down]),
+    ])
     return TrainingPlan(
       training: training(), model: digest(), dataset: digest(), recipe: recipe,
       stepsTotal: long(), checkpoint: upTo(1) == 0 ? nil : checkpoint())

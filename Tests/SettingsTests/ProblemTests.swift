@@ -1,3 +1,4 @@
+import Domain
 import Foundation
 import Settings
 import TestSupport
@@ -161,6 +162,33 @@ struct ProblemTests {
       """)
     #expect(found.map(\.key) == ["models.student.precision"])
     #expect(found.first.map { "\($0)".contains("f32 or bf16") } == true)
+  }
+
+  @Test("adapters are refused in stage 1, beside other parts, and for layers that no block has")
+  func adapters() {
+    let stage1 = problems(adding: "pretrain:\n  lora: { rank: 4 }\n")
+    #expect(stage1.map(\.key) == ["pretrain.lora"] && stage1.map(\.line) == [8])
+    #expect(stage1.first?.description.contains("put lora under tune") == true)
+    for trained in ["all", "projector"] {
+      let both = problems(adding: "tune:\n  lora: {}\n  trained: \(trained)\n")
+      #expect(both.map(\.key) == ["tune.trained"] && both.map(\.line) == [9])
+    }
+    #expect(problems(adding: "tune: { lora: {}, trained: projector-and-language }").isEmpty)
+    let unknown = problems(adding: "tune:\n  lora:\n    targets: [q_proj, gate_prj, zzz]\n")
+    #expect(unknown.map(\.key) == ["tune.lora.targets[1]", "tune.lora.targets[2]"])
+    let allowed = AdaptedLayer.allCases.map(\.rawValue)
+    #expect(
+      unknown.map(\.kind) == [
+        .unknownWord(given: "gate_prj", nearest: "gate_proj", allowed: allowed),
+        .unknownWord(given: "zzz", nearest: nil, allowed: allowed),
+      ])
+    #expect(unknown.first?.description.contains("did you mean 'gate_proj'?") == true)
+    for (lora, key) in [
+      ("{ rank: 0 }", "rank"), ("{ alpha: 0 }", "alpha"), ("{ targets: [] }", "targets"),
+      ("{ targets: q_proj }", "targets"), ("{ ranks: 1 }", "ranks"),
+    ] {
+      #expect(problems(adding: "tune: { lora: \(lora) }").map(\.key) == ["tune.lora.\(key)"])
+    }
   }
 
   @Test("is never alone: all of them are told at once, by line")

@@ -123,9 +123,30 @@ struct ReadingTests {
       }
       for key in allowed { #expect(text.contains("\(key):"), "\(section).\(key)") }
     }
-    for key in ["instructions_limit", "captions_limit", "name", "path", "limit", "spacy"] {
+    for key in [
+      "lora", "rank", "alpha", "targets", "instructions_limit", "captions_limit", "name", "path",
+      "limit", "spacy",
+    ] {
       #expect(text.contains("\(key):"), "\(key)")
     }
+  }
+
+  @Test("names adapters by rank, alpha and targets, each of which has a default")
+  func adapters() throws {
+    func read(_ lora: String) throws -> LowRankAdapters? {
+      try ClusterSettings.parse(least + "tune: { lora: \(lora) }\n", file: "/c.yaml").tune.adapters
+    }
+    #expect(try ClusterSettings.parse(least, file: "/c.yaml").tune.adapters == nil)
+    #expect(try read("{}") == LowRankAdapters(rank: 16, alpha: 32))
+    #expect(try read("{}")?.targets == Set(AdaptedLayer.allCases))
+    #expect(
+      try read("{ rank: 4, alpha: 0.5, targets: [down_proj, q_proj] }")
+        == LowRankAdapters(rank: 4, alpha: 0.5, targets: [.query, .down]))
+    // What the template shows can be set by taking its marks away.
+    let text = ClusterSettings.template().replacing("  # lora:", with: "  lora:")
+      .replacing("  #         targets:", with: "          targets:")
+    let settings = try ClusterSettings.parse(text, file: "/c.yaml")
+    #expect(settings.tune.adapters == LowRankAdapters() && settings.pretrain.adapters == nil)
   }
 
   @Test("is read from its folder, wherever the process stands")

@@ -178,6 +178,10 @@ struct RandomRun: RandomValues {
         learningRate: 2e-3, trained: pick(TrainedPart.allCases), seed: random.next(),
         precision: pick([.f32, .bf16]))
       recipe.recompute = pick([false, true])
+      recipe.adapters = pick([
+        nil, LowRankAdapters(),
+        LowRankAdapters(rank: 3, alpha: 0.5, targets: [pick(AdaptedLayer.allCases), .up]),
+      ])
       return .trainingPlanned(
         TrainingPlan(
           training: training, model: digest(), dataset: digest(),

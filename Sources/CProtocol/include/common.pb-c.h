@@ -22,6 +22,7 @@ typedef struct Comd__GenerationRequest Comd__GenerationRequest;
 typedef struct Comd__GenerationResult Comd__GenerationResult;
 typedef struct Comd__TrainingCheckpoint Comd__TrainingCheckpoint;
 typedef struct Comd__TrainingExport Comd__TrainingExport;
+typedef struct Comd__LowRankAdapters Comd__LowRankAdapters;
 typedef struct Comd__TrainingRecipe Comd__TrainingRecipe;
 typedef struct Comd__TrainingPlan Comd__TrainingPlan;
 typedef struct Comd__TrainingStanding Comd__TrainingStanding;
@@ -51,6 +52,20 @@ typedef enum _Comd__TrainedPart {
   COMD__TRAINED_PART__TRAINED_ALL = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__TRAINED_PART)
 } Comd__TrainedPart;
+/*
+ * A linear layer of a decoder block.
+ */
+typedef enum _Comd__AdaptedLayer {
+  COMD__ADAPTED_LAYER__ADAPTED_UNSPECIFIED = 0,
+  COMD__ADAPTED_LAYER__ADAPTED_QUERY = 1,
+  COMD__ADAPTED_LAYER__ADAPTED_KEY = 2,
+  COMD__ADAPTED_LAYER__ADAPTED_VALUE = 3,
+  COMD__ADAPTED_LAYER__ADAPTED_OUTPUT = 4,
+  COMD__ADAPTED_LAYER__ADAPTED_GATE = 5,
+  COMD__ADAPTED_LAYER__ADAPTED_UP = 6,
+  COMD__ADAPTED_LAYER__ADAPTED_DOWN = 7
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__ADAPTED_LAYER)
+} Comd__AdaptedLayer;
 
 /* --- messages --- */
 
@@ -157,6 +172,19 @@ struct  Comd__TrainingExport
     , 0, {0,NULL}, {0,NULL} }
 
 
+struct  Comd__LowRankAdapters
+{
+  ProtobufCMessage base;
+  uint32_t rank;
+  double alpha;
+  size_t n_targets;
+  Comd__AdaptedLayer *targets;
+};
+#define COMD__LOW_RANK_ADAPTERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__low_rank_adapters__descriptor) \
+    , 0, 0, 0,NULL }
+
+
 struct  Comd__TrainingRecipe
 {
   ProtobufCMessage base;
@@ -175,10 +203,14 @@ struct  Comd__TrainingRecipe
   uint64_t seed;
   protobuf_c_boolean recompute;
   Comd__Precision precision;
+  /*
+   * absent: all weights are trained
+   */
+  Comd__LowRankAdapters *adapters;
 };
 #define COMD__TRAINING_RECIPE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__training_recipe__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0, COMD__PRECISION__PRECISION_F32 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0, COMD__PRECISION__PRECISION_F32, NULL }
 
 
 struct  Comd__TrainingPlan
@@ -380,6 +412,25 @@ Comd__TrainingExport *
 void   comd__training_export__free_unpacked
                      (Comd__TrainingExport *message,
                       ProtobufCAllocator *allocator);
+/* Comd__LowRankAdapters methods */
+void   comd__low_rank_adapters__init
+                     (Comd__LowRankAdapters         *message);
+size_t comd__low_rank_adapters__get_packed_size
+                     (const Comd__LowRankAdapters   *message);
+size_t comd__low_rank_adapters__pack
+                     (const Comd__LowRankAdapters   *message,
+                      uint8_t             *out);
+size_t comd__low_rank_adapters__pack_to_buffer
+                     (const Comd__LowRankAdapters   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__LowRankAdapters *
+       comd__low_rank_adapters__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__low_rank_adapters__free_unpacked
+                     (Comd__LowRankAdapters *message,
+                      ProtobufCAllocator *allocator);
 /* Comd__TrainingRecipe methods */
 void   comd__training_recipe__init
                      (Comd__TrainingRecipe         *message);
@@ -466,6 +517,9 @@ typedef void (*Comd__TrainingCheckpoint_Closure)
 typedef void (*Comd__TrainingExport_Closure)
                  (const Comd__TrainingExport *message,
                   void *closure_data);
+typedef void (*Comd__LowRankAdapters_Closure)
+                 (const Comd__LowRankAdapters *message,
+                  void *closure_data);
 typedef void (*Comd__TrainingRecipe_Closure)
                  (const Comd__TrainingRecipe *message,
                   void *closure_data);
@@ -490,6 +544,7 @@ typedef void (*Comd__TrainingStanding_Closure)
 extern const ProtobufCEnumDescriptor    comd__precision__descriptor;
 extern const ProtobufCEnumDescriptor    comd__stop_reason__descriptor;
 extern const ProtobufCEnumDescriptor    comd__trained_part__descriptor;
+extern const ProtobufCEnumDescriptor    comd__adapted_layer__descriptor;
 extern const ProtobufCMessageDescriptor comd__worker_id__descriptor;
 extern const ProtobufCMessageDescriptor comd__prompt_part__descriptor;
 extern const ProtobufCMessageDescriptor comd__sampling__descriptor;
@@ -497,6 +552,7 @@ extern const ProtobufCMessageDescriptor comd__generation_request__descriptor;
 extern const ProtobufCMessageDescriptor comd__generation_result__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_checkpoint__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_export__descriptor;
+extern const ProtobufCMessageDescriptor comd__low_rank_adapters__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_recipe__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_plan__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_standing__descriptor;

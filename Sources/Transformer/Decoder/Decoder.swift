@@ -13,6 +13,8 @@ struct LayerAttention {
 struct Decoder {
   let config: DecoderConfig
   let weights: DecoderTensors<Floats>
+  /// Beside the weights; nil for a plain model.
+  let adapters: DecoderAdapters<Floats>?
   /// The embedding, when it is kept in codes.
   private let codedEmbedding: PackedMatrix?
   /// Of the layers that see everything before a row.
@@ -34,6 +36,7 @@ struct Decoder {
     precondition(isFixed || model.isTrainable, "a model in codes is not trained")
     let tensors = model.decoderTensors()
     weights = isFixed ? tensors.packed(config, model.coded, on: compute) : tensors
+    adapters = model.adapterTensors()
     codedEmbedding = model.coded[weights.embeddingName]
     (whole, windowed) = Self.attentions(config, positions: positions)
     windowedLayers = Set(config.window?.layers ?? [])
@@ -198,24 +201,24 @@ extension Decoder {
     arena.scope {
       let normed = arena.floats(rows * columns)
       norm(x, layer.inputNorm, into: normed)
-      layer.query.apply(normed, into: rawQuery ?? query, rows: rows, on: compute)
-      layer.key.apply(normed, into: rawKey ?? key, rows: rows, on: compute)
-      layer.value.apply(normed, into: value, rows: rows, on: compute)
+      apply(.query, of: index, normed, into: rawQuery ?? query, rows: rows)
+      apply(.key, of: index, normed, into: rawKey ?? key, rows: rows)
+      apply(.value, of: index, normed, into: value, rows: rows)
       furtherNorm(rawQuery, layer.queryNorm, into: query)
       furtherNorm(rawKey, layer.keyNorm, into: key)
       rotate(query, positions: positions, rotary, pairing, on: compute)
       rotate(key, positions: positions, rotary, pairing, on: compute)
       attend(attended, query, key, value)
-      layer.output.apply(attended, into: attentionOutput ?? middle, rows: rows, on: compute)
+      apply(.output, of: index, attended, into: attentionOutput ?? middle, rows: rows)
       furtherNorm(attentionOutput, layer.attentionOutputNorm, into: middle)
       add(into: middle, x, on: compute)
       norm(middle, layer.middleNorm, into: normed)
-      layer.gate.apply(normed, into: gate, rows: rows, on: compute)
-      layer.up.apply(normed, into: up, rows: rows, on: compute)
+      apply(.gate, of: index, normed, into: gate, rows: rows)
+      apply(.up, of: index, normed, into: up, rows: rows)
       guard let result = feedForwardOutput ?? y else { return }
       let hidden = arena.floats(rows * config.intermediateSize)
       gated(into: hidden, gate: gate, up: up, self.gate, on: compute)
-      layer.down.apply(hidden, into: result, rows: rows, on: compute)
+      apply(.down, of: index, hidden, into: result, rows: rows)
       guard let y else { return }
       furtherNorm(feedForwardOutput, layer.feedForwardOutputNorm, into: y)
       add(into: y, middle, on: compute)

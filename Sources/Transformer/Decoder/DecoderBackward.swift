@@ -7,10 +7,11 @@ extension Decoder {
   /// - Parameters:
   ///   - d: (T, columns), the derivative of what left the last layer; afterwards that of what
   ///     entered the first.
-  ///   - gradient: added to; nil: the decoder is frozen, and only `d` is carried through.
+  ///   - gradient: added to; nil: the decoder's own weights are frozen.
+  ///   - adapters: added to; nil: they are frozen, too, or there are none.
   func backward(
     _ d: Floats, _ layers: [KeptLayer], _ layout: AttentionLayout, positions: [Int32],
-    gradient: DecoderTensors<Floats>?
+    gradient: DecoderTensors<Floats>?, adapters: DecoderAdapters<Floats>?
   ) {
     for index in layers.indices.reversed() {
       arena.scope {
@@ -19,8 +20,9 @@ extension Decoder {
           case .state(let state, let logSumExp): (state, logSumExp)
           case .input(let x): forward(index, x, into: nil, layout, positions: positions)
           }
-        let target = gradient?.layers[index]
-        feedForwardBackward(d, weights.layers[index], state, target)
+        let target = LayerGradient(
+          tensors: gradient?.layers[index], adapters: adapters?.layers[index])
+        feedForwardBackward(d, index, state, target)
         attentionBackward(d, index, state, logSumExp, layout, positions: positions, target)
       }
     }
@@ -28,36 +30,37 @@ extension Decoder {
 
   /// `d` of what left the layer becomes `d` of its middle.
   private func feedForwardBackward(
-    _ d: Floats, _ layer: DecoderLayerTensors<Floats>, _ state: DecoderLayerState,
-    _ gradient: DecoderLayerTensors<Floats>?
+    _ d: Floats, _ index: Int, _ state: DecoderLayerState, _ gradient: LayerGradient
   ) {
+    let layer = weights.layers[index]
     let rows = d.count / columns
     let dHidden = arena.floats(rows * config.intermediateSize)
     let hidden = arena.floats(rows * config.intermediateSize)
     let normed = arena.floats(d.count)
     let dNormed = arena.floats(d.count)
-    if gradient != nil {
+    if gradient.isTrained {
       gated(into: hidden, gate: state.gate, up: state.up, gate, on: compute)
       norm(state.middle, layer.middleNorm, into: normed)
     }
     let dOutput = furtherNormBackward(
-      d, state.feedForwardOutput, layer.feedForwardOutputNorm, gradient?.feedForwardOutputNorm)
-    back(layer.down, hidden, dy: dOutput, dx: dHidden, gradient?.down, rows: rows)
+      d, state.feedForwardOutput, layer.feedForwardOutputNorm,
+      gradient.tensors?.feedForwardOutputNorm)
+    back(.down, of: index, hidden, dy: dOutput, dx: dHidden, gradient, rows: rows)
     let dGate = dHidden
     let dUp = hidden
     gatedBackward(
       dGate: dGate, dUp: dUp, dh: dHidden, gate: state.gate, up: state.up, gate, on: compute)
-    back(layer.gate, normed, dy: dGate, dx: dNormed, gradient?.gate, rows: rows)
-    back(layer.up, normed, dy: dUp, dx: dNormed, gradient?.up, rows: rows, accumulate: true)
+    back(.gate, of: index, normed, dy: dGate, dx: dNormed, gradient, rows: rows)
+    back(.up, of: index, normed, dy: dUp, dx: dNormed, gradient, rows: rows, accumulate: true)
     rmsNormBackward(
-      dx: d, dWeight: gradient?.middleNorm, dy: dNormed, state.middle, weight: layer.middleNorm,
-      plus: normPlus, eps: epsilon, accumulateInput: true, on: compute)
+      dx: d, dWeight: gradient.tensors?.middleNorm, dy: dNormed, state.middle,
+      weight: layer.middleNorm, plus: normPlus, eps: epsilon, accumulateInput: true, on: compute)
   }
 
   /// `d` of the layer's middle becomes `d` of what entered it.
   private func attentionBackward(
     _ d: Floats, _ index: Int, _ state: DecoderLayerState, _ logSumExp: Floats,
-    _ layout: AttentionLayout, positions: [Int32], _ gradient: DecoderLayerTensors<Floats>?
+    _ layout: AttentionLayout, positions: [Int32], _ gradient: LayerGradient
   ) {
     let layer = weights.layers[index]
     let (shape, rotary) = (attention(in: index).shape, attention(in: index).rotary)
@@ -69,8 +72,8 @@ extension Decoder {
     let normed = arena.floats(d.count)
     let dNormed = arena.floats(d.count)
     let dOutput = furtherNormBackward(
-      d, state.attentionOutput, layer.attentionOutputNorm, gradient?.attentionOutputNorm)
-    back(layer.output, state.attended, dy: dOutput, dx: dAttended, gradient?.output, rows: rows)
+      d, state.attentionOutput, layer.attentionOutputNorm, gradient.tensors?.attentionOutputNorm)
+    back(.output, of: index, state.attended, dy: dOutput, dx: dAttended, gradient, rows: rows)
     Kernels.attentionBackward(
       dq: dQuery, dk: dKey, dv: dValue, dOut: dAttended, out: state.attended,
       logSumExp: logSumExp, q: state.query, k: state.key, v: state.value, layout, shape,
@@ -78,16 +81,16 @@ extension Decoder {
     rotate(dQuery, positions: positions, rotary, pairing, inverse: true, on: compute)
     rotate(dKey, positions: positions, rotary, pairing, inverse: true, on: compute)
     let dRawQuery = furtherNormBackward(
-      dQuery, state.rawQuery, layer.queryNorm, gradient?.queryNorm)
-    let dRawKey = furtherNormBackward(dKey, state.rawKey, layer.keyNorm, gradient?.keyNorm)
-    if gradient != nil { norm(state.input, layer.inputNorm, into: normed) }
-    back(layer.query, normed, dy: dRawQuery, dx: dNormed, gradient?.query, rows: rows)
-    back(layer.key, normed, dy: dRawKey, dx: dNormed, gradient?.key, rows: rows, accumulate: true)
-    back(
-      layer.value, normed, dy: dValue, dx: dNormed, gradient?.value, rows: rows, accumulate: true)
+      dQuery, state.rawQuery, layer.queryNorm, gradient.tensors?.queryNorm)
+    let dRawKey = furtherNormBackward(
+      dKey, state.rawKey, layer.keyNorm, gradient.tensors?.keyNorm)
+    if gradient.isTrained { norm(state.input, layer.inputNorm, into: normed) }
+    back(.query, of: index, normed, dy: dRawQuery, dx: dNormed, gradient, rows: rows)
+    back(.key, of: index, normed, dy: dRawKey, dx: dNormed, gradient, rows: rows, accumulate: true)
+    back(.value, of: index, normed, dy: dValue, dx: dNormed, gradient, rows: rows, accumulate: true)
     rmsNormBackward(
-      dx: d, dWeight: gradient?.inputNorm, dy: dNormed, state.input, weight: layer.inputNorm,
-      plus: normPlus, eps: epsilon, accumulateInput: true, on: compute)
+      dx: d, dWeight: gradient.tensors?.inputNorm, dy: dNormed, state.input,
+      weight: layer.inputNorm, plus: normPlus, eps: epsilon, accumulateInput: true, on: compute)
   }
 
   /// The derivative of what a norm read that not every architecture has; without it, `dy` itself.
@@ -100,15 +103,6 @@ extension Decoder {
       dx: dx, dWeight: gradient, dy: dy, raw, weight: weight, plus: normPlus, eps: epsilon,
       on: compute)
     return dx
-  }
-
-  private func back(
-    _ layer: LinearTensors<Floats>, _ x: Floats, dy: Floats, dx: Floats,
-    _ gradient: LinearTensors<Floats>?, rows: Int, accumulate: Bool = false
-  ) {
-    linearBackward(
-      dx: dx, dWeight: gradient?.weight, dBias: gradient?.bias, dy: dy, x, weight: layer.weight,
-      rows: rows, accumulateInput: accumulate, on: compute)
   }
 }
 

@@ -264,9 +264,11 @@ extension ModelOutline {
   /// - Parameters:
   ///   - rows: tokens and picture features of one pass.
   ///   - recomputes: as `Trainer.recomputes`.
+  ///   - adapters: that the model is given for the training.
   public func trainingMemory(
-    _ trained: TrainedParts, rows: Int, recomputes: Bool = false
+    _ trained: TrainedParts, rows: Int, recomputes: Bool = false, adapters: AdapterShape? = nil
   ) -> TrainingMemory {
+    let layout = adapters.map { ParameterLayout(config, adapters: $0) } ?? layout
     let count = layout.range(of: trained).count
     let keeps = trained != .projector || llava != nil
     let pictures = llava.map { (rows + $0.imageTokenCount - 1) / max(1, $0.imageTokenCount) } ?? 0

@@ -7,6 +7,8 @@ public import Kernels
 /// own. Rotary embeddings always turn halves, as in Hugging Face's files.
 public struct Model: Sendable {
   public let config: ModelConfig
+  /// What stands beside the weights of the language model; nil for a plain model.
+  public let adapters: AdapterShape?
   public let layout: ParameterLayout
   /// All parameters, in the order of `layout`, but those in `coded`.
   public let parameters: Floats
@@ -21,12 +23,13 @@ public struct Model: Sendable {
   /// - Precondition: the config is of a model that writes text (`decoder` or `llava`), and
   ///   `parameters` has the layout's count.
   public init(
-    config: ModelConfig, parameters: Floats, tokenizer: Tokenizer? = nil,
-    imageProcessor: ImageProcessor? = nil
+    config: ModelConfig, adapters: AdapterShape? = nil, parameters: Floats,
+    tokenizer: Tokenizer? = nil, imageProcessor: ImageProcessor? = nil
   ) {
     if case .vision = config { preconditionFailure("a vision tower alone writes no text") }
     self.config = config
-    layout = ParameterLayout(config)
+    self.adapters = adapters
+    layout = ParameterLayout(config, adapters: adapters)
     precondition(parameters.count == layout.count, "\(layout.count) parameters expected")
     self.parameters = parameters
     coded = [:]
@@ -42,6 +45,7 @@ public struct Model: Sendable {
   ) {
     (self.config, self.layout, self.parameters) = (config, layout, parameters)
     self.products = products
+    adapters = nil
     (self.coded, self.tokenizer, self.imageProcessor) = (coded, tokenizer, imageProcessor)
   }
 
@@ -84,7 +88,8 @@ public struct Model: Sendable {
     let own = Floats(zeros: parameters.count)
     own.copy(from: parameters)
     return Model(
-      config: config, parameters: own, tokenizer: tokenizer, imageProcessor: imageProcessor
+      config: config, adapters: adapters, parameters: own, tokenizer: tokenizer,
+      imageProcessor: imageProcessor
     ).multiplying(products)
   }
 
@@ -95,6 +100,12 @@ public struct Model: Sendable {
 extension Model {
   func decoderTensors() -> DecoderTensors<Floats> {
     DecoderTensors(layout.decoderPrefix(config), text, layout.taker(of: parameters))
+  }
+
+  func adapterTensors() -> DecoderAdapters<Floats>? {
+    adapters.map {
+      DecoderAdapters(layout.decoderPrefix(config), text, $0, layout.taker(of: parameters))
+    }
   }
 
   func visionTensors() -> VisionTensors<Floats>? {

@@ -69,8 +69,9 @@ extension Model {
   }
 
   /// The same model with only the first layers of its language model.
-  /// - Precondition: `layers` is from 1 to the number that it has.
+  /// - Precondition: `layers` is from 1 to the number that it has; no adapters.
   public func cut(layers: Int) -> Model {
+    precondition(adapters == nil, "a model with adapters is merged before it is cut")
     let config: ModelConfig
     switch self.config {
     case .decoder(let text): config = .decoder(text.cut(layers: layers))

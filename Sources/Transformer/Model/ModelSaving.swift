@@ -8,9 +8,10 @@ extension Model {
   ///
   /// The same model gives the same bytes. Each file is complete or not there.
   /// - Throws: `FormatError` when a file cannot be written.
-  /// - Precondition: `isTrainable`.
+  /// - Precondition: `isTrainable`, and no adapters: `merged` gives such a model.
   public func save(folder: String, precision: StoredPrecision = .f32) throws(FormatError) {
     precondition(isTrainable, "a model in codes is not saved")
+    precondition(adapters == nil, "a model with adapters is merged before it is saved")
     do {
       try FileManager.default.createDirectory(
         atPath: folder, withIntermediateDirectories: true)

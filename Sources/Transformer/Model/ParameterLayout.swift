@@ -3,13 +3,14 @@ import Kernels
 
 /// Where every tensor of a model lies in its one vector of parameters.
 ///
-/// The order is: what no output depends on (`unused`), vision tower, projector, language model; in
-/// each, the order of the forward pass. So whatever is trained is one contiguous range. Tensors
-/// follow each other without gaps.
+/// The order is: what no output depends on (`unused`), vision tower, projector, adapters, language
+/// model; in each, the order of the forward pass. So whatever is trained is one contiguous range.
+/// Tensors follow each other without gaps.
 public struct ParameterLayout: Sendable {
   /// `unused`: the vision tower behind the feature layer. It is kept only to be saved again.
+  /// `adapters`: of the language model; see `Model.withAdapters`.
   public enum Part: Int, Hashable, Sendable, CaseIterable {
-    case unused, vision, projector, language
+    case unused, vision, projector, adapters, language
   }
 
   public struct Parameter: Hashable, Sendable {
@@ -29,9 +30,13 @@ public struct ParameterLayout: Sendable {
   /// Tensors of the model that are kept elsewhere.
   private let omitted: Set<String>
 
-  public init(_ config: ModelConfig) { self.init(config, omitting: []) }
+  public init(_ config: ModelConfig, adapters: AdapterShape? = nil) {
+    self.init(config, adapters: adapters, omitting: [])
+  }
 
-  init(_ config: ModelConfig, omitting omitted: Set<String>) {
+  init(
+    _ config: ModelConfig, adapters: AdapterShape? = nil, omitting omitted: Set<String>
+  ) {
     var found: [Parameter] = []
     func visit(_ part: Part) -> TakeTensor<Void> {
       { name, shape in
@@ -39,14 +44,20 @@ public struct ParameterLayout: Sendable {
         found.append(Parameter(name: name, shape: shape, part: part, range: 0..<0))
       }
     }
+    func visitAdapters(_ prefix: String, _ text: DecoderConfig) {
+      if let adapters { _ = DecoderAdapters(prefix, text, adapters, visit(.adapters)) }
+    }
     switch config {
-    case .decoder(let text): _ = DecoderTensors("", text, visit(.language))
+    case .decoder(let text):
+      visitAdapters("", text)
+      _ = DecoderTensors("", text, visit(.language))
     case .vision(let vision): _ = VisionTensors("", vision, visit(.vision))
     case .llava(let llava):
       _ = VisionTensors("vision_tower.", llava.vision) { name, shape in
         visit(llava.isUsed(name) ? .vision : .unused)(name, shape)
       }
       _ = ProjectorTensors(llava, visit(.projector))
+      visitAdapters("language_model.", llava.text)
       _ = DecoderTensors("language_model.", llava.text, visit(.language))
     }
     var ordered: [Parameter] = []
@@ -116,14 +127,21 @@ extension ParameterLayout {
 
 /// Which parts of a model a training changes; the others are frozen.
 public enum TrainedParts: Int, Hashable, Sendable, CaseIterable {
-  case projector, projectorAndLanguage, all
+  case projector
+  /// The adapters of the language model in place of its weights.
+  case projectorAndAdapters
+  /// Adapters, too, where the model has some.
+  case projectorAndLanguage
+  case all
 
   public func contains(_ part: ParameterLayout.Part) -> Bool {
     switch (self, part) {
     case (_, .unused): false
     case (_, .projector): true
-    case (.projector, .language), (.projector, .vision), (.projectorAndLanguage, .vision): false
-    case (.projectorAndLanguage, .language), (.all, .language), (.all, .vision): true
+    case (.projector, _), (.projectorAndAdapters, .vision), (.projectorAndAdapters, .language):
+      false
+    case (.projectorAndLanguage, .vision): false
+    case (.projectorAndAdapters, .adapters), (.projectorAndLanguage, _), (.all, _): true
     }
   }
 }

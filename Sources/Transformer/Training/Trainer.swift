@@ -123,6 +123,7 @@ public final class Trainer {
 private struct GradientTargets {
   let vision: VisionTensors<Floats>?
   let projector: ProjectorTensors<Floats>?
+  let adapters: DecoderAdapters<Floats>?
   let decoder: DecoderTensors<Floats>?
 
   init(_ model: Model, _ trained: TrainedParts, _ gradient: Floats, from start: Int) {
@@ -137,9 +138,13 @@ private struct GradientTargets {
     vision =
       trained.contains(.vision)
       ? model.llava.map { VisionTensors("vision_tower.", $0.vision, take) } : nil
+    let prefix = layout.decoderPrefix(model.config)
+    adapters =
+      trained.contains(.adapters)
+      ? model.adapters.map { DecoderAdapters(prefix, model.text, $0, take) } : nil
     decoder =
       trained.contains(.language)
-      ? DecoderTensors(layout.decoderPrefix(model.config), model.text, take) : nil
+      ? DecoderTensors(prefix, model.text, take) : nil
   }
 }
 
@@ -319,7 +324,7 @@ extension Trainer {
     let packed = pass.packed
     let (layout, positions) = (packed.layout, packed.layout.positions)
     let x = embed(packed, projected: pass.projected)
-    if targets.decoder == nil && pass.features.isEmpty {
+    if targets.decoder == nil && targets.adapters == nil && pass.features.isEmpty {
       decoder.forward(x, layout, positions: positions)
       return decoder.loss(x, packed.targets, dx: nil, gradient: nil)
     }
@@ -327,7 +332,9 @@ extension Trainer {
       x, layout, positions: positions, recomputes: recomputes)
     let d = arena.floats(x.count)
     let loss = decoder.loss(output, packed.targets, dx: d, gradient: targets.decoder)
-    decoder.backward(d, layers, layout, positions: positions, gradient: targets.decoder)
+    decoder.backward(
+      d, layers, layout, positions: positions, gradient: targets.decoder,
+      adapters: targets.adapters)
     if let decoder = targets.decoder { embeddingBackward(d, packed, decoder.embedding) }
     picturesBackward(d, pass, targets, imageLoss: imageLoss)
     return loss

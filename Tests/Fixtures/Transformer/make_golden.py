@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden values of small random models, computed by transformers in f32 on one thread.
 
-usage: python make_golden.py [CASE...]     (all cases when none is named)
+usage: python make_golden.py [CASE...]     (all when none is named; CASE/lora: its adapters alone)
 
 Writes beside itself; needs torch, transformers, safetensors.
 
@@ -17,6 +17,10 @@ golden.safetensors:
   curve (steps)      mean loss before each of 20 AdamW steps with warm-up and cosine, clipped
   rates (steps)      their learning rates
   after/NAME         parameters after those steps, of the tensors listed in AFTER
+Some have lora.safetensors, too, of the same model and sample with low-rank adapters written out here
+in plain torch, its own weights frozen but the projector's:
+  NAME               the adapters, lora_A (rank, in) and lora_B (out, rank), as peft names them
+  logits, loss, gradient/NAME, curve, rates, after/NAME, as above, of adapters and projector
 The versions that made them are in each file's metadata.
 """
 import math, os, shutil, sys
@@ -25,7 +29,7 @@ import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (
-    CLIPVisionConfig, Dinov2Config, Dinov2Model, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig,
+    AutoModelForCausalLM, CLIPVisionConfig, Dinov2Config, Dinov2Model, Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig,
     LlamaForCausalLM, LlavaConfig, LlavaForConditionalGeneration, LlavaNextConfig,
     LlavaNextForConditionalGeneration, MistralConfig, MistralForCausalLM,
     Qwen2Config, Qwen2ForCausalLM, SiglipVisionConfig, get_cosine_schedule_with_warmup)
@@ -106,6 +110,19 @@ def golden(case, model, inputs, mask, curve_parts):
     trained = [p for n, p in model.named_parameters() if any(part in n for part in curve_parts)]
     for p in model.parameters():
         p.requires_grad_(any(p is t for t in trained))
+    tensors["curve"], tensors["rates"] = course(model, inputs, mask, trained)
+    for name, p in model.named_parameters():
+        if any(name.endswith(a) for a in AFTER) and p.requires_grad and ".head." not in name:
+            tensors["after/" + names[name]] = p.detach().clone()
+    save_file({k: v.contiguous() for k, v in tensors.items()},
+              os.path.join(folder, "golden.safetensors"), metadata=VERSIONS)
+    curve = tensors["curve"]
+    print(case, f"loss {tensors['loss'].item():.5f}", f"curve {curve[0]} -> {curve[-1]}",
+          {n: os.path.getsize(os.path.join(folder, n)) for n in sorted(os.listdir(folder))})
+
+
+def course(model, inputs, mask, trained):
+    """The losses of 20 steps, and their learning rates."""
     optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
     schedule = get_cosine_schedule_with_warmup(optimizer, math.ceil(WARMUP_RATIO * STEPS), STEPS)
     curve, rates = [], []
@@ -118,15 +135,66 @@ def golden(case, model, inputs, mask, curve_parts):
         optimizer.step()
         schedule.step()
         curve.append(loss.item())
-    tensors["curve"] = torch.tensor(curve)
-    tensors["rates"] = torch.tensor(rates)
-    for name, p in model.named_parameters():
-        if any(name.endswith(a) for a in AFTER) and p.requires_grad and ".head." not in name:
-            tensors["after/" + names[name]] = p.detach().clone()
+    return torch.tensor(curve), torch.tensor(rates)
+
+
+class Adapted(torch.nn.Module):
+    """A frozen linear layer W with adapters: x·Wᵀ + b + (alpha / rank)·(x·Aᵀ)·Bᵀ."""
+
+    def __init__(self, linear, rank, alpha, generator):
+        super().__init__()
+        self.linear, self.scale = linear, alpha / rank
+        inputs, outputs = linear.in_features, linear.out_features
+        self.lora_A = torch.nn.Parameter(
+            (2 * torch.rand((rank, inputs), generator=generator) - 1) / inputs ** 0.5)
+        # Not 0, as a training begins, or A would have no gradient.
+        self.lora_B = torch.nn.Parameter(0.3 * torch.randn((outputs, rank), generator=generator))
+
+    def forward(self, x):
+        return self.linear(x) + self.scale * ((x @ self.lora_A.T) @ self.lora_B.T)
+
+
+def lora(case, seed, rank, alpha, targets):
+    if sys.argv[1:] and f"{case}/lora" not in sys.argv[1:]:
+        return
+    folder = os.path.join(HERE, case)
+    model_class = LlavaForConditionalGeneration if case.startswith("llava") else AutoModelForCausalLM
+    model = model_class.from_pretrained(folder, dtype=torch.float32).eval()
+    names = file_names(folder, model)
+    with safe_open(os.path.join(folder, "golden.safetensors"), "pt") as f:
+        inputs = {"input_ids": f.get_tensor("input_ids").long()[None]}
+        mask = f.get_tensor("mask")
+        if "pixel_values" in f.keys():
+            inputs["pixel_values"] = f.get_tensor("pixel_values")
+    model.requires_grad_(False)
+    trained = {names[n]: p for n, p in model.named_parameters() if "multi_modal_projector" in n}
+    tensors, generator = {}, torch.Generator().manual_seed(seed)
+    for name, module in list(model.named_modules()):
+        parent, _, last = name.rpartition(".")
+        if last not in targets or "vision" in name:
+            continue
+        adapted = Adapted(module, rank, alpha, generator)
+        setattr(model.get_submodule(parent), last, adapted)
+        stem = names[name + ".weight"].removesuffix(".weight")
+        for part in ("lora_A", "lora_B"):
+            trained[f"{stem}.{part}.weight"] = getattr(adapted, part)
+            tensors[f"{stem}.{part}.weight"] = getattr(adapted, part).detach().clone()
+    for p in trained.values():
+        p.requires_grad_(True)
+    logits, loss = loss_of(model, inputs, mask)
+    loss.backward()
+    tensors["logits"], tensors["loss"] = logits.detach().clone(), loss.detach().clone()
+    for name, p in trained.items():
+        tensors["gradient/" + name] = p.grad.clone()
+    tensors["curve"], tensors["rates"] = course(model, inputs, mask, list(trained.values()))
+    for name, p in trained.items():
+        tensors["after/" + name] = p.detach().clone()
     save_file({k: v.contiguous() for k, v in tensors.items()},
-              os.path.join(folder, "golden.safetensors"), metadata=VERSIONS)
-    print(case, f"loss {tensors['loss'].item():.5f}", "curve", curve[0], "->", curve[-1],
-          {n: os.path.getsize(os.path.join(folder, n)) for n in sorted(os.listdir(folder))})
+              os.path.join(folder, "lora.safetensors"),
+              metadata={**VERSIONS, "rank": str(rank), "alpha": str(alpha),
+                        "targets": " ".join(targets)})
+    curve = tensors["curve"]
+    print(case, "lora", f"loss {loss.item():.5f}", f"curve {curve[0]} -> {curve[-1]}", len(trained))
 
 
 def text_inputs(seed, vocabulary, length, patches_of=()):
@@ -272,6 +340,12 @@ print("llava-next features", [len(feature) for feature in features])
 inputs |= {"pixel_values": pixels, "image_sizes": sizes}
 golden("llava-next", model, inputs, mask,
        ["multi_modal_projector", "language_model", "lm_head", "image_newline"])
+
+# Adapters: everywhere, beside biases and a projector or none, and at some layers only.
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+lora("llava-clip", 21, rank=3, alpha=5.0, targets=ALL)
+lora("llama-bias", 22, rank=5, alpha=4.0, targets=ALL)
+lora("gemma3", 23, rank=2, alpha=3.0, targets=["q_proj", "v_proj", "down_proj"])
 
 # The position table of DINOv2 at other sizes: bicubic as torch does it, and its gradient.
 generator = torch.Generator().manual_seed(5)

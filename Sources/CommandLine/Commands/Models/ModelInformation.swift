@@ -36,11 +36,12 @@ struct ModelInformation: ParsableCommand {
   }
 
   enum Trained: String, CaseIterable, ExpressibleByArgument {
-    case projector, projectorAndLanguage = "projector-and-language", all
+    case projector, lora, projectorAndLanguage = "projector-and-language", all
 
     var parts: TrainedParts {
       switch self {
       case .projector: .projector
+      case .lora: .projectorAndAdapters
       case .projectorAndLanguage: .projectorAndLanguage
       case .all: .all
       }
@@ -59,6 +60,8 @@ struct ModelInformation: ParsableCommand {
   var train: Trained?
   @Option(help: "Rows, tokens and pictures' features, of one pass of a training.")
   var rows = 1_024
+  @Option(help: "Rank of the adapters that --train lora trains.")
+  var rank = 16
   @Flag(help: "Plan a training that keeps only what enters each layer.")
   var recompute = false
   @Option(help: "Fail when generation needs more, like 8GiB.")
@@ -69,6 +72,7 @@ struct ModelInformation: ParsableCommand {
     try requireFile("model", model)
     try require("--batch", batch, in: 1...4_096)
     try require("--rows", rows, in: 1...1_000_000)
+    try require("--rank", rank, in: 1...4_096)
     if let context { try require("--context", context, in: 1...10_000_000) }
   }
 
@@ -84,7 +88,9 @@ struct ModelInformation: ParsableCommand {
       generation: ModelFacts.Generation(batch: batch, context: context, memory),
       training: ModelFacts.Training(
         trained.rawValue, rows: rows,
-        outline.trainingMemory(trained.parts, rows: rows, recomputes: recompute)),
+        outline.trainingMemory(
+          trained.parts, rows: rows, recomputes: recompute,
+          adapters: trained == .lora ? AdapterShape(rank: rank, alpha: 2 * Double(rank)) : nil)),
       hasTokenizer: model.hasSuffix(".gguf")
         || FileManager.default.fileExists(atPath: model + "/tokenizer.json"))
     if self.facts.json {
