@@ -65,10 +65,14 @@ static void cut_product(product_tasks *tasks, const ck_pool *pool) {
   const size_t wanted = alone ? 1 : 4 * (size_t)ck_pool_threads(pool);
   // Two panels side by side serve a few rows quicker.
   const size_t unit = product->m > 8 ? tasks->kernels->panel : 64;
-  const size_t rows_most = larger(product->m / 56, 1), columns_most = larger(product->n / 64, 1);
-  // Codes are decoded anew for each part of the rows.
+  // To round A to whole numbers costs more than to copy it, and their tiles are of a few rows.
+  const bool whole = product->codes && product->codes->whole;
+  const size_t rows_least = whole ? 12 : 56;
+  const size_t rows_most = larger(product->m / rows_least, 1);
+  const size_t columns_most = larger(product->n / 64, 1);
+  // Panels that are ready are read once more for each part of the rows; codes are decoded anew.
   const bool ready = product->panels && !product->bf16;
-  const double again = product->codes ? 4 : ready ? 0.3 : 1;
+  const double again = whole ? 0.1 : product->codes ? 4 : ready ? 0.3 : 1;
   double least = 0;
   for (size_t rows = 1; rows <= smaller(wanted, rows_most); rows++) {
     const size_t columns = smaller((wanted + rows - 1) / rows, columns_most);

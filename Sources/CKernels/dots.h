@@ -54,8 +54,7 @@ static void dot_row(
       const v16 size = abs16(load16(x + start + i, LANES));
       top = size > top ? size : top;
     }
-    float most = 0;
-    for (int lane = 0; lane < LANES; lane++) most = top[lane] > most ? top[lane] : most;
+    const float most = __builtin_reduce_max(top);
     // What is not a number, or too large or small for a scale, becomes 0.
     const bool usable = most >= 0x1p-100f && most <= 0x1p120f;
     const float inverse = usable ? 127 / most : 0;
@@ -64,8 +63,7 @@ static void dot_row(
       v16 value = load16(x + start + i, LANES);
       if (!usable) value = 0;
       i16 whole = whole16(value == value ? value : all16(0), inverse);
-      int32_t sum = 0;
-      for (int lane = 0; lane < LANES; lane++) sum += whole[lane];
+      const int32_t sum = __builtin_reduce_add(whole);
       int32_t *sums = a->sums + (start + i) / block * rows + r;
       *sums = (start + i) % block ? *sums + sum : sum;
       typedef int8_t c16 __attribute__((ext_vector_type(16)));
