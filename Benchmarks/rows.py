@@ -6,6 +6,7 @@ A side has variants (precisions, ways of a peer). Each is tried once; the quicke
 import dataclasses
 
 OURS = "comd"
+JUDGED = 64  # instructions, each in both orders
 LENGTH, BATCH = 512, 2
 
 
@@ -18,6 +19,7 @@ class Side:
     variants: list[str]
     options: list[str]
     aim: float = 0  # ours ÷ this peer
+    own: bool = False  # comd itself, in another way
 
 
 @dataclasses.dataclass
@@ -40,7 +42,7 @@ def all_rows(places, threads):
         rows.append(reading(model, threads))
     for requests, aims in ((32, (4, 2.5)), (1, (1, 1))):
         rows += [answering(model, threads, requests, aims) for model in places.language_models]
-    rows += [seeing(places.tower, threads), opening(places.pictures)]
+    rows += [seeing(places.tower, threads), judging(places, threads), opening(places.pictures)]
     return rows
 
 
@@ -111,6 +113,20 @@ def seeing(tower, threads):
         ],
         runs=3,
         needs=[tower],
+    )
+
+
+def judging(places, threads):
+    options = ["--model", places.judge, "--image", places.picture, "--instructions", str(JUDGED)]
+    return Row(
+        f"judge-t{threads}",
+        f"{JUDGED} instructions about one picture judged in both orders, SmolLM2-135M that sees",
+        threads,
+        [
+            Side(OURS, "judge", ["f32"], options),
+            Side("comd without caches", "judge", ["f32"], [*options, "--no-caches"], 2, own=True),
+        ],
+        needs=[places.judge, places.picture],
     )
 
 

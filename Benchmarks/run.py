@@ -58,6 +58,8 @@ class Places:
         ]
         self.tower = str(models / "dinov2-vit-s14")
         self.pictures = str(data / "flickr8k_1000/images")
+        self.picture = next(map(str, sorted(pathlib.Path(self.pictures).glob("*.jpg"))), "")
+        self.judge = str(own / "judge")
 
 
 def say(line):
@@ -87,7 +89,7 @@ def start(command, threads):
 
 def measured(places, row, side, variant, runs):
     """One process of a side: its row, and what else kept the cores busy meanwhile."""
-    if side.name == rows.OURS:
+    if side.own or side.name == rows.OURS:
         command = [places.comd, "bench", side.program, "--json"]
     else:
         command = [places.python, str(HERE / "peers" / side.program)]
@@ -165,6 +167,21 @@ def convert_models(places):
             os.rename(unchecked, model.converted)
 
 
+def assemble_judge(places):
+    """A language model that sees; its projector is untrained, which takes the same time."""
+    language = places.language_models[0].gguf
+    if pathlib.Path(places.judge).exists() or not pathlib.Path(language).exists():
+        return
+    say("a model that sees, to judge")
+    unfinished = places.judge + ".unfinished"
+    command = [places.comd, "model", "assemble", "--language", language, "--vision", places.tower]
+    try:
+        start([*command, "--image-token", "<|endoftext|>", "--out", unfinished], 1)
+    except (Failure, subprocess.TimeoutExpired, OSError) as problem:
+        return say(f"not assembled: {problem}")
+    os.rename(unfinished, places.judge)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Measures comd and its peers in turns.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="beginnings of rows' names")
@@ -186,6 +203,8 @@ def main():
         say(f"no peers: there is no {places.python}; Benchmarks/peers/setup.sh makes it")
     if any(row.name.startswith(("prefill", "decode")) for row in wanted):
         convert_models(places)
+    if any(row.name.startswith("judge") for row in wanted):
+        assemble_judge(places)
     for row in wanted:
         missing = [file for file in row.needs if not pathlib.Path(file).exists()]
         if missing:
