@@ -31,19 +31,43 @@ INLINE vf decoded(vf code, vf scale, vf offset, bool offsets) {
   return offsets ? __builtin_elementwise_fma(code, scale, offset) : code * scale;
 }
 
-INLINE void unpack_group(
-    float *to, const uint8_t *group, const int bits, const size_t block, const bool offsets) {
-  const ck_codes form = {.bits = bits, .block = block, .offsets = offsets};
-  const float *head = (const float *)group;
-  const uint8_t *codes = group + ck_group_head(&form, PANEL);
-  for (size_t b = 0; b < CODE_GROUP / block; b++, head += ck_block_floats(&form, PANEL)) {
-    const vf scale0 = *(const vf_unaligned *)head, scale1 = *(const vf_unaligned *)(head + WIDTH);
+/// Numbers of f16.
+INLINE vf halves(const uint8_t *from) {
+#if WIDTH == 16
+  return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)from));
+#elif WIDTH == 8
+  return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)from));
+#else
+  const vu bits = __builtin_convertvector(*(const vh_unaligned *)from, vu), size = bits & 0x7fff;
+  // The exponent is rebased by a product, which is exact and knows subnormal numbers.
+  const vu number = (vu)((vf)(size << 13) * 0x1p112f);
+  return (vf)((size < 0x7c00 ? number : size << 13 | 0x7f800000) | (bits & 0x8000) << 16);
+#endif
+}
+
+/// A unit's scales of a block (which = 0) or offsets (1), of half a panel from `lane` on.
+INLINE vf block_scales(
+    const uint8_t *unit, const ck_codes form, size_t block, size_t which, size_t lane) {
+  const uint8_t *place = unit + ck_scales_place(&form, PANEL, block, which);
+  if (form.scales == CK_SCALES_F32) return *(const vf_unaligned *)(place + 4 * lane);
+  if (form.scales == CK_SCALES_F16) return halves(place + 2 * lane);
+  typedef int8_t vs __attribute__((ext_vector_type(WIDTH), aligned(1)));
+  return halves(unit + 2 * (which * PANEL + lane)) * AS_FLOATS(*(const vs *)(place + lane));
+}
+
+INLINE void unpack_unit(float *to, const uint8_t *unit, const ck_codes form) {
+  const int bits = form.bits;
+  const bool offsets = form.offsets;
+  const uint8_t *codes = unit + ck_unit_head(&form, PANEL);
+  for (size_t b = 0; b < ck_unit_terms(&form) / form.block; b++) {
+    const vf scale0 = block_scales(unit, form, b, 0, 0);
+    const vf scale1 = block_scales(unit, form, b, 0, WIDTH);
     vf offset0 = 0, offset1 = 0;
     if (offsets) {
-      offset0 = *(const vf_unaligned *)(head + PANEL);
-      offset1 = *(const vf_unaligned *)(head + PANEL + WIDTH);
+      offset0 = block_scales(unit, form, b, 1, 0);
+      offset1 = block_scales(unit, form, b, 1, WIDTH);
     }
-    for (size_t q = 0; q < block / 4; q++, codes += quad_bytes(bits)) {
+    for (size_t q = 0; q < form.block / 4; q++, codes += quad_bytes(bits)) {
       vi low, high;
       quad_codes(&low, &high, codes, bits);
 #pragma clang loop unroll(full)
@@ -56,27 +80,35 @@ INLINE void unpack_group(
   }
 }
 
-/// The group of the panel that begins at `column` whose first term is `term`.
-INLINE const uint8_t *code_group(
+/// The unit of the panel that begins at `column` whose first term is `term`.
+INLINE const uint8_t *code_unit(
     const ck_codes *codes, size_t k, size_t column, size_t term) {
-  return codes->panels + ck_group_place(codes, PANEL, k, column, term);
+  return codes->panels + ck_unit_place(codes, PANEL, k, column, term);
 }
 
-/// Calls a function of `bits, block, offsets` as constants, whichever form the codes have.
-#define BY_FORM(codes, call)                                     \
-  if ((codes)->bits == 4 && (codes)->offsets) call(4, 32, true); \
-  else if ((codes)->bits == 4) call(4, 32, false);               \
-  else if ((codes)->block == 32 && (codes)->offsets) call(8, 32, true); \
-  else if ((codes)->block == 32) call(8, 32, false);             \
-  else call(8, 16, (codes)->offsets)
+#define FORM(b, l, o, s) \
+  ((ck_codes){.bits = b, .block = l, .offsets = o, .scales = CK_SCALES_##s})
+
+/// Calls a function of a form whose numbers are constants. These are all the forms there are.
+#define BY_FORM(codes, call)                                                      \
+  if ((codes)->bits == 4 && !(codes)->offsets) call(FORM(4, 32, false, F16));     \
+  else if ((codes)->bits == 4 && (codes)->scales == CK_SCALES_F16)                \
+    call(FORM(4, 32, true, F16));                                                 \
+  else if ((codes)->bits == 4) call(FORM(4, 32, true, NESTED));                   \
+  else if ((codes)->block == 16) call(FORM(8, 16, false, NESTED));                \
+  else if (!(codes)->offsets && (codes)->scales == CK_SCALES_F32)                 \
+    call(FORM(8, 32, false, F32));                                                \
+  else if (!(codes)->offsets) call(FORM(8, 32, false, F16));                      \
+  else if ((codes)->scales == CK_SCALES_F16) call(FORM(8, 32, true, F16));        \
+  else call(FORM(8, 32, true, NESTED))
 
 /// (depth, PANEL) floats of the panel that begins at `column`, terms [term, term + depth).
 static void unpack_panel(
     float *to, const ck_codes *codes, size_t k, size_t column, size_t term, size_t depth) {
-  const size_t size = ck_group_bytes(codes, PANEL);
-  const uint8_t *group = code_group(codes, k, column, term);
-  for (size_t p = 0; p < depth; p += CODE_GROUP, group += size, to += CODE_GROUP * PANEL) {
-#define CALL(bits, block, offsets) unpack_group(to, group, bits, block, offsets)
+  const size_t terms = ck_unit_terms(codes), size = ck_unit_bytes(codes, PANEL);
+  const uint8_t *unit = code_unit(codes, k, column, term);
+  for (size_t p = 0; p < depth; p += terms, unit += size, to += terms * PANEL) {
+#define CALL(form) unpack_unit(to, unit, form)
     BY_FORM(codes, CALL);
 #undef CALL
   }
@@ -86,31 +118,34 @@ static void unpack_panel(
 /// between: what a decoding step does.
 INLINE void code_tile(
     const int rows, size_t depth, const float *a, const uint8_t *first, const uint8_t *second,
-    float *c, size_t ldc, bool fresh, const int bits, const size_t block, const bool offsets) {
+    float *c, size_t ldc, bool fresh, const ck_codes form) {
+  const int bits = form.bits;
+  const size_t block = form.block;
+  const bool offsets = form.offsets;
   vf sum[CODE_ROWS][4];
 #pragma clang loop unroll(full)
   for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < 4; v++)
       sum[r][v] = fresh ? (vf)(0) : *(const vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH);
-  const ck_codes form = {.bits = bits, .block = block, .offsets = offsets};
-  const size_t heads = ck_block_floats(&form, PANEL), blocks = CODE_GROUP / block;
-  const size_t skip = ck_group_head(&form, PANEL), size = ck_group_bytes(&form, PANEL);
-  for (size_t p = 0; p < depth; p += CODE_GROUP, first += size, second += size) {
+  const size_t terms = ck_unit_terms(&form), blocks = terms / block;
+  const size_t skip = ck_unit_head(&form, PANEL), size = ck_unit_bytes(&form, PANEL);
+  // Codes are fetched about four groups ahead.
+  const size_t ahead = 4 * CODE_GROUP * PANEL / 8 * (size_t)bits;
+  for (size_t p = 0; p < depth; p += terms, first += size, second += size) {
     const uint8_t *codes0 = first + skip, *codes1 = second + skip;
     for (size_t b = 0; b < blocks; b++) {
-      const float *head0 = (const float *)first + b * heads;
-      const float *head1 = (const float *)second + b * heads;
       vf scale[4], offset[4];
 #pragma clang loop unroll(full)
       for (int v = 0; v < 4; v++) {
-        const float *head = (v / 2 ? head1 : head0) + (v % 2) * WIDTH;
-        scale[v] = *(const vf_unaligned *)head;
-        offset[v] = offsets ? *(const vf_unaligned *)(head + PANEL) : (vf)(0);
+        const uint8_t *unit = v / 2 ? second : first;
+        const size_t lane = v % 2 * WIDTH;
+        scale[v] = block_scales(unit, form, b, 0, lane);
+        offset[v] = offsets ? block_scales(unit, form, b, 1, lane) : (vf)(0);
       }
 #pragma clang loop unroll(disable)
       for (size_t q = 0; q < block / 4; q++) {
-        __builtin_prefetch(codes0 + 4 * size);
+        __builtin_prefetch(codes0 + ahead);
         vi quad[4];
         quad_codes(quad, quad + 1, codes0, bits);
         quad_codes(quad + 2, quad + 3, codes1, bits);
@@ -146,14 +181,10 @@ INLINE void code_tile(
       size_t ldc, bool fresh, const ck_codes *codes) {                                         \
     BY_FORM(codes, CALL_##rows);                                                               \
   }
-#define CALL_1(bits, block, offsets) \
-  code_tile(1, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
-#define CALL_2(bits, block, offsets) \
-  code_tile(2, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
-#define CALL_3(bits, block, offsets) \
-  code_tile(3, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
-#define CALL_4(bits, block, offsets) \
-  code_tile(4, depth, a, first, second, c, ldc, fresh, bits, block, offsets)
+#define CALL_1(form) code_tile(1, depth, a, first, second, c, ldc, fresh, form)
+#define CALL_2(form) code_tile(2, depth, a, first, second, c, ldc, fresh, form)
+#define CALL_3(form) code_tile(3, depth, a, first, second, c, ldc, fresh, form)
+#define CALL_4(form) code_tile(4, depth, a, first, second, c, ldc, fresh, form)
 
 CODE_TILE(1) CODE_TILE(2) CODE_TILE(3) CODE_TILE(4)
 #undef CODE_TILE

@@ -141,51 +141,6 @@ void ck_packed_row(
   }
 }
 
-size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k) {
-  const ck_kernels *kernels = ck_pool_kernels(pool);
-  return ck_group_place(codes, kernels->panel, k, panel_columns(kernels, n), 0);
-}
-
-void ck_codes_place(
-    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, const uint8_t *values,
-    const float *scales, const float *offsets) {
-  const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
-  const size_t blocks = CODE_GROUP / codes->block;
-  const size_t head = ck_group_head(codes, panel), size = ck_group_bytes(codes, panel);
-  uint8_t *group = codes->panels + ck_group_place(codes, panel, k, row, 0);
-  for (size_t g = 0; g < k / CODE_GROUP; g++, group += size) {
-    float *shared = (float *)group + column;
-    for (size_t b = 0; b < blocks; b++, shared += ck_block_floats(codes, panel)) {
-      *shared = scales[g * blocks + b];
-      if (codes->offsets) shared[panel] = offsets[g * blocks + b];
-    }
-    for (size_t p = 0; p < CODE_GROUP; p++) {
-      const uint8_t code = values[g * CODE_GROUP + p];
-      uint8_t *place = group + head + ck_code_place(codes, panel, p, column);
-      *place |= (uint8_t)(codes->bits == 8 || column < panel / 2 ? code : code << 4);
-    }
-  }
-}
-
-void ck_codes_row(
-    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, float *values) {
-  const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
-  const size_t step = ck_block_floats(codes, panel);
-  const size_t head = ck_group_head(codes, panel), size = ck_group_bytes(codes, panel);
-  const uint8_t *group = codes->panels + ck_group_place(codes, panel, k, row, 0);
-  for (size_t term = 0; term < k; term += CODE_GROUP, group += size) {
-    const float *shared = (const float *)group + column;
-    for (size_t p = 0; p < CODE_GROUP; p++) {
-      const float *block = shared + p / codes->block * step;
-      const uint8_t byte = group[head + ck_code_place(codes, panel, p, column)];
-      const int half = column < panel / 2 ? byte & 15 : byte >> 4;
-      const float code =
-          (float)(codes->bits == 8 ? (int8_t)byte : half - (codes->offsets ? 0 : 8));
-      values[term + p] = codes->offsets ? fmaf(code, block[0], block[panel]) : code * block[0];
-    }
-  }
-}
-
 // ---- elements and rows
 
 /// Any kernel that works on [begin, end) of its work.

@@ -154,20 +154,23 @@ INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
 
 /// c (rows, PANEL) = or += the rows of `a` times a panel of codes.
 INLINE void dot_tile(
-    const int rows, dot_rows a, const uint8_t *group, size_t k, float *c, size_t ldc,
-    bool fresh, const int bits, const size_t block, const bool offsets) {
-  const ck_codes form = {.bits = bits, .block = block, .offsets = offsets};
+    const int rows, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc,
+    bool fresh, const ck_codes form) {
+  const int bits = form.bits;
+  const size_t block = form.block, terms = ck_unit_terms(&form);
+  const bool offsets = form.offsets;
   const int32_t excess = dot_excess(bits, offsets);
-  const size_t ahead = GROUPS_AHEAD * ck_group_bytes(&form, PANEL);
+  const size_t ahead = GROUPS_AHEAD * CODE_GROUP / terms * ck_unit_bytes(&form, PANEL);
   for (size_t start = 0; start < k; start += CHUNK) {
     const size_t length = k - start < CHUNK ? k - start : CHUNK;
     vf part[DOT_ROWS][2];
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) part[r][0] = part[r][1] = 0;
-    for (size_t p = 0; p < length; p += CODE_GROUP, group += ck_group_bytes(&form, PANEL)) {
-      const float *head = (const float *)group;
-      const uint8_t *codes = group + ck_group_head(&form, PANEL);
-      for (size_t b = 0; b < CODE_GROUP / block; b++, head += ck_block_floats(&form, PANEL)) {
+    for (size_t p = 0; p < length; p += terms, unit += ck_unit_bytes(&form, PANEL)) {
+      const uint8_t *codes = unit + ck_unit_head(&form, PANEL);
+      for (size_t i = 0; i < ck_unit_head(&form, PANEL); i += 64)
+        __builtin_prefetch(unit + ahead + i);
+      for (size_t b = 0; b < terms / block; b++) {
         vi sum[DOT_ROWS][2];
 #pragma clang loop unroll(full)
         for (int r = 0; r < rows; r++)
@@ -184,18 +187,16 @@ INLINE void dot_tile(
             sum[r][1] = dot4(sum[r][1], ready1, a.quads[r], bits);
           }
         }
-        for (size_t i = 0; i < ck_block_floats(&form, PANEL); i += 16)
-          __builtin_prefetch(head + ahead / sizeof(float) + i);
-        const vf scale0 = *(const vf_unaligned *)head;
-        const vf scale1 = *(const vf_unaligned *)(head + WIDTH);
+        const vf scale0 = block_scales(unit, form, b, 0, 0);
+        const vf scale1 = block_scales(unit, form, b, 0, WIDTH);
 #pragma clang loop unroll(full)
         for (int r = 0; r < rows; r++) {
           part[r][0] = __builtin_elementwise_fma(AS_FLOATS(sum[r][0]), scale0, part[r][0]);
           part[r][1] = __builtin_elementwise_fma(AS_FLOATS(sum[r][1]), scale1, part[r][1]);
         }
         if (offsets) {
-          const vf offset0 = *(const vf_unaligned *)(head + PANEL);
-          const vf offset1 = *(const vf_unaligned *)(head + PANEL + WIDTH);
+          const vf offset0 = block_scales(unit, form, b, 1, 0);
+          const vf offset1 = block_scales(unit, form, b, 1, WIDTH);
 #pragma clang loop unroll(full)
           for (int r = 0; r < rows; r++) {
             const vf terms = (vf)((float)a.sums[r]);
@@ -220,24 +221,18 @@ INLINE void dot_tile(
 
 #define DOT_TILE(rows)                                                                     \
   static void dot_tile_##rows(                                                             \
-      const ck_codes *form, dot_rows a, const uint8_t *group, size_t k, float *c, size_t ldc, \
+      const ck_codes *codes, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc, \
       bool fresh) {                                                                        \
-    BY_FORM(form, DOT_CALL_##rows);                                                        \
+    BY_FORM(codes, DOT_CALL_##rows);                                                       \
   }
-#define DOT_CALL_1(bits, block, offsets) \
-  dot_tile(1, a, group, k, c, ldc, fresh, bits, block, offsets)
-#define DOT_CALL_2(bits, block, offsets) \
-  dot_tile(2, a, group, k, c, ldc, fresh, bits, block, offsets)
-#define DOT_CALL_3(bits, block, offsets) \
-  dot_tile(3, a, group, k, c, ldc, fresh, bits, block, offsets)
+#define DOT_CALL_1(form) dot_tile(1, a, unit, k, c, ldc, fresh, form)
+#define DOT_CALL_2(form) dot_tile(2, a, unit, k, c, ldc, fresh, form)
+#define DOT_CALL_3(form) dot_tile(3, a, unit, k, c, ldc, fresh, form)
 DOT_TILE(1) DOT_TILE(2) DOT_TILE(3)
 #if WIDE_ROWS == 6
-#define DOT_CALL_4(bits, block, offsets) \
-  dot_tile(4, a, group, k, c, ldc, fresh, bits, block, offsets)
-#define DOT_CALL_5(bits, block, offsets) \
-  dot_tile(5, a, group, k, c, ldc, fresh, bits, block, offsets)
-#define DOT_CALL_6(bits, block, offsets) \
-  dot_tile(6, a, group, k, c, ldc, fresh, bits, block, offsets)
+#define DOT_CALL_4(form) dot_tile(4, a, unit, k, c, ldc, fresh, form)
+#define DOT_CALL_5(form) dot_tile(5, a, unit, k, c, ldc, fresh, form)
+#define DOT_CALL_6(form) dot_tile(6, a, unit, k, c, ldc, fresh, form)
 DOT_TILE(4) DOT_TILE(5) DOT_TILE(6)
 #endif
 #undef DOT_TILE
@@ -259,7 +254,7 @@ static void dot_block(
   const size_t tiles = (rows + DOT_ROWS - 1) / DOT_ROWS;
   for (size_t column = 0; column < product->n; column += PANEL) {
     const size_t width = product->n - column < PANEL ? product->n - column : PANEL;
-    const uint8_t *group = code_group(codes, k, product->first_column + column, 0);
+    const uint8_t *unit = code_unit(codes, k, product->first_column + column, 0);
     float whole[DOT_ROWS * PANEL];
     for (size_t t = 0, first = 0, height; t < tiles; t++, first += height) {
       height = (rows - first) / (tiles - t);
@@ -268,13 +263,13 @@ static void dot_block(
       const bool fresh = !product->accumulate && !product->bias;
       if (product->bias) spread_bias(product, c, column, height, width);
       if (width == PANEL) {
-        dot_tiles[height - 1](codes, part, group, k, c, product->ldc, fresh);
+        dot_tiles[height - 1](codes, part, unit, k, c, product->ldc, fresh);
         continue;
       }
       if (!fresh)
         for (size_t r = 0; r < height; r++)
           memcpy(whole + r * PANEL, c + r * product->ldc, width * sizeof(float));
-      dot_tiles[height - 1](codes, part, group, k, whole, PANEL, fresh);
+      dot_tiles[height - 1](codes, part, unit, k, whole, PANEL, fresh);
       for (size_t r = 0; r < height; r++)
         memcpy(c + r * product->ldc, whole + r * PANEL, width * sizeof(float));
     }

@@ -73,30 +73,46 @@ static inline size_t ck_attention_tile(const ck_attention *work) {
   return group >= 64 ? 1 : 64 / group;
 }
 
-/// Floats of the scales, and of the offsets, of one block of a panel of codes.
-static inline size_t ck_block_floats(const ck_codes *codes, size_t panel) {
-  return (codes->offsets ? 2 : 1) * panel;
+// Panels of codes are made of units: CODE_GROUP terms, or CODE_NEST where scales are nested. A
+// unit's head has, nested, the f16 numbers of its scales and of its offsets; then, block by block,
+// the scales and the offsets. Behind the head are the codes, four terms ("a quad") of each column
+// side by side. Of 4 bits the first half of the columns is in the low nibbles, the second in the
+// high ones.
+
+static inline size_t ck_unit_terms(const ck_codes *codes) {
+  return codes->scales == CK_SCALES_NESTED ? CODE_NEST : CODE_GROUP;
 }
 
-/// Bytes of a group of CODE_GROUP terms of a panel: first `ck_group_head` bytes with each block's
-/// scales, then its offsets; then the codes, four terms ("a quad") of each column side by side. Of
-/// 4 bits the first half of the columns is in the low nibbles, the second in the high ones.
-static inline size_t ck_group_head(const ck_codes *codes, size_t panel) {
-  return CODE_GROUP / codes->block * ck_block_floats(codes, panel) * sizeof(float);
+/// Bytes of one block's scales, offsets not counted.
+static inline size_t ck_scales_bytes(const ck_codes *codes, size_t panel) {
+  return codes->scales == CK_SCALES_F32 ? 4 * panel
+         : codes->scales == CK_SCALES_F16 ? 2 * panel : panel;
 }
 
-static inline size_t ck_group_bytes(const ck_codes *codes, size_t panel) {
-  return ck_group_head(codes, panel) + CODE_GROUP * panel / 8 * (size_t)codes->bits;
+/// Where a unit's scales of a block are (which = 0), or its offsets (1).
+static inline size_t ck_scales_place(
+    const ck_codes *codes, size_t panel, size_t block, size_t which) {
+  const size_t arrays = codes->offsets ? 2 : 1;
+  const size_t nests = codes->scales == CK_SCALES_NESTED ? arrays * 2 * panel : 0;
+  return nests + (block * arrays + which) * ck_scales_bytes(codes, panel);
 }
 
-/// Where a panel's group of terms begins among all.
-static inline size_t ck_group_place(
+static inline size_t ck_unit_head(const ck_codes *codes, size_t panel) {
+  return ck_scales_place(codes, panel, ck_unit_terms(codes) / codes->block, 0);
+}
+
+static inline size_t ck_unit_bytes(const ck_codes *codes, size_t panel) {
+  return ck_unit_head(codes, panel) + ck_unit_terms(codes) * panel / 8 * (size_t)codes->bits;
+}
+
+/// Where a panel's unit begins among all, of the terms from `term` on.
+static inline size_t ck_unit_place(
     const ck_codes *codes, size_t panel, size_t k, size_t column, size_t term) {
-  const size_t index = column / panel * (k / CODE_GROUP) + term / CODE_GROUP;
-  return index * ck_group_bytes(codes, panel);
+  const size_t terms = ck_unit_terms(codes);
+  return (column / panel * (k / terms) + term / terms) * ck_unit_bytes(codes, panel);
 }
 
-/// The byte with the code of term `p` of a group, behind its head.
+/// The byte with the code of term `p` of a unit, behind its head.
 static inline size_t ck_code_place(
     const ck_codes *codes, size_t panel, size_t p, size_t column) {
   const size_t lane = codes->bits == 8 ? column : column % (panel / 2);

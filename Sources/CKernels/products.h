@@ -206,8 +206,8 @@ static void place_codes(
   const ck_codes *codes = product->codes;
   if (s->wide && product->m <= CODE_ROWS) {
     s->codes = codes;
-    s->first = code_group(codes, product->k, column, term);
-    s->second = code_group(codes, product->k, column + PANEL, term);
+    s->first = code_unit(codes, product->k, column, term);
+    s->second = code_unit(codes, product->k, column + PANEL, term);
     return;
   }
   if (!decode) return;

@@ -1,19 +1,39 @@
 /// One output's weights in codes, as `PackedMatrix.setRow` takes them.
 public struct CodedRow: Sendable {
+  /// (inputs), of 4 bits each in a byte of its own.
   public var codes: [UInt8]
+  /// (inputs / block); nested (inputs / 256).
   public var scales: [Float]
-  /// Empty without offsets.
+  /// As `scales`; empty without offsets.
   public var offsets: [Float]
+  /// (inputs / block): what a block multiplies scale and offset with; empty where not nested.
+  public var scaleSteps, offsetSteps: [Int8]
 
-  public init(codes: [UInt8], scales: [Float], offsets: [Float] = []) {
+  public init(
+    codes: [UInt8], scales: [Float], offsets: [Float] = [], scaleSteps: [Int8] = [],
+    offsetSteps: [Int8] = []
+  ) {
     (self.codes, self.scales, self.offsets) = (codes, scales, offsets)
+    (self.scaleSteps, self.offsetSteps) = (scaleSteps, offsetSteps)
+  }
+
+  /// The scale and the offset (0 without) of a block.
+  public func scale(of block: Int, _ layout: CodeLayout) -> (scale: Float, offset: Float) {
+    guard layout.scales == .nested else {
+      return (scales[block], layout.hasOffsets ? offsets[block] : 0)
+    }
+    let nest = block * layout.block / layout.group
+    return (
+      scales[nest] * Float(scaleSteps[block]),
+      layout.hasOffsets ? offsets[nest] * Float(offsetSteps[block]) : 0
+    )
   }
 
   /// A row of weights in 8 bits, 32 of which share a scale.
   ///
   /// - Parameter values: (inputs), finite; a multiple of 32.
   public init(quantizing values: [Float]) {
-    (codes, scales, offsets) = ([], [], [])
+    self.init(codes: [], scales: [])
     codes.reserveCapacity(values.count)
     for start in stride(from: 0, to: values.count, by: 32) {
       let (whole, scale) = wholeNumbers(values[start..<start + 32])
@@ -65,10 +85,9 @@ public func dotReference(
             sum + whole[term] * layout.meaning(of: coded.codes[start + term])
           }
           let index = (start + block) / layout.block
-          part.addProduct(Float(products), coded.scales[index])
-          if layout.hasOffsets {
-            part.addProduct(Float(whole[range].reduce(0, +)), coded.offsets[index])
-          }
+          let (scale, offset) = coded.scale(of: index, layout)
+          part.addProduct(Float(products), scale)
+          if layout.hasOffsets { part.addProduct(Float(whole[range].reduce(0, +)), offset) }
         }
         sum.addProduct(part, scale)
       }

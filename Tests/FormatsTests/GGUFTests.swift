@@ -28,20 +28,19 @@ struct GGUFTests {
       seen.insert(encoding)
       let shape = try tensors.shape(of: name)
       var made: [Float] = []
-      try tensors.readCodes(name, shape: shape) { row, codes, scales, offsets in
-        #expect(made.count == row * codes.count)
-        for (column, byte) in codes.enumerated() {
-          let scale = scales[column / form.block]
+      try tensors.readCodes(name, shape: shape) { row, codes in
+        #expect(made.count == row * codes.codes.count)
+        for (column, byte) in codes.codes.enumerated() {
+          let (scale, offset) = (codes.scale(at: column), codes.offset(at: column))
           if form.bits == 8 {
             let code = Float(Int8(bitPattern: byte))
             made.append(
-              form.hasOffsets
-                ? offsets[column / form.block].addingProduct(scale, code) : scale * code)
+              form.hasOffsets ? offset.addingProduct(scale, code) : scale * code)
           } else {
             #expect(byte < 16)
             made.append(
               form.hasOffsets
-                ? offsets[column / form.block].addingProduct(scale, Float(byte))
+                ? offset.addingProduct(scale, Float(byte))
                 : scale * (Float(byte) - 8))
           }
         }

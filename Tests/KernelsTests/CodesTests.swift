@@ -7,8 +7,14 @@ struct CodesTests {
   static let layouts = layouts(.f32)
 
   static func layouts(_ activations: CodeLayout.Activations) -> [CodeLayout] {
-    [(4, 32, false), (4, 32, true), (8, 32, false), (8, 32, true), (8, 16, false)].map {
-      CodeLayout(bits: $0, block: $1, hasOffsets: $2, activations: activations)
+    let forms: [(bits: Int, block: Int, hasOffsets: Bool, scales: CodeLayout.Scales)] = [
+      (4, 32, false, .f16), (4, 32, true, .f16), (8, 32, false, .f32), (8, 32, false, .f16),
+      (8, 32, true, .f16), (4, 32, true, .nested), (8, 32, true, .nested), (8, 16, false, .nested),
+    ]
+    return forms.map {
+      CodeLayout(
+        bits: $0.bits, block: $0.block, hasOffsets: $0.hasOffsets, scales: $0.scales,
+        activations: activations)
     }
   }
 
@@ -26,22 +32,46 @@ struct CodesTests {
         let span: Float = layout.bits == 4 ? 16 : 256
         return UInt8(truncatingIfNeeded: Int(((values.next() + 1) / 2 * span).rounded(.down)))
       }
-      let scales = (0..<inputs / layout.block).map { _ in values.next() }
-      let offsets = layout.hasOffsets ? scales.map { _ in values.next() } : []
-      rows.append(CodedRow(codes: codes, scales: scales, offsets: offsets))
+      rows.append(Self.row(codes, layout, &values))
       coded.setRow(row, rows[row], on: compute)
       for column in 0..<inputs {
         let byte = codes[column]
         let code =
           layout.bits == 8
           ? Float(Int8(bitPattern: byte)) : Float(byte) - (layout.hasOffsets ? 0 : 8)
-        let block = column / layout.block
+        let (scale, offset) = rows[row].scale(of: column / layout.block, layout)
         decoded[row * inputs + column] =
-          layout.hasOffsets
-          ? offsets[block].addingProduct(scales[block], code) : scales[block] * code
+          layout.hasOffsets ? offset.addingProduct(scale, code) : scale * code
       }
     }
     return (coded, rows, decoded)
+  }
+
+  /// Scales and offsets of all sizes that their form can hold, the smallest and 0 among them.
+  private static func row(
+    _ codes: [UInt8], _ layout: CodeLayout, _ values: inout Values
+  ) -> CodedRow {
+    func numbers(_ count: Int) -> [Float] {
+      (0..<count).map { place in
+        let value = values.next()
+        if layout.scales == .f32 { return value }
+        return place % 7 == 3 ? [0, -0x1p-24, 0x1.8p-15][place % 3] : Float(Float16(value))
+      }
+    }
+    let isNested = layout.scales == .nested
+    let blocks = codes.count / layout.block
+    func steps(_ from: Int) -> [Int8] {
+      isNested ? (0..<blocks).map { Int8(truncatingIfNeeded: 37 * $0 + from) } : []
+    }
+    let scales = numbers(isNested ? codes.count / layout.group : blocks)
+    return CodedRow(
+      codes: codes, scales: scales, offsets: layout.hasOffsets ? numbers(scales.count) : [],
+      scaleSteps: steps(-128), offsetSteps: layout.hasOffsets ? steps(5) : [])
+  }
+
+  /// As many inputs, in whole groups.
+  private static func whole(_ inputs: Int, _ layout: CodeLayout) -> Int {
+    (inputs + layout.group - 1) / layout.group * layout.group
   }
 
   @Test(
@@ -49,7 +79,8 @@ struct CodesTests {
     arguments: layouts)
   func product(_ layout: CodeLayout) throws {
     for compute in try everyCompute() {
-      for (outputs, inputs) in [(1, 32), (64, 288), (77, 320), (200, 576)] {
+      for (outputs, about) in [(1, 32), (64, 288), (77, 320), (200, 576)] {
+        let inputs = Self.whole(about, layout)
         let (coded, _, decoded) = matrix(
           layout, outputs: outputs, inputs: inputs, seed: UInt64(outputs), on: compute)
         var values = Values(9)
@@ -72,7 +103,8 @@ struct CodesTests {
     arguments: layouts(.int8))
   func wholeNumbers(_ layout: CodeLayout) throws {
     for compute in try everyCompute() {
-      for (outputs, inputs) in [(1, 32), (77, 320), (130, 800)] {
+      for (outputs, about) in [(1, 32), (77, 320), (130, 800)] {
+        let inputs = Self.whole(about, layout)
         let (coded, weight, _) = matrix(
           layout, outputs: outputs, inputs: inputs, seed: UInt64(outputs), on: compute)
         var values = Values(9)
@@ -95,15 +127,16 @@ struct CodesTests {
     "begin their sums with a bias as if it had been in every row of C",
     arguments: layouts(.f32) + layouts(.int8))
   func bias(_ layout: CodeLayout) throws {
+    let inputs = Self.whole(320, layout)
     for compute in try everyCompute() {
-      let (coded, _, _) = matrix(layout, outputs: 77, inputs: 320, seed: 5, on: compute)
+      let (coded, _, _) = matrix(layout, outputs: 77, inputs: inputs, seed: 5, on: compute)
       var values = Values(3)
       let bias = values.floats(77)
       for rows in [1, 4, 20] {
-        let x = values.floats(rows * 320)
+        let x = values.floats(rows * inputs)
         let (expected, found) = (Floats(zeros: rows * 77), values.floats(rows * 77))
         for row in 0..<rows { expected[row * 77..<(row + 1) * 77].copy(from: bias) }
-        var product = Product(m: rows, n: 77, k: 320, transposeB: true)
+        var product = Product(m: rows, n: 77, k: inputs, transposeB: true)
         matmul(into: found, x, coded, bias: bias, product, on: compute)
         product.accumulate = true
         matmul(into: expected, x, coded, product, on: compute)
@@ -145,20 +178,23 @@ struct CodesTests {
   @Test("are decoded row by row to what the definition says", arguments: layouts)
   func rows(_ layout: CodeLayout) throws {
     let compute = try Compute()
-    let (coded, _, decoded) = matrix(layout, outputs: 70, inputs: 96, seed: 3, on: compute)
+    let inputs = Self.whole(96, layout)
+    let (coded, _, decoded) = matrix(layout, outputs: 70, inputs: inputs, seed: 3, on: compute)
     let ids: [Int32] = [69, 0, 31, 32, 0]
-    let found = Floats(zeros: ids.count * 96)
+    let found = Floats(zeros: ids.count * inputs)
     coded.gatherRows(into: found, ids: ids, on: compute)
-    let expected = ids.flatMap { decoded[Int($0) * 96..<(Int($0) + 1) * 96].bits }
+    let expected = ids.flatMap { decoded[Int($0) * inputs..<(Int($0) + 1) * inputs].bits }
     #expect(found.bits == expected)
   }
 
   @Test("take about the memory that their bits say")
   func memory() throws {
     let compute = try Compute()
-    let coded = PackedMatrix(
-      outputs: 256, inputs: 512, codes: CodeLayout(bits: 4, block: 32, hasOffsets: false),
-      in: Arena(), on: compute)
-    #expect(coded.bytes == 256 * 512 * 5 / 8)
+    let bits = Self.layouts.map { layout in
+      let coded = PackedMatrix(
+        outputs: 256, inputs: 512, codes: layout, in: Arena(), on: compute)
+      return Double(8 * coded.bytes) / (256 * 512)
+    }
+    #expect(bits == [4.5, 5, 9, 8.5, 9, 4.625, 8.625, 8.5625])
   }
 }

@@ -54,15 +54,17 @@ struct MemoryPlanTests {
     #expect(outline.parameterCount > 13_000_000_000)
     let compute = try Compute()
     let limits = outline.limits(batch: 1, context: 1_024)
-    let plan = outline.quantised(.q40).generationMemory(limits, on: compute)
-    #expect(plan.total < 10 << 30 && plan.weights > 7 << 30, "\(plan)")
+    for encoding in [TensorEncoding.q40, .q4K] {
+      let plan = outline.quantised(encoding).generationMemory(limits, on: compute)
+      #expect(plan.total < 10 << 30 && plan.weights > 13 << 29, "\(plan)")
+      // 40 layers, keys and values of 5120 columns, 4 bytes.
+      #expect(plan.keyValuesPerToken == 40 * 2 * 5_120 * 4)
+      #expect(plan.keyValues == 1_024 * plan.keyValuesPerToken)
+    }
     // With its tower in f32 there is room for fewer tokens.
     let seeing = ModelOutline(Self.large).quantised(.q40)
     let few = seeing.limits(batch: 1, context: 640)
     #expect(seeing.generationMemory(few, on: compute).total < 11 << 30)
-    // 40 layers, keys and values of 5120 columns, 4 bytes.
-    #expect(plan.keyValuesPerToken == 40 * 2 * 5_120 * 4)
-    #expect(plan.keyValues == 1_024 * plan.keyValuesPerToken)
     #expect(outline.generationMemory(limits, on: compute).weights > 48 << 30)
   }
 

@@ -30,8 +30,16 @@ void ck_pool_destroy(ck_pool *pool);
 /// Fused multiply-adds of registers on this thread for a few milliseconds, in FLOP/s.
 double ck_fma_rate(ck_isa isa);
 
-/// Terms whose codes lie together.
-enum { CODE_GROUP = 32 };
+/// Terms whose codes lie together, and terms that share the scale of nested scales.
+enum { CODE_GROUP = 32, CODE_NEST = 256 };
+
+/// How the scales of blocks, and their offsets, are kept.
+typedef enum {
+  CK_SCALES_F32,
+  CK_SCALES_F16,
+  /// A whole number −128…127 for each block, times an f16 number for each CODE_NEST terms.
+  CK_SCALES_NESTED,
+} ck_scales;
 
 /// The weights W of a product with op(B) = Wᵀ in codes of few bits: w = scale · code + offset, a
 /// scale and an offset for each `block` terms of a row of W.
@@ -39,6 +47,7 @@ typedef struct {
   int bits;        // 4: codes 0…15, that stand for −8…7 without offsets; 8: −128…127
   size_t block;    // 16 (8 bits only) or 32
   bool offsets;    // without: w = scale · code
+  ck_scales scales;
   bool whole;      // A is rounded to 8 bits, and products are of whole numbers
   uint8_t *panels; // as `ck_codes_place` lays them out
 } ck_codes;
@@ -64,13 +73,21 @@ void ck_matmul(ck_pool *pool, const ck_product *product);
 
 /// Numbers that `ck_pack` writes for op(B) of (k, n): of 4 bytes, or of 2 as bf16.
 size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k);
-/// Bytes of `panels` for W of (n, k), k a multiple of CODE_GROUP; all 0 at first.
+/// Bytes of `panels` for W of (n, k), k a multiple of CODE_GROUP, and of CODE_NEST where scales are
+/// nested; all 0 at first.
 size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k);
-/// Puts a row of W into the panels: k codes (of 4 bits one in a byte, too), k / block scales and
-/// offsets.
+
+/// A row of W: k codes (of 4 bits one in a byte, too); k / block scales and offsets, or, nested,
+/// k / CODE_NEST of each and k / block steps of each. What is kept as f16 is a number of f16.
+typedef struct {
+  const uint8_t *codes;
+  const float *scales, *offsets;
+  const int8_t *scale_steps, *offset_steps;
+} ck_coded_row;
+
+/// Puts a row of W into the panels.
 void ck_codes_place(
-    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, const uint8_t *values,
-    const float *scales, const float *offsets);
+    const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, const ck_coded_row *values);
 
 /// A row of W, decoded: k floats.
 void ck_codes_row(

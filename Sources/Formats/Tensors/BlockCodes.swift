@@ -9,9 +9,18 @@ public struct CodeForm: Hashable, Sendable {
   /// Elements that share a scale: 16 or 32.
   public let block: Int
   public let hasOffsets: Bool
+  public let scales: Scales
 
-  public init(bits: Int, block: Int, hasOffsets: Bool) {
+  /// How scales and offsets are kept.
+  public enum Scales: Hashable, Sendable {
+    case f32, f16
+    /// A whole number of 8 bits for each block, times an f16 number for each 256 elements.
+    case nested
+  }
+
+  public init(bits: Int, block: Int, hasOffsets: Bool, scales: Scales) {
     (self.bits, self.block, self.hasOffsets) = (bits, block, hasOffsets)
+    self.scales = scales
   }
 }
 
@@ -19,29 +28,58 @@ extension TensorEncoding {
   /// Nil for what is not quantised.
   public var codeForm: CodeForm? {
     switch self {
-    case .q40: CodeForm(bits: 4, block: 32, hasOffsets: false)
-    case .q41, .q4K: CodeForm(bits: 4, block: 32, hasOffsets: true)
-    case .q50, .q80: CodeForm(bits: 8, block: 32, hasOffsets: false)
-    case .q51, .q5K: CodeForm(bits: 8, block: 32, hasOffsets: true)
-    case .q6K: CodeForm(bits: 8, block: 16, hasOffsets: false)
+    case .q40: CodeForm(bits: 4, block: 32, hasOffsets: false, scales: .f16)
+    case .q41: CodeForm(bits: 4, block: 32, hasOffsets: true, scales: .f16)
+    case .q50, .q80: CodeForm(bits: 8, block: 32, hasOffsets: false, scales: .f16)
+    case .q51: CodeForm(bits: 8, block: 32, hasOffsets: true, scales: .f16)
+    case .q4K: CodeForm(bits: 4, block: 32, hasOffsets: true, scales: .nested)
+    case .q5K: CodeForm(bits: 8, block: 32, hasOffsets: true, scales: .nested)
+    case .q6K: CodeForm(bits: 8, block: 16, hasOffsets: false, scales: .nested)
     case .f32, .f16, .bf16, .other: nil
     }
   }
 }
 
 /// The codes of one row.
-struct RowCodes {
+public struct RowCodes {
+  public let form: CodeForm
   /// One for each element; of 8 bits as two's complement.
-  var codes: [UInt8]
-  /// One for each block.
-  var scales: [Float]
+  public private(set) var codes: [UInt8]
+  /// One for each block; nested, one for each 256 elements.
+  public private(set) var scales: [Float]
   /// As `scales`; empty without offsets.
-  var offsets: [Float]
+  public private(set) var offsets: [Float]
+  /// What a block multiplies its scale and its offset with; empty where they are not nested.
+  public private(set) var scaleSteps: [Int8]
+  public private(set) var offsetSteps: [Int8]
 
   init(_ form: CodeForm, columns: Int) {
+    self.form = form
+    let isNested = form.scales == .nested
     codes = Array(repeating: 0, count: columns)
-    scales = Array(repeating: 0, count: columns / form.block)
+    scales = Array(repeating: 0, count: columns / (isNested ? 256 : form.block))
     offsets = form.hasOffsets ? scales : []
+    scaleSteps = isNested ? Array(repeating: 0, count: columns / form.block) : []
+    offsetSteps = form.hasOffsets ? scaleSteps : []
+  }
+
+  /// A stored row.
+  init(_ form: CodeForm, columns: Int, reading bytes: Span<UInt8>, _ encoding: TensorEncoding) {
+    self.init(form, columns: columns)
+    read(bytes, encoding)
+  }
+
+  /// The scale of an element.
+  public func scale(at element: Int) -> Float { part(scales, scaleSteps, element) }
+
+  /// Its offset; 0 without offsets.
+  public func offset(at element: Int) -> Float {
+    form.hasOffsets ? part(offsets, offsetSteps, element) : 0
+  }
+
+  private func part(_ values: [Float], _ steps: [Int8], _ element: Int) -> Float {
+    let block = element / form.block
+    return steps.isEmpty ? values[block] : values[element / 256] * Float(steps[block])
   }
 
   /// Reads stored blocks.
@@ -91,11 +129,11 @@ struct RowCodes {
   private mutating func superBlock(
     _ bytes: Span<UInt8>, _ block: Int, _ source: Int, high: Int?, low: Int
   ) {
-    let (scaleOfScales, scaleOfMinima) = (half(bytes, source), half(bytes, source + 2))
+    (scales[block], offsets[block]) = (half(bytes, source), -half(bytes, source + 2))
     for group in 0..<8 {
-      let (scaleBits, minimumBits) = sixBitPair(bytes, source + 4, group)
-      scales[block * 8 + group] = scaleOfScales * Float(scaleBits)
-      offsets[block * 8 + group] = -(scaleOfMinima * Float(minimumBits))
+      let (scale, minimum) = sixBitPair(bytes, source + 4, group)
+      scaleSteps[block * 8 + group] = Int8(scale)
+      offsetSteps[block * 8 + group] = Int8(minimum)
       for index in 0..<32 {
         let pair = bytes[low + group / 2 * 32 + index]
         var code = group % 2 == 0 ? pair & 0xF : pair >> 4
@@ -106,9 +144,9 @@ struct RowCodes {
   }
 
   private mutating func sixBits(_ bytes: Span<UInt8>, _ block: Int, _ source: Int) {
-    let scale = half(bytes, source + 208)
+    scales[block] = half(bytes, source + 208)
     for group in 0..<16 {
-      scales[block * 16 + group] = scale * Float(Int8(bitPattern: bytes[source + 192 + group]))
+      scaleSteps[block * 16 + group] = Int8(bitPattern: bytes[source + 192 + group])
     }
     for element in 0..<256 {
       codes[block * 256 + element] = sixBitCode(bytes, source, element) &- 32
@@ -142,13 +180,11 @@ private func sixBitCode(_ bytes: Span<UInt8>, _ source: Int, _ element: Int) -> 
 extension TensorStore {
   /// Hands out the codes of a quantised matrix row by row.
   ///
-  /// - Parameter use: is given the row's number, its codes (of 8 bits as two's complement), a scale
-  ///   for each block, and an offset for each block where the form has offsets.
+  /// - Parameter use: is given the row's number and its codes.
   /// - Throws: `FormatError` when the tensor is missing or has another shape.
   /// - Precondition: the tensor's encoding has a `codeForm`.
   public func readCodes(
-    _ name: String, shape: [Int],
-    _ use: (_ row: Int, _ codes: [UInt8], _ scales: [Float], _ offsets: [Float]) -> Void
+    _ name: String, shape: [Int], _ use: (_ row: Int, _ codes: RowCodes) -> Void
   ) throws(FormatError) {
     let entry = try checked(name, shape: shape)
     guard let form = entry.encoding.codeForm else {
@@ -156,10 +192,12 @@ extension TensorStore {
     }
     let rows = shape.dropLast().reduce(1, *)
     guard rows > 0, let columns = shape.last else { return }
-    var codes = RowCodes(form, columns: columns)
     for row in 0..<rows {
-      entry.file.withBytes(entry.bytes(ofRow: row, rows: rows)) { codes.read($0, entry.encoding) }
-      use(row, codes.codes, codes.scales, codes.offsets)
+      use(
+        row,
+        entry.file.withBytes(entry.bytes(ofRow: row, rows: rows)) {
+          RowCodes(form, columns: columns, reading: $0, entry.encoding)
+        })
     }
   }
 

@@ -42,7 +42,7 @@ private func decodeBlocks(
     row.read(bytes.extracting(source..<source + encoding.bytesPerBlock), encoding)
     for index in 0..<elements {
       let byte = row.codes[index]
-      let scale = row.scales[index / form.block]
+      let scale = row.scale(at: index)
       let code: Float =
         if form.bits == 8 {
           Float(Int8(bitPattern: byte))
@@ -51,7 +51,7 @@ private func decodeBlocks(
         }
       // Not `+ 0` without an offset: that would make a plus of a minus zero.
       target[start + block * elements + index] =
-        form.hasOffsets ? scale * code + row.offsets[index / form.block] : scale * code
+        form.hasOffsets ? scale * code + row.offset(at: index) : scale * code
     }
   }
 }

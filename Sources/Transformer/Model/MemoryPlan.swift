@@ -86,12 +86,24 @@ extension ParameterLayout.Parameter {
   ///
   /// - Parameter stored: how the file has it; nil: as floats.
   func codes(_ stored: CodeForm?, _ precision: GenerationPrecision) -> CodeLayout? {
-    guard shape.count == 2, shape[1] % CodeLayout.group == 0,
-      let form = stored ?? (part == .language ? precision.form : nil)
+    guard shape.count == 2, let form = stored ?? (part == .language ? precision.form : nil)
     else { return nil }
-    return CodeLayout(
-      bits: form.bits, block: form.block, hasOffsets: form.hasOffsets,
-      activations: precision.activations)
+    let layout = CodeLayout(form, precision.activations)
+    return shape[1] % layout.group == 0 ? layout : nil
+  }
+}
+
+extension CodeLayout {
+  fileprivate init(_ form: CodeForm, _ activations: Activations) {
+    let scales: Scales =
+      switch form.scales {
+      case .f32: .f32
+      case .f16: .f16
+      case .nested: .nested
+      }
+    self.init(
+      bits: form.bits, block: form.block, hasOffsets: form.hasOffsets, scales: scales,
+      activations: activations)
   }
 }
 

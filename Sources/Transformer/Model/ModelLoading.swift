@@ -139,6 +139,8 @@ extension TensorStore {
     return packLinear(values, outputs: parameter.shape[0], in: memory, on: compute)
   }
 
+  // Inlined, it makes the optimiser of Swift 6.3.1 break its own rules of ownership.
+  @inline(never)
   fileprivate func fill(
     _ matrix: PackedMatrix, _ parameter: ParameterLayout.Parameter, isCoded: Bool,
     on compute: Compute
@@ -148,9 +150,18 @@ extension TensorStore {
         matrix.setRow(row, CodedRow(quantizing: values), on: compute)
       }
     }
-    try readCodes(parameter.name, shape: parameter.shape) { row, codes, scales, offsets in
-      matrix.setRow(row, CodedRow(codes: codes, scales: scales, offsets: offsets), on: compute)
+    try readCodes(parameter.name, shape: parameter.shape) { row, codes in
+      matrix.setRow(row, CodedRow(codes), on: compute)
     }
+  }
+}
+
+extension CodedRow {
+  /// A row as its file has it.
+  fileprivate init(_ row: RowCodes) {
+    self.init(
+      codes: row.codes, scales: row.scales, offsets: row.offsets, scaleSteps: row.scaleSteps,
+      offsetSteps: row.offsetSteps)
   }
 }
 

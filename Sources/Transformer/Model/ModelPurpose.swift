@@ -47,7 +47,7 @@ public enum GenerationPrecision: String, Hashable, Sendable, CaseIterable {
   var form: CodeForm? {
     switch self {
     case .f32, .bf16: nil
-    case .int8: CodeForm(bits: 8, block: 32, hasOffsets: false)
+    case .int8: CodeForm(bits: 8, block: 32, hasOffsets: false, scales: .f32)
     }
   }
 }
