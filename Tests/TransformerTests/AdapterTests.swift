@@ -175,11 +175,24 @@ struct AdapterTests {
   func plan() throws {
     let model = try adapted("llava-clip").model
     let outline = ModelOutline(model.config)
+    let compute = try Compute()
     let plan = outline.trainingMemory(
-      .projectorAndAdapters, rows: 10, adapters: Self.shape("llava-clip"))
+      .projectorAndAdapters, rows: 10, adapters: Self.shape("llava-clip"), on: compute)
     let trained = model.layout.range(of: .projectorAndAdapters).count
     #expect(plan.state == 4 * model.parameters.count + 12 * trained)
     #expect(trained < outline.layout.range(of: .language).count / 2)
+    let arena = Arena()
+    let tower = try #require(VisionTower(model, isFixed: true, compute: compute, arena: arena))
+    let seen = tower.weights.layers.flatMap {
+      [$0.query, $0.key, $0.value, $0.output, $0.first, $0.second]
+    }
+    let decoder = Decoder(model, positions: 8, isFixed: true, compute: compute, arena: arena)
+    let read = decoder.weights.layers.flatMap { layer in
+      AdapterTarget.allCases.map { layer[$0] }
+    }
+    let packed = (seen + read + [tower.weights.patches, decoder.weights.head]).compactMap(\.packed)
+    #expect(packed.count > 16 && plan.packed == packed.reduce(0) { $0 + $1.bytes })
+    #expect(plan.perWorker(shards: 2) == (plan.state + 1) / 2 + plan.packed + plan.activations)
     #expect(outline.partSizes.map(\.part) == [.unused, .vision, .projector, .language])
     #expect(
       model.layout.partSizes.map(\.part) == [.unused, .vision, .projector, .adapters, .language])

@@ -262,7 +262,7 @@ struct LoadingTests {
     #expect(outline.partSizes.reduce(0) { $0 + $1.parameters } == outline.parameterCount)
     #expect(outline.parameterCount == golden.model.parameters.count && outline.imageTokens == 9)
     // 36 × 21 + 36, then 36 × 36 + 36; gradient and two moments of 4 bytes each.
-    let state = outline.trainingMemory(.projector, rows: 10).state
+    let state = try outline.trainingMemory(.projector, rows: 10, on: Compute()).state
     #expect(state == 4 * outline.parameterCount + 12 * (36 * 22 + 36 * 37))
     // 2 layers × keys and values × 2 heads × 8 columns × 4 bytes.
     let limits = GenerationLimits(pageRows: 16)

@@ -69,14 +69,15 @@ struct MemoryPlanTests {
   }
 
   @Test("of a training is 16 bytes for each trained parameter over the shards, and a pass")
-  func training() {
+  func training() throws {
     let outline = ModelOutline(Self.large)
-    let all = outline.trainingMemory(.all, rows: 1_024)
+    let compute = try Compute()
+    let all = outline.trainingMemory(.all, rows: 1_024, on: compute)
     let unused = 4 * (outline.parameterCount - outline.layout.range(of: .all).count)
     #expect(all.state - unused == 16 * outline.layout.range(of: .all).count)
     #expect(all.perWorker(shards: 1) == all.state + all.activations)
     #expect(all.perWorker(shards: 8) == (all.state + 7) / 8 + all.activations)
-    let some = outline.trainingMemory(.projectorAndLanguage, rows: 2_048)
+    let some = outline.trainingMemory(.projectorAndLanguage, rows: 2_048, on: compute)
     #expect(some.state < all.state && some.activations > all.activations)
   }
 

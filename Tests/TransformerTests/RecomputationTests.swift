@@ -57,11 +57,13 @@ struct RecomputationTests {
       model: model, trained: .all, compute: try Compute(), recomputes: recomputes)
     let sample = TrainingInput(prefix: self.text(1...120))
     _ = try trainer.gradient(of: [sample], into: Floats(zeros: trainer.trainedRange.count))
-    let plan = ModelOutline(model.config).trainingMemory(.all, rows: 120, recomputes: recomputes)
+    let outline = ModelOutline(model.config)
+    let compute = try Compute()
+    let plan = outline.trainingMemory(.all, rows: 120, recomputes: recomputes, on: compute)
     // The arena grows by doubling, and what does not fit at the end of a block is lost.
     let taken = 4 * trainer.scratchPeak
     #expect(plan.activations <= taken + taken / 20 && plan.activations >= taken / 2)
-    let other = ModelOutline(model.config).trainingMemory(.all, rows: 120, recomputes: !recomputes)
+    let other = outline.trainingMemory(.all, rows: 120, recomputes: !recomputes, on: compute)
     #expect(recomputes == (plan.activations < other.activations))
   }
 }

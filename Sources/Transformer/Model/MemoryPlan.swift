@@ -264,12 +264,16 @@ extension ModelOutline {
 public struct TrainingMemory: Hashable, Sendable {
   /// Of a trained parameter 16: weight, gradient and two moments in f32; of a frozen one 4.
   public var state: Int
+  /// Frozen matrices once more, as products read them: in each worker.
+  public var packed: Int
   /// What a pass of `rows` rows leaves for its backward pass, and the scratch of the largest step:
   /// a layer's derivatives, or the logits of the rows that the head takes at one time.
   public var activations: Int
 
   /// Of each worker when the state is spread over `shards` of them.
-  public func perWorker(shards: Int) -> Int { (state + shards - 1) / shards + activations }
+  public func perWorker(shards: Int) -> Int {
+    (state + shards - 1) / shards + packed + activations
+  }
 }
 
 extension ModelOutline {
@@ -277,8 +281,10 @@ extension ModelOutline {
   ///   - rows: tokens and picture features of one pass.
   ///   - recomputes: as `Trainer.recomputes`.
   ///   - adapters: that the model is given for the training.
+  ///   - compute: where it is trained.
   public func trainingMemory(
-    _ trained: TrainedParts, rows: Int, recomputes: Bool = false, adapters: AdapterShape? = nil
+    _ trained: TrainedParts, rows: Int, recomputes: Bool = false, adapters: AdapterShape? = nil,
+    on compute: Compute
   ) -> TrainingMemory {
     let layout = adapters.map { ParameterLayout(config, adapters: $0) } ?? layout
     let count = layout.range(of: trained).count
@@ -287,7 +293,23 @@ extension ModelOutline {
     let floats =
       decoderFloats(rows: rows, keeps: keeps, recomputes: recomputes) + pictures
       * towerFloats(keepsLayers: trained == .all)
-    return TrainingMemory(state: 4 * layout.count + 12 * count, activations: 4 * floats)
+    return TrainingMemory(
+      state: 4 * layout.count + 12 * count, packed: packedBytes(trained, on: compute),
+      activations: 4 * floats)
+  }
+
+  private func packedBytes(_ trained: TrainedParts, on compute: Compute) -> Int {
+    guard compute.canReadCodes else { return 0 }
+    let compute = compute.multiplying(products)
+    return layout.parameters.reduce(0) { bytes, parameter in
+      guard parameter.part != .unused, !trained.contains(parameter.part),
+        parameter.isPacked(config)
+      else { return bytes }
+      let outputs = parameter.shape[0]
+      return bytes
+        + PackedMatrix.bytes(
+          outputs: outputs, inputs: parameter.range.count / outputs, codes: nil, on: compute)
+    }
   }
 
   /// What lies in the arena at one time when the decoder is trained on `rows` rows.

@@ -81,7 +81,8 @@ struct ModelInformation: ParsableCommand {
     if let weights { outline = outline.quantised(weights.encoding) }
     let context = min(context ?? outline.text.contextLength, outline.text.contextLength)
     let limits = outline.limits(batch: batch, context: context)
-    let memory = outline.generationMemory(limits, on: try Compute())
+    let compute = try Compute()
+    let memory = outline.generationMemory(limits, on: compute)
     let trained = train ?? (outline.seesPictures ? .projectorAndLanguage : .all)
     let facts = ModelFacts(
       outline,
@@ -90,7 +91,8 @@ struct ModelInformation: ParsableCommand {
         trained.rawValue, rows: rows,
         outline.trainingMemory(
           trained.parts, rows: rows, recomputes: recompute,
-          adapters: trained == .lora ? AdapterShape(rank: rank, alpha: 2 * Double(rank)) : nil)),
+          adapters: trained == .lora ? AdapterShape(rank: rank, alpha: 2 * Double(rank)) : nil,
+          on: compute)),
       hasTokenizer: model.hasSuffix(".gguf")
         || FileManager.default.fileExists(atPath: model + "/tokenizer.json"))
     if self.facts.json {
@@ -140,12 +142,14 @@ struct ModelFacts: Encodable {
     var trained: String
     var rows: Int
     var stateBytes: Int
+    var packedBytes: Int
     var activationBytes: Int
     var workers: [Share]
 
     init(_ trained: String, rows: Int, _ memory: TrainingMemory) {
       (self.trained, self.rows) = (trained, rows)
       stateBytes = memory.state
+      packedBytes = memory.packed
       activationBytes = memory.activations
       workers = [1, 2, 4, 8].map {
         Share(shards: $0, bytesPerWorker: memory.perWorker(shards: $0))
@@ -222,7 +226,8 @@ struct ModelFacts: Encodable {
       \(plan)
 
       Training \(training.trained): weights, gradients and moments \
-      \(mebibytes(training.stateBytes)) MiB over the shards, a pass of \(training.rows) rows \
+      \(mebibytes(training.stateBytes)) MiB over the shards, frozen matrices once more \
+      \(mebibytes(training.packedBytes)) MiB and a pass of \(training.rows) rows \
       \(mebibytes(training.activationBytes)) MiB in each worker:
 
       \(shares)
