@@ -298,19 +298,18 @@ static void attention_task(void *context, size_t index, ck_workspace *space) {
   const size_t tile = ck_attention_tile(work);
   const size_t begin = index / work->kv_heads * tile;
   if (piece->pages && piece->queries <= tile)
-    tasks->kernels->into_pages(work, piece, index % work->kv_heads);
+    tasks->kernels->into_pages(space, work, piece, index % work->kv_heads);
   tasks->kernels->attention(
       space, work, piece, index % work->kv_heads, begin, smaller(begin + tile, piece->queries));
 }
 
 /// Task: one key head of one piece with several tiles, each of which sees all the new rows.
 static void page_task(void *context, size_t index, ck_workspace *space) {
-  (void)space;
   const attention_tasks *tasks = context;
   const ck_attention *work = tasks->work;
   const ck_attention_piece *piece = &work->pieces[index / work->kv_heads];
   if (piece->pages && tiles_of(work, piece) > 1)
-    tasks->kernels->into_pages(work, piece, index % work->kv_heads);
+    tasks->kernels->into_pages(space, work, piece, index % work->kv_heads);
 }
 
 void ck_attention_forward(ck_pool *pool, const ck_attention *work) {

@@ -45,6 +45,7 @@ INLINE v16 element_function(ck_element_operation operation, v16 x) {
     case CK_GELU_TANH_BACK: return gelu_tanh_slope(x);
     case CK_QUICK_GELU_BACK: return swish_slope(x, 1.702f);
     case CK_EXP: return exp16(x);
+    case CK_ROUND: return rounded16(x);
     case CK_ADD:
     case CK_ADD_SCALED:
     case CK_SCALE:
@@ -101,6 +102,7 @@ INLINE void element_block(
     case CK_GELU_TANH:
     case CK_QUICK_GELU:
     case CK_EXP:
+    case CK_ROUND:
       store16(work->out0 + i, n, element_function(operation, load16(work->in0 + i, n)));
       return;
     case CK_SILU_BACK:
@@ -140,6 +142,7 @@ static void elements(const ck_elements *work, size_t begin, size_t end) {
     LOOP(CK_GATED_GELU)
     LOOP(CK_GATED_GELU_BACK)
     LOOP(CK_EXP)
+    LOOP(CK_ROUND)
   }
 #undef LOOP
 }

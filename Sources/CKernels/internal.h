@@ -42,7 +42,8 @@ typedef struct {
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head, size_t begin, size_t end);
   void (*into_pages)(
-      const ck_attention *work, const ck_attention_piece *piece, size_t kv_head);
+      ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
+      size_t kv_head);
   void (*attention_back)(
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head, size_t begin, size_t end);

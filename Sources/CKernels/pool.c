@@ -1,3 +1,4 @@
+#define _GNU_SOURCE  // affinity
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -147,7 +148,24 @@ static void ck_pool_free(ck_pool *pool, int started) {
   free(pool);
 }
 
-ck_pool *ck_pool_create(int threads, ck_isa isa) {
+/// Leaves a thread the `index`-th of the cores that this process may use.
+static bool ck_pin(pthread_t thread, int index) {
+#if defined(__linux__)
+  cpu_set_t may, one;
+  if (sched_getaffinity(0, sizeof may, &may) != 0) return false;
+  int left = index % CPU_COUNT(&may), core = 0;
+  while (!CPU_ISSET(core, &may) || left-- > 0) core++;
+  CPU_ZERO(&one);
+  CPU_SET(core, &one);
+  return pthread_setaffinity_np(thread, sizeof one, &one) == 0;
+#else
+  (void)thread;
+  (void)index;
+  return true;
+#endif
+}
+
+ck_pool *ck_pool_create(int threads, ck_isa isa, bool pinned) {
   ck_pool *pool = calloc(1, sizeof *pool);
   if (!pool) return NULL;
   pool->members = calloc((size_t)threads, sizeof *pool->members);
@@ -166,6 +184,10 @@ ck_pool *ck_pool_create(int threads, ck_isa isa) {
     pool->members[i].pool = pool;
     if (pthread_create(&pool->members[i].thread, NULL, ck_member_main, &pool->members[i]) != 0) {
       ck_pool_free(pool, i);
+      return NULL;
+    }
+    if (pinned && !ck_pin(pool->members[i].thread, i)) {
+      ck_pool_free(pool, i + 1);
       return NULL;
     }
   }

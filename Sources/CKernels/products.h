@@ -94,8 +94,7 @@ static void pack_a(
     }
   }
   if (!product->bf16) return;
-  const size_t whole = (depth + WIDTH - 1) / WIDTH * WIDTH;
-  for (size_t r = 0; r < rows; r++) round_floats(to + r * A_STRIDE, whole);
+  for (size_t r = 0; r < rows; r++) round_floats(to + r * A_STRIDE, depth);
 }
 
 /// One panel of op(B), (depth, PANEL), as it is: `width` columns from `column`, then zeros.

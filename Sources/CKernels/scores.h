@@ -82,16 +82,25 @@ static void against_keys(
   matmul(space, &product);
 }
 
+/// One key head's keys or values of a page in f32: where they lie, or widened into `scratch`.
+INLINE const float *page_part(
+    const ck_attention *work, const void *page, size_t place, float *scratch) {
+  if (!work->half_pages) return (const float *)page + place;
+  widen(scratch, (const uint16_t *)page + place, work->page_rows * work->size);
+  return scratch;
+}
+
 /// The same over pages.
 static void against_pages(
     ck_workspace *space, float *scores, const float *tile, const ck_attention *work,
-    const ck_attention_piece *piece, const score_shape *s, size_t kv_head) {
+    const ck_attention_piece *piece, const score_shape *s, size_t kv_head, float *scratch) {
   ck_product product = {
       .m = s->rows, .n = work->page_rows, .k = s->size, .a = tile, .lda = s->size,
       .ldc = s->stride, .ldb = work->page_rows};
   const size_t place = work->page_keys + kv_head * s->size * work->page_rows;
   for (size_t key = 0; key < s->keys; key += work->page_rows) {
-    product.b = piece->pages[(s->first + key) / work->page_rows] + place;
+    const void *page = piece->pages[(s->first + key) / work->page_rows];
+    product.b = page_part(work, page, place, scratch);
     product.c = scores + key;
     matmul(space, &product);
   }
@@ -118,7 +127,7 @@ static void over_keys(
 /// The same over pages.
 static void over_pages(
     ck_workspace *space, float *tile, const float *scores, const ck_attention *work,
-    const ck_attention_piece *piece, const score_shape *s, size_t kv_head) {
+    const ck_attention_piece *piece, const score_shape *s, size_t kv_head, float *scratch) {
   ck_product product = {
       .m = s->rows, .n = s->size, .lda = s->stride, .c = tile, .ldc = s->size, .ldb = s->size};
   const size_t place = work->page_values + kv_head * s->size * work->page_rows;
@@ -126,28 +135,55 @@ static void over_pages(
     const size_t left = s->keys - key, skipped = key == 0 ? s->skipped : 0;
     product.k = (left < work->page_rows ? left : work->page_rows) - skipped;
     product.a = scores + key + skipped;
-    product.b = piece->pages[(s->first + key) / work->page_rows] + place + skipped * s->size;
+    const void *page = piece->pages[(s->first + key) / work->page_rows];
+    product.b = page_part(work, page, place, scratch) + skipped * s->size;
     matmul(space, &product);
     product.accumulate = true;
   }
 }
 
+/// Puts `count` keys and values, (count, size) of rows `columns` apart, where the first of them
+/// belongs: keys down a column of (size, rows), values row by row.
+static void into_page(
+    float *keys, float *values, size_t rows, const float *k, const float *v, size_t columns,
+    size_t count, size_t size) {
+  transpose(keys, rows, k, columns, count, size);
+  for (size_t r = 0; r < count; r++)
+    memcpy(values + r * size, v + r * columns, size * sizeof(float));
+}
+
+/// The same, rounded to bf16; `scratch` has `size` places.
+static void into_half_page(
+    uint16_t *keys, uint16_t *values, size_t rows, const float *k, const float *v, size_t columns,
+    size_t count, size_t size, uint16_t *scratch) {
+  for (size_t r = 0; r < count; r++) {
+    narrow(scratch, k + r * columns, size);
+    for (size_t d = 0; d < size; d++) keys[d * rows + r] = scratch[d];
+    narrow(values + r * size, v + r * columns, size);
+  }
+}
+
 /// Puts the new rows of one key head where they belong in their pages.
 static void into_pages(
-    const ck_attention *work, const ck_attention_piece *piece, size_t kv_head) {
+    ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
+    size_t kv_head) {
   const size_t size = work->size, columns = work->kv_heads * size, rows = work->page_rows;
-  const size_t keys = work->page_keys + kv_head * size * rows;
-  const size_t values = work->page_values + kv_head * size * rows;
+  uint16_t *scratch = (uint16_t *)ck_buffer_reserve(&space->tiles, size);
   for (size_t t = 0, count; t < piece->queries; t += count) {
     const size_t row = (piece->first + t) % rows, left = piece->queries - t;
     count = rows - row < left ? rows - row : left;
-    float *page = piece->pages[(piece->first + t) / rows];
-    const size_t from = t * columns + kv_head * size;
-    transpose(page + keys + row, rows, piece->own_k + from, columns, count, size);
-    for (size_t r = 0; r < count; r++)
-      memcpy(
-          page + values + (row + r) * size, piece->own_v + from + r * columns,
-          size * sizeof(float));
+    void *page = piece->pages[(piece->first + t) / rows];
+    const size_t keys = work->page_keys + kv_head * size * rows + row;
+    const size_t values = work->page_values + (kv_head * rows + row) * size;
+    const float *k = piece->own_k + t * columns + kv_head * size;
+    const float *v = piece->own_v + t * columns + kv_head * size;
+    if (work->half_pages) {
+      uint16_t *half = page;
+      into_half_page(half + keys, half + values, rows, k, v, columns, count, size, scratch);
+    } else {
+      float *whole = page;
+      into_page(whole + keys, whole + values, rows, k, v, columns, count, size);
+    }
   }
 }
 
@@ -173,11 +209,12 @@ static void attention(
     size_t kv_head, size_t begin, size_t end) {
   const score_shape s = score_shape_of(work, piece, begin, end);
   float *scores = ck_buffer_reserve(&space->scores, s.rows * s.stride);
-  float *q = ck_buffer_reserve(&space->tiles, s.rows * (2 * s.size + 1));
-  float *sums = q + s.rows * s.size, *inverse = sums + s.rows * s.size;
+  const size_t widened = work->half_pages ? work->page_rows * s.size : 0;
+  float *part = ck_buffer_reserve(&space->tiles, widened + s.rows * (2 * s.size + 1));
+  float *q = part + widened, *sums = q + s.rows * s.size, *inverse = sums + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
   if (piece->pages)
-    against_pages(space, scores, q, work, piece, &s, kv_head);
+    against_pages(space, scores, q, work, piece, &s, kv_head, part);
   else
     against_keys(space, scores, q, piece->prefix_k, piece->own_k, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {
@@ -195,7 +232,7 @@ static void attention(
           (float)(top + ck_log(sum));
   }
   if (piece->pages)
-    over_pages(space, sums, scores, work, piece, &s, kv_head);
+    over_pages(space, sums, scores, work, piece, &s, kv_head, part);
   else
     over_keys(space, sums, scores, piece->prefix_v, piece->own_v, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {

@@ -19,35 +19,16 @@ enum {
 typedef uint32_t vu __attribute__((ext_vector_type(WIDTH)));
 typedef uint16_t vh_unaligned __attribute__((ext_vector_type(WIDTH), aligned(2)));
 
-/// To the nearest bf16, ties to even; what is not a number stays none.
-INLINE vf rounded(vf x) {
-  const vu bits = (vu)x;
-  const vu near = bits + 0x7fff + ((bits >> 16) & 1);
-  return (vf)((x == x ? near : bits | 0x400000) & 0xffff0000);
-}
-
-/// Rounds in place; `count` is a multiple of WIDTH.
+/// Rounds in place.
 INLINE void round_floats(float *x, size_t count) {
-  for (size_t i = 0; i < count; i += WIDTH) {
-    vf_unaligned *place = (vf_unaligned *)(x + i);
-    *place = rounded(*place);
-  }
-}
-
-/// Rounded floats as bf16, and back; `count` is a multiple of WIDTH.
-INLINE void narrow(uint16_t *to, const float *x, size_t count) {
-  for (size_t i = 0; i < count; i += WIDTH) {
-    const vu bits = (vu)rounded(*(const vf_unaligned *)(x + i));
-    *(vh_unaligned *)(to + i) = __builtin_convertvector(bits >> 16, vh_unaligned);
+  for (size_t i = 0; i < count; i += LANES) {
+    const size_t n = count - i < LANES ? count - i : LANES;
+    store16(x + i, n, rounded16(load16(x + i, n)));
   }
 }
 
 INLINE vf widened(const uint16_t *from) {
   return (vf)(__builtin_convertvector(*(const vh_unaligned *)from, vu) << 16);
-}
-
-INLINE void widen(float *to, const uint16_t *from, size_t count) {
-  for (size_t i = 0; i < count; i += WIDTH) *(vf_unaligned *)(to + i) = widened(from + i);
 }
 
 /// c (rows, …) = c + a · b over `depth` terms, or a · b when `fresh`; one chain of multiply-adds

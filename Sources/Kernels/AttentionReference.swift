@@ -111,8 +111,8 @@ extension PageLayout {
     for column in 0..<columns {
       let (head, d) = column.quotientAndRemainder(dividingBy: headSize)
       let place = place(layer, head, d, position: position)
-      pages[position / rows][place.key] = key[column]
-      pages[position / rows][place.value] = value[column]
+      put(key[column], into: pages[position / rows], at: place.key)
+      put(value[column], into: pages[position / rows], at: place.value)
     }
   }
 
@@ -123,9 +123,23 @@ extension PageLayout {
     for column in 0..<columns {
       let (head, d) = column.quotientAndRemainder(dividingBy: headSize)
       let place = place(layer, head, d, position: position)
-      key[column] = pages[position / rows][place.key]
-      value[column] = pages[position / rows][place.value]
+      key[column] = number(in: pages[position / rows], at: place.key)
+      value[column] = number(in: pages[position / rows], at: place.value)
     }
+  }
+
+  /// The first of two numbers of bf16 is in the lower half of a word.
+  private func put(_ number: Float, into page: Floats, at place: Int) {
+    guard precision == .bf16 else { return page[place] = number }
+    let bits = bf16Reference(number).bitPattern, word = page[place / 2].bitPattern
+    page[place / 2] = Float(
+      bitPattern: place % 2 == 0 ? word & 0xffff_0000 | bits >> 16 : word & 0xffff | bits)
+  }
+
+  private func number(in page: Floats, at place: Int) -> Float {
+    guard precision == .bf16 else { return page[place] }
+    let word = page[place / 2].bitPattern
+    return Float(bitPattern: place % 2 == 0 ? word << 16 : word & 0xffff_0000)
   }
 }
 

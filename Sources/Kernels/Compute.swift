@@ -27,10 +27,12 @@ public final class Compute: Sendable {
   ///   - threads: 1…256, the calling thread included.
   ///   - matMul: who multiplies matrices.
   ///   - instructionSet: at most `InstructionSet.best`.
+  ///   - isPinned: each thread but the calling one stays on a core of its own, from the second that
+  ///     this process may use on; for machines that do nothing else. Linux alone does so.
   /// - Throws: `KernelError.backendUnavailable`.
   public init(
     threads: Int = 1, matMul: MatMulBackend = .native,
-    instructionSet: InstructionSet = .best
+    instructionSet: InstructionSet = .best, isPinned: Bool = false
   ) throws(KernelError) {
     precondition((1...256).contains(threads), "1…256 threads expected, \(threads) given")
     precondition(instructionSet <= .best, "\(instructionSet) is not supported by this processor")
@@ -38,7 +40,7 @@ public final class Compute: Sendable {
     self.threads = threads
     self.instructionSet = instructionSet
     products = .f32
-    owner = Pool(threads: threads, instructionSet)
+    owner = Pool(threads: threads, instructionSet, isPinned: isPinned)
     unsafe pool = owner.handle
   }
 
@@ -59,7 +61,7 @@ public final class Compute: Sendable {
 
   /// Names everything that decides the bits of a result, but for the precision that is asked for
   /// each: for a run's manifest.
-  public var kernelSet: String { "comd-kernels-1+\(matMul.kernelSet(on: self))" }
+  public var kernelSet: String { "comd-kernels-2+\(matMul.kernelSet(on: self))" }
 }
 
 /// The threads, ended with the last `Compute` that uses them.
@@ -67,8 +69,8 @@ public final class Compute: Sendable {
 private final class Pool: Sendable {
   nonisolated(unsafe) let handle: OpaquePointer
 
-  init(threads: Int, _ instructionSet: InstructionSet) {
-    guard let handle = unsafe ck_pool_create(Int32(threads), instructionSet.code) else {
+  init(threads: Int, _ instructionSet: InstructionSet, isPinned: Bool) {
+    guard let handle = unsafe ck_pool_create(Int32(threads), instructionSet.code, isPinned) else {
       preconditionFailure("the operating system refuses \(threads) threads")
     }
     unsafe self.handle = handle

@@ -14,6 +14,11 @@ public func addScaled(into y: Floats, _ x: Floats, by a: Float, on compute: Comp
   runElements(CK_ADD_SCALED, into: y, x, factor: a, on: compute)
 }
 
+/// Each of `x` becomes the nearest bf16, ties to even; what is not a number stays none.
+public func roundToBF16(_ x: Floats, on compute: Compute) {
+  runElements(CK_ROUND, into: x, x, on: compute)
+}
+
 /// `x *= a`.
 public func scale(_ x: Floats, by a: Float, on compute: Compute) {
   runElements(CK_SCALE, into: x, factor: a, on: compute)

@@ -10,18 +10,24 @@ public struct PageLayout: Equatable, Sendable {
   /// Positions of a page.
   public let rows: Int
   public let keyValueHeads, headSize: Int
+  /// What keys and values are rounded to when they are put in.
+  public let precision: ProductPrecision
 
   /// - Precondition: `rows` is a multiple of 16.
-  public init(layers: Int, rows: Int, keyValueHeads: Int, headSize: Int) {
+  public init(
+    layers: Int, rows: Int, keyValueHeads: Int, headSize: Int, precision: ProductPrecision = .f32
+  ) {
     precondition(layers > 0 && rows > 0 && rows % 16 == 0, "\(layers) layers, \(rows) rows")
-    (self.layers, self.rows) = (layers, rows)
+    (self.layers, self.rows, self.precision) = (layers, rows, precision)
     (self.keyValueHeads, self.headSize) = (keyValueHeads, headSize)
   }
 
   var columns: Int { keyValueHeads * headSize }
 
-  /// Values of a page.
-  public var count: Int { layers * 2 * half }
+  /// Numbers of a page.
+  var count: Int { layers * 2 * half }
+  /// The room that a page takes, in f32: two numbers of bf16 share the place of one.
+  public var words: Int { precision == .f32 ? count : count / 2 }
   /// Pages of so many positions.
   public func pages(_ positions: Int) -> Int { (positions + rows - 1) / rows }
 
@@ -49,7 +55,7 @@ public final class PagedBatch {
   /// New rows of all sequences.
   public private(set) var rows = 0
   private var pieces: [ck_attention_piece] = unsafe []
-  private var pages: [UnsafeMutablePointer<Float>?] = unsafe []
+  private var pages: [UnsafeMutableRawPointer?] = unsafe []
 
   public init(_ layout: PageLayout) { self.layout = layout }
 
@@ -63,7 +69,7 @@ public final class PagedBatch {
   /// Adds a sequence behind the others.
   ///
   /// - Parameters:
-  ///   - pages: of `layout.count` values each, enough for all positions. Positions before the new
+  ///   - pages: of `layout.words` each, enough for all positions. Positions before the new
   ///     rows are filled; no other sequence may have a page with new rows.
   ///   - length: positions, the new rows included.
   ///   - newRows: the last of them, whose queries, keys and values each layer will bring.
@@ -71,8 +77,8 @@ public final class PagedBatch {
     precondition(newRows >= 0 && newRows <= length, "\(newRows) new of \(length) rows")
     let count = layout.pages(length)
     precondition(
-      new.count >= count && new.allSatisfy { $0.count == layout.count },
-      "\(count) pages of \(layout.count) values expected")
+      new.count >= count && new.allSatisfy { $0.count == layout.words },
+      "\(count) pages of \(layout.words) words expected")
     sequences.append(Sequence(pages: new, length: length, newRows: newRows))
     rows += newRows
     var piece = unsafe ck_attention_piece()
@@ -80,7 +86,7 @@ public final class PagedBatch {
     unsafe piece.first = length - newRows
     unsafe piece.own = length
     unsafe pieces.append(piece)
-    for page in new.prefix(count) { unsafe pages.append(page.base) }
+    for page in new.prefix(count) { unsafe pages.append(UnsafeMutableRawPointer(page.base)) }
   }
 
   /// Lends the pieces to C with what a layer gave.
@@ -111,7 +117,8 @@ public final class PagedBatch {
 /// put into the pages.
 ///
 /// A row's result is the same bits as `attention` gives it in the whole sequence, however the
-/// sequence was cut into calls and whatever other sequences are in the batch.
+/// sequence was cut into calls and whatever other sequences are in the batch; of pages in bf16, as
+/// `attention` gives it for keys and values that were rounded.
 /// - Parameters:
 ///   - out: (rows, heads · headSize), overwritten.
 ///   - q: (rows, heads · headSize), the new rows of the sequences in order.
@@ -146,6 +153,7 @@ public func attentionOverPages(
     unsafe call.page_rows = layout.rows
     unsafe call.page_keys = layout.keysOffset(layer)
     unsafe call.page_values = layout.valuesOffset(layer)
+    unsafe call.half_pages = layout.precision == .bf16
     unsafe ck_attention_forward(compute.pool, &call)
   }
 }

@@ -12,13 +12,19 @@ public struct WorkerOptions: Sendable {
   /// Where it keeps its cache and its spool.
   public var folder: String
   public var threads: Int
+  /// Whether they stay on cores of their own, as `Compute` has it.
+  public var pinsThreads: Bool
   /// Nil: as much as the machine has.
   public var memoryBytes: Int64?
 
-  public init(access: AccessFile, folder: String, threads: Int, memoryBytes: Int64? = nil) {
+  public init(
+    access: AccessFile, folder: String, threads: Int, pinsThreads: Bool = false,
+    memoryBytes: Int64? = nil
+  ) {
     self.access = access
     self.folder = folder
     self.threads = threads
+    self.pinsThreads = pinsThreads
     self.memoryBytes = memoryBytes
   }
 }
@@ -83,7 +89,7 @@ public struct WorkerService: Sendable {
     let cache = try BlobFolder(path: folder + "/blobs")
     let blobs = BlobClient(client: bulk, cache: cache, log: log)
     let library = ModelLibrary(blobs: blobs, cache: cache, folder: folder + "/models")
-    let compute = try Compute(threads: options.threads)
+    let compute = try Compute(threads: options.threads, isPinned: options.pinsThreads)
     let me = WorkerID(name: access.worker, boot: .random(in: 1...UInt64.max))
     let fence = EpochFence()
     let links = PeerLinks(

@@ -56,6 +56,24 @@ struct ElementTests {
     }
   }
 
+  @Test("rounding to bf16 is to the nearest, ties to even, in any place of a row")
+  func rounding() throws {
+    let quiet = Float(bitPattern: 0x7fc0_0000)
+    let cases: [(Float, Float)] = [
+      (1, 1), (-0.0, -0.0), (0x1.01p0, 1), (0x1.03p0, 0x1.04p0), (0x1.010002p0, 0x1.02p0),
+      (-0x1.05p0, -0x1.04p0), (.greatestFiniteMagnitude, .infinity), (-.infinity, -.infinity),
+      (.leastNonzeroMagnitude, 0), (Float(bitPattern: 0x7f80_0001), quiet),
+    ]
+    for compute in try everyCompute() {
+      for count in 1...40 {
+        let wanted = (0..<count).map { cases[$0 % cases.count] }
+        let x = Floats(wanted.map(\.0))
+        roundToBF16(x, on: compute)
+        #expect(x.bits == wanted.map(\.1.bitPattern))
+      }
+    }
+  }
+
   @Test("exp is within 2 ulp from −87 to 88, and right at and beyond the ends of the range")
   func exponentials() throws {
     let dense = (0...40_000).map { Float($0) * (175.0 / 40_000) - 87 }

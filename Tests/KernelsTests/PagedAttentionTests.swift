@@ -13,29 +13,40 @@ struct PagedAttentionTests {
     (.init(heads: 4, keyValueHeads: 2, headSize: 64), 128),
   ]
 
-  func layout(_ shape: AttentionShape, rows: Int, layers: Int = 2) -> PageLayout {
+  func layout(
+    _ shape: AttentionShape, rows: Int, layers: Int = 2, _ precision: ProductPrecision = .f32
+  ) -> PageLayout {
     PageLayout(
-      layers: layers, rows: rows, keyValueHeads: shape.keyValueHeads, headSize: shape.headSize)
+      layers: layers, rows: rows, keyValueHeads: shape.keyValueHeads, headSize: shape.headSize,
+      precision: precision)
   }
 
   /// Pages that hold no numbers at first.
   func pages(_ positions: Int, _ layout: PageLayout) -> [Floats] {
     (0..<layout.pages(positions)).map { _ in
-      Floats([Float](repeating: .nan, count: layout.count))
+      Floats([Float](repeating: .nan, count: layout.words))
     }
   }
 
-  @Test("is, bit for bit, that of the whole sequence, in any steps, page sizes and company")
-  func bits() throws {
+  @Test(
+    "is, bit for bit, that of the whole sequence, in any steps, page sizes and company",
+    arguments: ProductPrecision.allCases)
+  func bits(precision: ProductPrecision) throws {
     let (length, otherLength) = (150, 40)
     for (shape, rows) in Self.cases {
       let x = AttentionTests.Inputs(length, shape)
       let other = AttentionTests.Inputs(otherLength, shape)
       let whole = Floats(zeros: x.q.count)
+      let (k, v) = (Floats(x.k.array), Floats(x.v.array))
+      if precision == .bf16 {
+        roundToBF16(k, on: try Compute())
+        roundToBF16(v, on: try Compute())
+        #expect(k.bits != x.k.bits && v.bits != x.v.bits)
+      }
       attention(
-        into: whole, logSumExp: Floats(zeros: length * shape.heads), q: x.q, k: x.k, v: x.v,
+        into: whole, logSumExp: Floats(zeros: length * shape.heads), q: x.q, k: k, v: v,
         .causal([length]), shape, on: try Compute())
-      let layout = layout(shape, rows: rows, layers: 3)
+      let layout = layout(shape, rows: rows, layers: 3, precision)
       let batch = PagedBatch(layout)
       for compute in try everyCompute() {
         let (mine, theirs) = (pages(length, layout), pages(otherLength, layout))
@@ -67,17 +78,19 @@ struct PagedAttentionTests {
     }
   }
 
-  @Test("equals its twin, and leaves the pages of other layers and sequences alone")
-  func twin() throws {
+  @Test(
+    "equals its twin, and leaves the pages of other layers and sequences alone",
+    arguments: ProductPrecision.allCases)
+  func twin(precision: ProductPrecision) throws {
     for (shape, rows) in Self.cases {
-      let layout = layout(shape, rows: rows)
+      let layout = layout(shape, rows: rows, precision)
       let lengths = [(17, 17), (65, 1), (130, 66)]
       func batch() -> (PagedBatch, [[Floats]]) {
         let batch = PagedBatch(layout)
         var all: [[Floats]] = []
         for (length, new) in lengths {
           var values = Values(UInt64(length))
-          let pages = (0..<layout.pages(length)).map { _ in values.floats(layout.count) }
+          let pages = (0..<layout.pages(length)).map { _ in filled(layout, &values) }
           batch.append(pages: pages, length: length, newRows: new)
           all.append(pages)
         }
@@ -97,6 +110,17 @@ struct PagedAttentionTests {
 }
 
 extension PagedAttentionTests {
+  /// A page of numbers in −1 ..< 1.
+  func filled(_ layout: PageLayout, _ values: inout Values) -> Floats {
+    let first = values.floats(layout.words)
+    guard layout.precision == .bf16 else { return first }
+    let second = values.floats(layout.words)
+    return Floats(
+      (0..<layout.words).map {
+        Float(bitPattern: first[$0].bitPattern >> 16 | second[$0].bitPattern & 0xffff_0000)
+      })
+  }
+
   @Test("does not read keys and values in front of the window of all new rows")
   func skippedKeys() throws {
     let compute = try Compute()

@@ -40,10 +40,10 @@ struct GeneratorTests {
 
   @Test(
     "answers a request the same alone, in any company, in any order, with two threads",
-    arguments: ProductPrecision.allCases)
-  func invariance(products: ProductPrecision) throws {
+    arguments: GenerationPrecision.allCases)
+  func invariance(precision: GenerationPrecision) throws {
     let golden = try Golden("llava-clip")
-    let model = golden.model.multiplying(products)
+    let model = try golden.served(precision)
     let requests = try mixture(golden, count: 40, seed: 3)
     let alone = try alone(requests, model)
     let together = Generator(model: model, compute: try Compute())
@@ -60,19 +60,20 @@ struct GeneratorTests {
 
   @Test(
     "gives every request the same bits whoever comes, goes, shares pages or is given up",
-    arguments: 0..<6 as Range<UInt64>)
-  func mixtures(seed: UInt64) throws {
+    arguments: 0..<6 as Range<UInt64>, GenerationPrecision.allCases)
+  func mixtures(seed: UInt64, precision: GenerationPrecision) throws {
     let golden = try Golden(seed % 3 == 0 ? "llava-dinov2" : "llava-clip")
+    let model = try golden.served(precision)
     let requests = try mixture(golden, count: 24, seed: 100 + seed)
-    let alone = try alone(requests, golden.model)
+    let alone = try alone(requests, model)
     var random = SeededStream(seed: seed)
     func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
     let batchMax = 1 + below(8)
     // From the pages of one request up to those of all.
-    let pageBytes = 4 * 2 * 16 * 16 * golden.model.text.layerCount
+    let pageBytes = (precision == .f32 ? 4 : 2) * 2 * 16 * 16 * model.text.layerCount
     let pagesMax = 8 + below(60)
     let generator = Generator(
-      model: golden.model, compute: try Compute(threads: 1 + below(2)),
+      model: model, compute: try Compute(threads: 1 + below(2)),
       limits: GenerationLimits(
         batchMax: batchMax, stepRowsMax: batchMax + 1 + below(70),
         keyValueBytesMax: pagesMax * pageBytes,
@@ -240,26 +241,26 @@ struct GeneratorTests {
 
   @Test(
     "goes on greedily with every decoder as the whole sequence foresees, far beyond a window",
-    arguments: ["llama3", "mistral", "qwen2-window", "gemma3"])
-  func greedyDecoders(name: String) throws {
-    let golden = try Golden(name)
+    arguments: ["llama3", "mistral", "qwen2-window", "gemma3"], GenerationPrecision.allCases)
+  func greedyDecoders(name: String, precision: GenerationPrecision) throws {
+    let model = try Golden(name).served(precision)
     let compute = try Compute()
     let requests = [3, 19, 26].map { length in
       GenerationInput(
         ModelInput(tokens: (0..<Int32(length)).map { 6 + ($0 * 7) % 40 }), tokensMax: 20)
     }
-    let answers = try Generator(model: golden.model, compute: compute).run(requests)
+    let answers = try Generator(model: model, compute: compute).run(requests)
     for (request, answer) in zip(requests, answers) {
       var sample = TrainingInput(
         prefix: request.input.pieces.map { TrainingPiece($0, trained: false) })
       #expect(answer.tokens.count == 20)
       for token in answer.tokens {
-        let logits = try golden.model.logits(of: sample, on: compute)
-        let last = logits[logits.count - golden.model.text.vocabularySize..<logits.count]
+        let logits = try model.logits(of: sample, on: compute)
+        let last = logits[logits.count - model.text.vocabularySize..<logits.count]
         #expect(argmaxReference(last) == token)
         sample.prefix.append(TrainingPiece(.token(token), trained: false))
       }
-      #expect(try Generator(model: golden.model, compute: compute).run([request]) == [answer])
+      #expect(try Generator(model: model, compute: compute).run([request]) == [answer])
     }
   }
 

@@ -30,6 +30,11 @@ struct Golden {
     ("llava-next", .projectorAndLanguage),
   ]
 
+  /// The model as generation loads it.
+  func served(_ precision: GenerationPrecision) throws -> Model {
+    try Model.load("\(fixtures)/\(name)", for: .generation(precision, on: Compute()))
+  }
+
   var tokens: [Int32] { get throws { try store.floats("input_ids").map { Int32($0) } } }
   var mask: [Bool] { get throws { try store.floats("mask").map { $0 != 0 } } }
 

@@ -68,6 +68,17 @@ struct MemoryPlanTests {
     #expect(outline.generationMemory(limits, on: compute).weights > 48 << 30)
   }
 
+  @Test("counts keys and values of bf16 as half of those of f32")
+  func halfKeyValues() throws {
+    func perToken(_ precision: GenerationPrecision) throws -> Int {
+      try ModelOutline("\(fixtures)/llama", precision)
+        .generationMemory(GenerationLimits(), on: Compute()).keyValuesPerToken
+    }
+    for precision in [GenerationPrecision.bf16, .int8] {
+      #expect(try 2 * perToken(precision) == perToken(.f32))
+    }
+  }
+
   @Test("of a training is 16 bytes for each trained parameter over the shards, and a pass")
   func training() throws {
     let outline = ModelOutline(Self.large)

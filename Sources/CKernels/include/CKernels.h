@@ -23,8 +23,10 @@ ck_isa ck_isa_best(void);
 /// Calls from several threads on one pool take turns.
 typedef struct ck_pool ck_pool;
 
-/// NULL when the operating system gives no more threads or memory.
-ck_pool *ck_pool_create(int threads, ck_isa isa);
+/// Pinned, each of the pool's own threads stays on one core: the second that this process may use,
+/// the third, and so on; Linux alone does so. The caller goes where the system puts it.
+/// NULL when the operating system gives no more threads or memory, or will not pin.
+ck_pool *ck_pool_create(int threads, ck_isa isa, bool pinned);
 void ck_pool_destroy(ck_pool *pool);
 
 /// Fused multiply-adds of registers on this thread for a few milliseconds, in FLOP/s.
@@ -119,6 +121,7 @@ typedef enum {
   CK_GATED_GELU,   // the same two with gelu_tanh for silu
   CK_GATED_GELU_BACK,
   CK_EXP,          // out0 = exp(in0)
+  CK_ROUND,        // out0 = in0 as the nearest bf16
 } ck_element_operation;
 
 /// One operation on `count` elements of each array.
@@ -225,7 +228,7 @@ double ck_cross_entropy_run(ck_pool *pool, const ck_cross_entropy *work);
 /// kv_heads · size), which are put into the pages first.
 typedef struct {
   const float *q, *prefix_k, *prefix_v, *own_k, *own_v;
-  float *const *pages;                          // NULL: none
+  void *const *pages;                           // NULL: none
   float *out, *log_sum_exp;                     // log_sum_exp may be NULL
   const float *d_out;                           // the rest for the backward pass only
   float *dq, *prefix_dk, *prefix_dv, *own_dk, *own_dv;
@@ -242,6 +245,7 @@ typedef struct {
   // Positions of a page, a multiple of 16, and where its keys (kv_heads, size, page_rows) and its
   // values (kv_heads, page_rows, size) begin.
   size_t page_rows, page_keys, page_values;
+  bool half_pages;  // of bf16; otherwise of f32
   // Backward: pieces that share keys follow each other; group g is group_ends[g-1]..<group_ends[g].
   size_t group_count;
   const size_t *group_ends;

@@ -55,7 +55,8 @@ public final class Generator {
     features = FeatureCache(bytesMax: limits.featureBytesMax)
     let layout = PageLayout(
       layers: model.text.layerCount, rows: limits.pageRows,
-      keyValueHeads: model.text.keyValueHeadCount, headSize: model.text.headSize)
+      keyValueHeads: model.text.keyValueHeadCount, headSize: model.text.headSize,
+      precision: model.keyValues)
     pool = PagePool(layout, bytesMax: limits.keyValueBytesMax)
     prefixes = PrefixCache(
       pagesMax: limits.prefixBytesMax / PagePool.pageBytes(layout), pageRows: limits.pageRows)

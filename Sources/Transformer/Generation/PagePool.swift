@@ -27,7 +27,7 @@ struct PagePool {
     capacity = bytesMax / Self.pageBytes(layout)
   }
 
-  static func pageBytes(_ layout: PageLayout) -> Int { 4 * layout.count }
+  static func pageBytes(_ layout: PageLayout) -> Int { 4 * layout.words }
 
   /// Whether `take` needs somebody to give a page up first.
   var isEmpty: Bool { free.isEmpty && entries.count == capacity }
@@ -40,7 +40,7 @@ struct PagePool {
   mutating func take() -> Page {
     precondition(!isEmpty, "all \(capacity) pages are held")
     let page = free.popLast() ?? entries.count
-    if page == entries.count { entries.append(Entry(memory: Floats(zeros: layout.count))) }
+    if page == entries.count { entries.append(Entry(memory: Floats(zeros: layout.words))) }
     use(page)
     return page
   }

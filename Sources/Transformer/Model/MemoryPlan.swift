@@ -9,6 +9,7 @@ public struct ModelOutline: Sendable {
   /// Matrices that are kept in codes, by name.
   private var coded: [String: CodeLayout]
   private var products = ProductPrecision.f32
+  private var keyValues = ProductPrecision.f32
   let layout: ParameterLayout
 
   /// - Parameter precision: what it is to generate with.
@@ -25,12 +26,12 @@ public struct ModelOutline: Sendable {
       for parameter in layout.parameters {
         coded[parameter.name] = parameter.codes(nil, precision)
       }
-      products = precision.products
+      (products, keyValues) = (precision.products, precision.keyValues)
       return
     }
     let file = try GGUFFile(path: path)
     self.init(.decoder(try file.decoderConfig()))
-    products = precision.products
+    (products, keyValues) = (precision.products, precision.keyValues)
     let store = try file.huggingFaceTensors()
     for parameter in layout.parameters where store.contains(parameter.name) {
       coded[parameter.name] = parameter.codes(
@@ -154,7 +155,7 @@ extension ModelOutline {
     PagePool.pageBytes(
       PageLayout(
         layers: text.layerCount, rows: rows, keyValueHeads: text.keyValueHeadCount,
-        headSize: text.headSize))
+        headSize: text.headSize, precision: keyValues))
   }
 
   private func weightBytes(on compute: Compute) -> Int {

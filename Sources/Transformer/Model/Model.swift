@@ -19,6 +19,8 @@ public struct Model: Sendable {
   public let imageProcessor: ImageProcessor?
   /// Of the products with its weights, also when it is trained.
   public private(set) var products = ProductPrecision.f32
+  /// What attention sees of its keys and values, and what they are kept as in generation.
+  let keyValues: ProductPrecision
 
   /// - Precondition: the config is of a model that writes text (`decoder` or `llava`), and
   ///   `parameters` has the layout's count.
@@ -33,6 +35,7 @@ public struct Model: Sendable {
     precondition(parameters.count == layout.count, "\(layout.count) parameters expected")
     self.parameters = parameters
     coded = [:]
+    keyValues = .f32
     self.tokenizer = tokenizer
     self.imageProcessor = imageProcessor
   }
@@ -40,11 +43,11 @@ public struct Model: Sendable {
   /// - Precondition: `parameters` are those of `layout`, which leaves `coded` out.
   init(
     config: ModelConfig, layout: ParameterLayout, parameters: Floats,
-    coded: [String: PackedMatrix], products: ProductPrecision, tokenizer: Tokenizer?,
+    coded: [String: PackedMatrix], purpose: ModelPurpose, tokenizer: Tokenizer?,
     imageProcessor: ImageProcessor? = nil
   ) {
     (self.config, self.layout, self.parameters) = (config, layout, parameters)
-    self.products = products
+    (products, keyValues) = (purpose.products, purpose.keyValues)
     adapters = nil
     (self.coded, self.tokenizer, self.imageProcessor) = (coded, tokenizer, imageProcessor)
   }

@@ -62,7 +62,7 @@ extension Model {
     let layout = ParameterLayout(config, omitting: Set(coded.keys).union(unused))
     return Model(
       config: config, layout: layout, parameters: try readParameters(layout, source),
-      coded: coded, products: purpose.products, tokenizer: tokenizer,
+      coded: coded, purpose: purpose, tokenizer: tokenizer,
       imageProcessor: imageProcessor)
   }
 

@@ -14,6 +14,13 @@ public enum ModelPurpose: Sendable {
     case .generation(let precision, _): precision.products
     }
   }
+
+  var keyValues: ProductPrecision {
+    switch self {
+    case .anything: .f32
+    case .generation(let precision, _): precision.keyValues
+    }
+  }
 }
 
 /// What a generating model multiplies.
@@ -21,11 +28,13 @@ public enum GenerationPrecision: String, Hashable, Sendable, CaseIterable {
   /// f32. Matrices that the file has in codes of few bits stay so in memory; the tokens are those
   /// of the decoded model.
   case f32
-  /// As f32, but products are of numbers rounded to bf16, and so are weights in memory.
+  /// As f32, but products are of numbers rounded to bf16, and so are weights, keys and values in
+  /// memory.
   case bf16
   /// The language model's matrices in whole numbers of 8 bits, or in the file's own codes of fewer;
-  /// activations are rounded to 8 bits, too. Several times as quick, and not quite the same model:
-  /// `comd parity precision` measures by how much. The vision tower stays in f32.
+  /// activations are rounded to 8 bits, too, keys and values to bf16. Several times as quick, and
+  /// not quite the same model: `comd parity precision` measures by how much. The vision tower stays
+  /// in f32.
   case int8
 
   var activations: CodeLayout.Activations {
@@ -40,6 +49,14 @@ public enum GenerationPrecision: String, Hashable, Sendable, CaseIterable {
     switch self {
     case .f32, .int8: .f32
     case .bf16: .bf16
+    }
+  }
+
+  /// What keys and values are kept as.
+  var keyValues: ProductPrecision {
+    switch self {
+    case .f32: .f32
+    case .bf16, .int8: .bf16
     }
   }
 

@@ -26,6 +26,13 @@ struct Work: AsyncParsableCommand {
   var memory: Bytes?
   @Option(help: "Threads that compute.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
+  @Flag(
+    name: .customLong("pin"),
+    help: ArgumentHelp(
+      "Keep each thread on a core of its own.",
+      discussion: "Where nothing else computes; several workers of a machine need `taskset` first.")
+  )
+  var pinsThreads = false
   @Flag(help: .hidden)
   var exitWithParent = false
 
@@ -35,7 +42,7 @@ struct Work: AsyncParsableCommand {
     let service = WorkerService(
       WorkerOptions(
         access: try AccessFile(reading: access), folder: folder, threads: threads,
-        memoryBytes: memory?.count),
+        pinsThreads: pinsThreads, memoryBytes: memory?.count),
       log: makeLogger("worker"))
     let exitWithParent = exitWithParent
     let end = try await untilStopped {

@@ -10,6 +10,8 @@ struct ComputeOptions: ParsableArguments {
 
   @Option(help: "Threads that compute.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
+  @Flag(name: .customLong("pin"), help: "Keep each thread on a core of its own.")
+  var pinsThreads = false
   @Option(help: "The numbers that are multiplied.")
   var precision = Precision.f32
 
@@ -18,7 +20,7 @@ struct ComputeOptions: ParsableArguments {
   /// For work that is not done in int8.
   func compute() throws -> Compute {
     _ = try products
-    return try Compute(threads: threads)
+    return try Compute(threads: threads, isPinned: pinsThreads)
   }
 
   /// Of work that is not done in int8.
@@ -34,7 +36,7 @@ struct ComputeOptions: ParsableArguments {
 
   /// Loads a model to generate with.
   func generating(_ model: ModelOptions) throws -> (model: Model, compute: Compute) {
-    let compute = try Compute(threads: threads)
+    let compute = try Compute(threads: threads, isPinned: pinsThreads)
     return (try Model.load(model.model, for: .generation(generation, on: compute)), compute)
   }
 
