@@ -22,6 +22,15 @@ struct ShippedExamplesTests {
     }
   }
 
+  @Test("at the top is what `comd init` writes")
+  func template() throws {
+    let file = repository.appending(path: "cluster.yaml")
+    let wanted = ClusterSettings.template()
+    #expect(
+      try String(contentsOf: file, encoding: .utf8) == wanted,
+      "write it anew: comd init --dir NEW, then its cluster.yaml")
+  }
+
   @Test("is among those that are read here")
   func all() throws {
     let examples = repository.appending(path: "Examples").path
