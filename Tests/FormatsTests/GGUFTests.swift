@@ -50,6 +50,24 @@ struct GGUFTests {
     #expect(seen == [.q40, .q41, .q50, .q51, .q80, .q4K, .q5K, .q6K])
   }
 
+  @Test("hands out single rows of a matrix as the whole has them, also after they were let go")
+  func rows() throws {
+    let tensors = try GGUFFile(path: fixture("quantised.gguf")).tensors
+    for name in tensors.names {
+      let shape = try tensors.shape(of: name)
+      guard shape.count == 2 else { continue }
+      let whole = try tensors.floats(name)
+      let rows = try tensors.rows(name, shape: (shape[0], shape[1]))
+      for row in [0, shape[0] / 2, shape[0] - 1, 0] {
+        var values = [Float](repeating: .nan, count: rows.columns)
+        values.withUnsafeMutableBufferPointer { rows.read(row, into: $0) }
+        #expect(bits(values) == bits(Array(whole[row * shape[1]..<(row + 1) * shape[1]])))
+        rows.release()
+      }
+      #expect(throws: FormatError.self) { try tensors.rows(name, shape: (shape[0] + 1, shape[1])) }
+    }
+  }
+
   @Test("has its metadata read in every type")
   func metadata() throws {
     let file = try GGUFFile(path: fixture("quantised.gguf"))

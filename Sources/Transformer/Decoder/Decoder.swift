@@ -17,6 +17,8 @@ struct Decoder {
   let adapters: DecoderAdapters<Floats>?
   /// The embedding, when it is kept in codes.
   private let codedEmbedding: PackedMatrix?
+  /// The embedding, when it is left in its file.
+  private let embeddingRows: TensorRows?
   /// Of the layers that see everything before a row.
   private var whole: LayerAttention
   /// Of the layers with a window.
@@ -40,6 +42,7 @@ struct Decoder {
     weights = isFixed ? tensors.packed(config, model.coded, on: compute) : tensors
     adapters = model.adapterTensors()
     codedEmbedding = model.coded[weights.embeddingName]
+    embeddingRows = model.embeddingRows
     (whole, windowed) = Self.attentions(config, positions: positions)
     windowedLayers = Set(config.window?.layers ?? [])
     normPlus = config.traits.normsAddOne ? 1 : 0
@@ -94,6 +97,13 @@ struct Decoder {
   func embed(_ ids: [Int32], into x: Floats) {
     if let codedEmbedding {
       codedEmbedding.gatherRows(into: x, ids: ids, on: compute)
+    } else if let embeddingRows {
+      for (place, id) in ids.enumerated() {
+        x[place * columns..<(place + 1) * columns].withUnsafeMutableBufferPointer {
+          embeddingRows.read(Int(id), into: $0)
+        }
+      }
+      embeddingRows.release()
     } else {
       gatherRows(into: x, weights.embedding, ids: ids, columns: columns)
     }

@@ -112,7 +112,8 @@ extension CodeLayout {
 
 /// What generation takes in memory, in bytes, computed before anything is loaded.
 public struct GenerationMemory: Hashable, Sendable {
-  /// Each matrix once, packed as floats or in its codes.
+  /// Each matrix once, packed as floats or in its codes; an embedding that is not the head, too,
+  /// stays in its file.
   public var weights: Int
   /// The pages of all sequences and of the beginnings that are kept.
   public var keyValues: Int
@@ -163,6 +164,7 @@ extension ModelOutline {
     return layout.parameters.reduce(0) { bytes, parameter in
       let count = parameter.range.count
       guard parameter.part != .unused else { return bytes }
+      if compute.canReadCodes && parameter.isLookedUp(config) { return bytes }
       let codes = coded[parameter.name]
       guard codes != nil || parameter.isPacked(config) else { return bytes + 4 * count }
       return bytes

@@ -15,6 +15,8 @@ public struct Model: Sendable {
   /// Matrices that are kept as products read them, by name: packed, or in a file's codes of few
   /// bits. A model with such generates; it is not trained, cut or saved.
   let coded: [String: PackedMatrix]
+  /// The embedding, where a model that only generates leaves it in its file.
+  let embeddingRows: TensorRows?
   public let tokenizer: Tokenizer?
   public let imageProcessor: ImageProcessor?
   /// Of the products with its weights, also when it is trained.
@@ -35,21 +37,25 @@ public struct Model: Sendable {
     precondition(parameters.count == layout.count, "\(layout.count) parameters expected")
     self.parameters = parameters
     coded = [:]
+    embeddingRows = nil
     keyValues = .f32
     self.tokenizer = tokenizer
     self.imageProcessor = imageProcessor
   }
 
-  /// - Precondition: `parameters` are those of `layout`, which leaves `coded` out.
+  /// - Precondition: `parameters` are those of `layout`, which leaves out `coded` and an embedding
+  ///   that has rows of its own.
   init(
     config: ModelConfig, layout: ParameterLayout, parameters: Floats,
-    coded: [String: PackedMatrix], purpose: ModelPurpose, tokenizer: Tokenizer?,
+    coded: [String: PackedMatrix], embeddingRows: TensorRows?, purpose: ModelPurpose,
+    tokenizer: Tokenizer?,
     imageProcessor: ImageProcessor? = nil
   ) {
     (self.config, self.layout, self.parameters) = (config, layout, parameters)
     (products, keyValues) = (purpose.products, purpose.keyValues)
     adapters = nil
-    (self.coded, self.tokenizer, self.imageProcessor) = (coded, tokenizer, imageProcessor)
+    (self.coded, self.embeddingRows) = (coded, embeddingRows)
+    (self.tokenizer, self.imageProcessor) = (tokenizer, imageProcessor)
   }
 
   /// Whether all parameters are at hand as numbers to read and to change.

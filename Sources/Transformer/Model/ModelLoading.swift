@@ -58,11 +58,16 @@ extension Model {
         config: config, parameters: try readParameters(all, source), tokenizer: tokenizer,
         imageProcessor: imageProcessor)
     }
-    let unused = all.parameters.filter { $0.part == .unused }.map(\.name)
-    let layout = ParameterLayout(config, omitting: Set(coded.keys).union(unused))
+    let embedding = all.parameters.first { $0.isLookedUp(config) }
+    let elsewhere = all.parameters.filter { $0.part == .unused }.map(\.name)
+    let layout = ParameterLayout(
+      config, omitting: Set(coded.keys).union(elsewhere).union(embedding.map { [$0.name] } ?? []))
+    let embeddingRows = try embedding.map { parameter throws(FormatError) in
+      try source.rows(parameter.name, shape: (parameter.shape[0], parameter.shape[1]))
+    }
     return Model(
       config: config, layout: layout, parameters: try readParameters(layout, source),
-      coded: coded, purpose: purpose, tokenizer: tokenizer,
+      coded: coded, embeddingRows: embeddingRows, purpose: purpose, tokenizer: tokenizer,
       imageProcessor: imageProcessor)
   }
 
@@ -108,7 +113,8 @@ private func readPacked(
   let packing = compute.multiplying(precision.products)
   var packed: [String: PackedMatrix] = [:]
   let memory = Arena()
-  for parameter in layout.parameters where parameter.part != .unused {
+  for parameter in layout.parameters
+  where parameter.part != .unused && !parameter.isLookedUp(config) {
     defer { source.release(parameter.name) }
     packed[parameter.name] = try source.matrix(
       parameter, config, precision, in: memory, on: packing)

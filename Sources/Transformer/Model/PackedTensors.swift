@@ -88,18 +88,22 @@ extension ProjectorTensors<Floats> {
 }
 
 extension ParameterLayout.Parameter {
-  /// Whether products read this tensor, so that a model that only generates has it packed. An
-  /// embedding of its own is only looked up, positions are only added.
+  /// Whether products read this tensor, so that a model that only generates has it packed.
+  /// Positions are only added.
   func isPacked(_ config: ModelConfig) -> Bool {
-    guard shape.count >= 2, name.hasSuffix(".weight"), !name.contains("position_embedding") else {
-      return false
-    }
+    shape.count >= 2 && name.hasSuffix(".weight") && !name.contains("position_embedding")
+      && !isLookedUp(config)
+  }
+
+  /// Whether this is an embedding that is not the head, too: a model that only generates reads
+  /// single rows of it, and leaves it in its file.
+  func isLookedUp(_ config: ModelConfig) -> Bool {
     let isTied =
       switch config {
       case .decoder(let text): text.tiedEmbedding
       case .llava(let llava): llava.text.tiedEmbedding
       case .vision: false
       }
-    return isTied || !name.hasSuffix("embed_tokens.weight")
+    return !isTied && name.hasSuffix("embed_tokens.weight")
   }
 }

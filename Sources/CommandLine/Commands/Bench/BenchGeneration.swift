@@ -22,7 +22,7 @@ struct BenchPrefill: ParsableCommand {
   func run() throws {
     let (loaded, compute) = try options.computing.generating(model)
     let generator = Generator(
-      model: loaded, compute: compute, limits: GenerationLimits(batchMax: 1))
+      model: loaded, compute: compute, limits: GenerationLimits(batchMax: 1, prefixBytesMax: 0))
     var run = 0
     try measure(
       "prefill", unit: "tok/s", amount: Double(length),
