@@ -11,19 +11,52 @@ typedef int32_t vi_unaligned __attribute__((ext_vector_type(WIDTH), aligned(4)))
 /// Bytes of the codes of four terms of a panel, a quad.
 INLINE size_t quad_bytes(int bits) { return PANEL / 2 * (size_t)bits; }
 
-/// A quad of each column, in the four bytes of its lane: 0…15 with 4 bits, −128…127 with 8.
+/// Bit `bit` of bytes, from a plane.
+INLINE vi plane_bytes(const uint8_t *plane, const int bit) {
+#if WIDTH == 16
+  uint64_t bits;
+  memcpy(&bits, plane, sizeof bits);
+  return (vi)_mm512_maskz_set1_epi8(bits, (char)(1 << bit));
+#else
+  uint32_t bits = 0;
+  memcpy(&bits, plane, WIDTH / 2);
+  // Each lane's four bits, spread over its four bytes.
+  vu lanes;
+#pragma clang loop unroll(full)
+  for (uint32_t i = 0; i < WIDTH; i++) lanes[i] = 4 * i;
+  const vu four = (vu)(bits) >> lanes & 15;
+  return (vi)((four * 0x00204081 & 0x01010101) << bit);
+#endif
+}
+
+/// A quad of each column, in the four bytes of its lane: −128…127 with 8 bits, else 0 or more.
 INLINE void quad_codes(vi *low, vi *high, const uint8_t *codes, const int bits) {
   const vi first = *(const vi_unaligned *)codes;
-  *low = bits == 4 ? first & 0x0f0f0f0f : first;
-  *high =
-      bits == 4 ? (first >> 4) & 0x0f0f0f0f : *(const vi_unaligned *)(codes + sizeof(vi));
+  if (bits == 8) {
+    *low = first;
+    *high = *(const vi_unaligned *)(codes + sizeof(vi));
+    return;
+  }
+  *low = first & 0x0f0f0f0f;
+  *high = (first >> 4) & 0x0f0f0f0f;
+  const uint8_t *plane = codes + sizeof(vi);
+#pragma clang loop unroll(full)
+  for (int bit = 4; bit < bits; bit++, plane += WIDTH) {
+    *low |= plane_bytes(plane, bit);
+    *high |= plane_bytes(plane + WIDTH / 2, bit);
+  }
+}
+
+/// What is taken from codes of `bits` to make them what they stand for.
+INLINE int code_middle(const int bits, const bool offsets) {
+  return bits == 8 || offsets ? 0 : 1 << (bits - 1);
 }
 
 /// What term `t` of a quad stands for, before it is scaled.
 INLINE vf quad_term(vi quad, const int t, const int bits, const bool offsets) {
   if (bits == 8) return AS_FLOATS((quad << (24 - 8 * t)) >> 24);
-  const vf code = AS_FLOATS((quad >> (8 * t)) & 15);
-  return offsets ? code : code - 8.0f;
+  const vf code = AS_FLOATS((quad >> (8 * t)) & ((1 << bits) - 1));
+  return offsets ? code : code - (float)code_middle(bits, offsets);
 }
 
 /// Half a panel's weights of one term.
@@ -95,12 +128,13 @@ INLINE const uint8_t *code_unit(
   else if ((codes)->bits == 4 && (codes)->scales == CK_SCALES_F16)                \
     call(FORM(4, 32, true, F16));                                                 \
   else if ((codes)->bits == 4) call(FORM(4, 32, true, NESTED));                   \
-  else if ((codes)->block == 16) call(FORM(8, 16, false, NESTED));                \
-  else if (!(codes)->offsets && (codes)->scales == CK_SCALES_F32)                 \
-    call(FORM(8, 32, false, F32));                                                \
-  else if (!(codes)->offsets) call(FORM(8, 32, false, F16));                      \
-  else if ((codes)->scales == CK_SCALES_F16) call(FORM(8, 32, true, F16));        \
-  else call(FORM(8, 32, true, NESTED))
+  else if ((codes)->bits == 5 && !(codes)->offsets) call(FORM(5, 32, false, F16)); \
+  else if ((codes)->bits == 5 && (codes)->scales == CK_SCALES_F16)                \
+    call(FORM(5, 32, true, F16));                                                 \
+  else if ((codes)->bits == 5) call(FORM(5, 32, true, NESTED));                   \
+  else if ((codes)->bits == 6) call(FORM(6, 16, false, NESTED));                  \
+  else if ((codes)->scales == CK_SCALES_F32) call(FORM(8, 32, false, F32));       \
+  else call(FORM(8, 32, false, F16))
 
 /// (depth, PANEL) floats of the panel that begins at `column`, terms [term, term + depth).
 static void unpack_panel(

@@ -14,6 +14,8 @@ enum {
   /// Groups of codes that are fetched before they are needed: without it a decoding step waits for
   /// memory a fifth of its time.
   GROUPS_AHEAD = 8,
+  /// Tiles of rows from which on a panel's codes are spread to bytes first.
+  SPREAD_TILES = 3,
   /// Bytes of A that are prepared at a time: a quarter of a large second cache.
   DOT_BYTES = 524288,
 };
@@ -89,7 +91,7 @@ INLINE ready_quad dot_ready(vi quad, const int bits) {
 }
 
 INLINE int32_t dot_excess(const int bits, const bool offsets) {
-  return bits == 8 ? 128 : offsets ? 0 : 8;
+  return bits == 8 ? 128 : code_middle(bits, offsets);
 }
 
 INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
@@ -98,7 +100,7 @@ INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
 }
 #else
 INLINE int32_t dot_excess(const int bits, const bool offsets) {
-  return bits == 8 || offsets ? 0 : 8;
+  return code_middle(bits, offsets);
 }
 
 #if defined(DOT_AVX512) || defined(DOT_AVX2)
@@ -109,7 +111,7 @@ typedef struct { __m512i size; __mmask64 below; } ready_quad;
 
 INLINE ready_quad dot_ready(vi quad, const int bits) {
   const __m512i codes = (__m512i)quad;
-  if (bits == 4) return (ready_quad){codes, 0};
+  if (bits < 8) return (ready_quad){codes, 0};
   return (ready_quad){_mm512_abs_epi8(codes), _mm512_movepi8_mask(codes)};
 }
 
@@ -153,13 +155,15 @@ INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
 #endif
 
 /// c (rows, PANEL) = or += the rows of `a` times a panel of codes.
+///
+/// - spread: the codes are bytes without a sign, whatever their bits were.
+/// - excess: what was added to each of them.
 INLINE void dot_tile(
     const int rows, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc,
-    bool fresh, const ck_codes form) {
-  const int bits = form.bits;
-  const size_t block = form.block, terms = ck_unit_terms(&form);
+    bool fresh, const ck_codes form, const bool spread, const int32_t excess) {
+  const int bits = spread ? 4 : form.bits;
+  const size_t block = form.block, terms = ck_unit_terms(&form), quad = quad_bytes(form.bits);
   const bool offsets = form.offsets;
-  const int32_t excess = dot_excess(bits, offsets);
   const size_t ahead = GROUPS_AHEAD * CODE_GROUP / terms * ck_unit_bytes(&form, PANEL);
   for (size_t start = 0; start < k; start += CHUNK) {
     const size_t length = k - start < CHUNK ? k - start : CHUNK;
@@ -168,7 +172,7 @@ INLINE void dot_tile(
     for (int r = 0; r < rows; r++) part[r][0] = part[r][1] = 0;
     for (size_t p = 0; p < length; p += terms, unit += ck_unit_bytes(&form, PANEL)) {
       const uint8_t *codes = unit + ck_unit_head(&form, PANEL);
-      for (size_t i = 0; i < ck_unit_head(&form, PANEL); i += 64)
+      for (size_t i = 0; i < ck_unit_head(&form, PANEL) && !spread; i += 64)
         __builtin_prefetch(unit + ahead + i);
       for (size_t b = 0; b < terms / block; b++) {
         vi sum[DOT_ROWS][2];
@@ -176,10 +180,10 @@ INLINE void dot_tile(
         for (int r = 0; r < rows; r++)
           sum[r][0] = sum[r][1] = excess ? (vi)(-excess * a.sums[r]) : (vi)(0);
 #pragma clang loop unroll(full)
-        for (size_t q = 0; q < block / 4; q++, codes += quad_bytes(bits), a.quads += rows) {
-          for (size_t i = 0; i < quad_bytes(bits); i += 64) __builtin_prefetch(codes + ahead + i);
+        for (size_t q = 0; q < block / 4; q++, codes += quad, a.quads += rows) {
+          for (size_t i = 0; i < quad && !spread; i += 64) __builtin_prefetch(codes + ahead + i);
           vi low, high;
-          quad_codes(&low, &high, codes, bits);
+          quad_codes(&low, &high, codes, form.bits);
           const ready_quad ready0 = dot_ready(low, bits), ready1 = dot_ready(high, bits);
 #pragma clang loop unroll(full)
           for (int r = 0; r < rows; r++) {
@@ -219,42 +223,108 @@ INLINE void dot_tile(
   }
 }
 
+/// A form as `spread_panel` leaves it: bytes, scales in f32.
+#define SPREAD(block, offsets) FORM(8, block, offsets, F32)
+
 #define DOT_TILE(rows)                                                                     \
   static void dot_tile_##rows(                                                             \
       const ck_codes *codes, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc, \
       bool fresh) {                                                                        \
     BY_FORM(codes, DOT_CALL_##rows);                                                       \
+  }                                                                                        \
+  static void spread_tile_##rows(                                                          \
+      const ck_codes *codes, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc, \
+      bool fresh) {                                                                        \
+    const int32_t excess = code_middle(codes->bits, codes->offsets);                       \
+    if (codes->block == 16)                                                                \
+      dot_tile(rows, a, unit, k, c, ldc, fresh, SPREAD(16, false), true, excess);          \
+    else if (codes->offsets)                                                               \
+      dot_tile(rows, a, unit, k, c, ldc, fresh, SPREAD(32, true), true, 0);                \
+    else                                                                                   \
+      dot_tile(rows, a, unit, k, c, ldc, fresh, SPREAD(32, false), true, excess);          \
   }
-#define DOT_CALL_1(form) dot_tile(1, a, unit, k, c, ldc, fresh, form)
-#define DOT_CALL_2(form) dot_tile(2, a, unit, k, c, ldc, fresh, form)
-#define DOT_CALL_3(form) dot_tile(3, a, unit, k, c, ldc, fresh, form)
+#define DOT_CALL(rows, form) \
+  dot_tile(rows, a, unit, k, c, ldc, fresh, form, false, dot_excess((form).bits, (form).offsets))
+#define DOT_CALL_1(form) DOT_CALL(1, form)
+#define DOT_CALL_2(form) DOT_CALL(2, form)
+#define DOT_CALL_3(form) DOT_CALL(3, form)
 DOT_TILE(1) DOT_TILE(2) DOT_TILE(3)
 #if WIDE_ROWS == 6
-#define DOT_CALL_4(form) dot_tile(4, a, unit, k, c, ldc, fresh, form)
-#define DOT_CALL_5(form) dot_tile(5, a, unit, k, c, ldc, fresh, form)
-#define DOT_CALL_6(form) dot_tile(6, a, unit, k, c, ldc, fresh, form)
+#define DOT_CALL_4(form) DOT_CALL(4, form)
+#define DOT_CALL_5(form) DOT_CALL(5, form)
+#define DOT_CALL_6(form) DOT_CALL(6, form)
 DOT_TILE(4) DOT_TILE(5) DOT_TILE(6)
 #endif
 #undef DOT_TILE
 
-/// [rows − 1]
-static void (*const dot_tiles[DOT_ROWS])(
-    const ck_codes *, dot_rows, const uint8_t *, size_t, float *, size_t, bool) = {
+typedef void dot_function(
+    const ck_codes *codes, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc,
+    bool fresh);
+
+/// [rows − 1], of codes as they lie and of spread ones.
+static dot_function *const dot_tiles[DOT_ROWS] = {
     dot_tile_1, dot_tile_2, dot_tile_3,
 #if WIDE_ROWS == 6
     dot_tile_4, dot_tile_5, dot_tile_6,
 #endif
 };
+static dot_function *const spread_tiles[DOT_ROWS] = {
+    spread_tile_1, spread_tile_2, spread_tile_3,
+#if WIDE_ROWS == 6
+    spread_tile_4, spread_tile_5, spread_tile_6,
+#endif
+};
+
+INLINE void spread_unit(uint8_t *to, const uint8_t *unit, const ck_codes form) {
+  const ck_codes wide = SPREAD(form.block, form.offsets);
+  const size_t head = ck_unit_head(&wide, PANEL), within = CODE_GROUP / form.block;
+  const uint8_t *codes = unit + ck_unit_head(&form, PANEL);
+  for (size_t b = 0; b < ck_unit_terms(&form) / form.block; b++) {
+    uint8_t *target = to + b / within * ck_unit_bytes(&wide, PANEL);
+    for (size_t which = 0; which < (form.offsets ? 2 : 1); which++) {
+      vf_unaligned *scales =
+          (vf_unaligned *)(target + ck_scales_place(&wide, PANEL, b % within, which));
+      scales[0] = block_scales(unit, form, b, which, 0);
+      scales[1] = block_scales(unit, form, b, which, WIDTH);
+    }
+    vi_unaligned *quads = (vi_unaligned *)(target + head) + b % within * form.block / 2;
+    for (size_t q = 0; q < form.block / 4; q++, codes += quad_bytes(form.bits)) {
+      vi low, high;
+      quad_codes(&low, &high, codes, form.bits);
+      quads[2 * q] = low;
+      quads[2 * q + 1] = high;
+    }
+  }
+}
+
+/// A panel of codes of fewer than 8 bits as bytes, with scales in f32: for so many rows that taking
+/// the codes apart for each tile costs more.
+static const uint8_t *spread_panel(
+    ck_workspace *space, const ck_codes *codes, const uint8_t *unit, size_t k) {
+  const ck_codes wide = SPREAD(codes->block, codes->offsets);
+  const size_t terms = ck_unit_terms(codes), size = ck_unit_bytes(codes, PANEL);
+  const size_t spread = ck_unit_bytes(&wide, PANEL) * terms / CODE_GROUP;
+  uint8_t *all = (uint8_t *)ck_buffer_reserve(&space->packed_b, k / terms * spread / 4), *to = all;
+  for (size_t p = 0; p < k; p += terms, unit += size, to += spread) {
+#define CALL(form) spread_unit(to, unit, form)
+    BY_FORM(codes, CALL);
+#undef CALL
+  }
+  return all;
+}
 
 /// A block of rows against all columns of the product, panel by panel.
 static void dot_block(
-    const ck_product *product, float *a, size_t row, size_t rows) {
+    ck_workspace *space, const ck_product *product, float *a, size_t row, size_t rows) {
   const ck_codes *codes = product->codes;
   const size_t k = product->k, words = dot_words(k, codes->block);
   const size_t tiles = (rows + DOT_ROWS - 1) / DOT_ROWS;
+  const bool spread = codes->bits < 8 && tiles >= SPREAD_TILES;
+  dot_function *const *functions = spread ? spread_tiles : dot_tiles;
   for (size_t column = 0; column < product->n; column += PANEL) {
     const size_t width = product->n - column < PANEL ? product->n - column : PANEL;
     const uint8_t *unit = code_unit(codes, k, product->first_column + column, 0);
+    if (spread) unit = spread_panel(space, codes, unit, k);
     float whole[DOT_ROWS * PANEL];
     for (size_t t = 0, first = 0, height; t < tiles; t++, first += height) {
       height = (rows - first) / (tiles - t);
@@ -263,13 +333,13 @@ static void dot_block(
       const bool fresh = !product->accumulate && !product->bias;
       if (product->bias) spread_bias(product, c, column, height, width);
       if (width == PANEL) {
-        dot_tiles[height - 1](codes, part, unit, k, c, product->ldc, fresh);
+        functions[height - 1](codes, part, unit, k, c, product->ldc, fresh);
         continue;
       }
       if (!fresh)
         for (size_t r = 0; r < height; r++)
           memcpy(whole + r * PANEL, c + r * product->ldc, width * sizeof(float));
-      dot_tiles[height - 1](codes, part, unit, k, whole, PANEL, fresh);
+      functions[height - 1](codes, part, unit, k, whole, PANEL, fresh);
       for (size_t r = 0; r < height; r++)
         memcpy(c + r * product->ldc, whole + r * PANEL, width * sizeof(float));
     }
@@ -290,6 +360,6 @@ static void dot_product(ck_workspace *space, const ck_product *product) {
       for (size_t r = 0; r < height; r++)
         dot_row(&part, r, height, product->a + (row + first + r) * product->lda, k, block);
     }
-    dot_block(product, a, row, rows);
+    dot_block(space, product, a, row, rows);
   }
 }

@@ -77,8 +77,9 @@ static inline size_t ck_attention_tile(const ck_attention *work) {
 // Panels of codes are made of units: CODE_GROUP terms, or CODE_NEST where scales are nested. A
 // unit's head has, nested, the f16 numbers of its scales and of its offsets; then, block by block,
 // the scales and the offsets. Behind the head are the codes, four terms ("a quad") of each column
-// side by side. Of 4 bits the first half of the columns is in the low nibbles, the second in the
-// high ones.
+// side by side. Of fewer than 8 bits the four lower ones come first, those of the first half of
+// the columns in low nibbles, of the second in high ones; then a plane for each further bit, in
+// the order in which bytes would be.
 
 static inline size_t ck_unit_terms(const ck_codes *codes) {
   return codes->scales == CK_SCALES_NESTED ? CODE_NEST : CODE_GROUP;
@@ -111,13 +112,6 @@ static inline size_t ck_unit_place(
     const ck_codes *codes, size_t panel, size_t k, size_t column, size_t term) {
   const size_t terms = ck_unit_terms(codes);
   return (column / panel * (k / terms) + term / terms) * ck_unit_bytes(codes, panel);
-}
-
-/// The byte with the code of term `p` of a unit, behind its head.
-static inline size_t ck_code_place(
-    const ck_codes *codes, size_t panel, size_t p, size_t column) {
-  const size_t lane = codes->bits == 8 ? column : column % (panel / 2);
-  return p / 4 * (panel / 2 * (size_t)codes->bits) + lane * 4 + p % 4;
 }
 
 typedef void ck_task(void *context, size_t index, ck_workspace *space);

@@ -54,6 +54,37 @@ static float placed_scale(
          (float)((const int8_t *)place)[column];
 }
 
+/// Where the quad of a unit's term `p` begins, behind the head.
+static size_t quad_place(const ck_codes *codes, size_t panel, size_t p) {
+  return p / 4 * (panel / 2 * (size_t)codes->bits);
+}
+
+/// Puts a code of term `p` into its quad, whose bits are 0.
+static void put_code(
+    const ck_codes *codes, size_t panel, uint8_t *quad, size_t p, size_t column, uint8_t code) {
+  const size_t half = panel / 2, place = column * 4 + p % 4;
+  if (codes->bits == 8) {
+    quad[place] = code;
+    return;
+  }
+  quad[column % half * 4 + p % 4] |= (uint8_t)((code & 15) << (column < half ? 0 : 4));
+  uint8_t *plane = quad + 4 * half;
+  for (int bit = 4; bit < codes->bits; bit++, plane += half)
+    plane[place / 8] |= (uint8_t)((code >> bit & 1) << place % 8);
+}
+
+/// What a code of a quad stands for before it is scaled.
+static int code_meaning(
+    const ck_codes *codes, size_t panel, const uint8_t *quad, size_t p, size_t column) {
+  const size_t half = panel / 2, place = column * 4 + p % 4;
+  if (codes->bits == 8) return (int8_t)quad[place];
+  int code = quad[column % half * 4 + p % 4] >> (column < half ? 0 : 4) & 15;
+  const uint8_t *plane = quad + 4 * half;
+  for (int bit = 4; bit < codes->bits; bit++, plane += half)
+    code |= (plane[place / 8] >> place % 8 & 1) << bit;
+  return codes->offsets ? code : code - (1 << (codes->bits - 1));
+}
+
 void ck_codes_place(
     const ck_pool *pool, const ck_codes *codes, size_t k, size_t row, const ck_coded_row *values) {
   const size_t panel = ck_pool_kernels(pool)->panel, column = row % panel;
@@ -64,11 +95,10 @@ void ck_codes_place(
     place_scales(codes, panel, unit, column, 0, u, values->scales, values->scale_steps);
     if (codes->offsets)
       place_scales(codes, panel, unit, column, 1, u, values->offsets, values->offset_steps);
-    for (size_t p = 0; p < terms; p++) {
-      const uint8_t code = values->codes[u * terms + p];
-      uint8_t *place = unit + head + ck_code_place(codes, panel, p, column);
-      *place |= (uint8_t)(codes->bits == 8 || column < panel / 2 ? code : code << 4);
-    }
+    for (size_t p = 0; p < terms; p++)
+      put_code(
+          codes, panel, unit + head + quad_place(codes, panel, p), p, column,
+          values->codes[u * terms + p]);
   }
 }
 
@@ -86,10 +116,8 @@ void ck_codes_row(
         if (codes->offsets)
           offset = placed_scale(codes, panel, unit, column, p / codes->block, 1);
       }
-      const uint8_t byte = unit[head + ck_code_place(codes, panel, p, column)];
-      const int half = column < panel / 2 ? byte & 15 : byte >> 4;
-      const float code =
-          (float)(codes->bits == 8 ? (int8_t)byte : half - (codes->offsets ? 0 : 8));
+      const uint8_t *quad = unit + head + quad_place(codes, panel, p);
+      const float code = (float)code_meaning(codes, panel, quad, p, column);
       values[term + p] = codes->offsets ? fmaf(code, scale, offset) : code * scale;
     }
   }

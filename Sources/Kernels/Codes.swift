@@ -12,9 +12,10 @@ public struct CodeLayout: Hashable, Sendable {
     case int8
   }
 
-  /// 4: codes 0…15, which without offsets stand for −8…7; 8: −128…127 as two's complement.
+  /// 4, 5, 6: codes 0…2^bits−1, which without offsets stand for 2^(bits−1) less; 8: −128…127 as
+  /// two's complement.
   public let bits: Int
-  /// Weights that share a scale: 32, or 16 with 8 bits.
+  /// Weights that share a scale: 32, or 16 with 6 bits.
   public let block: Int
   public let hasOffsets: Bool
   public let scales: Scales
@@ -42,9 +43,10 @@ public struct CodeLayout: Hashable, Sendable {
     Form(bits: 4, block: 32, hasOffsets: true, scales: .nested),
     Form(bits: 8, block: 32, hasOffsets: false, scales: .f32),
     Form(bits: 8, block: 32, hasOffsets: false, scales: .f16),
-    Form(bits: 8, block: 32, hasOffsets: true, scales: .f16),
-    Form(bits: 8, block: 32, hasOffsets: true, scales: .nested),
-    Form(bits: 8, block: 16, hasOffsets: false, scales: .nested),
+    Form(bits: 5, block: 32, hasOffsets: false, scales: .f16),
+    Form(bits: 5, block: 32, hasOffsets: true, scales: .f16),
+    Form(bits: 5, block: 32, hasOffsets: true, scales: .nested),
+    Form(bits: 6, block: 16, hasOffsets: false, scales: .nested),
   ]
 
   /// - Precondition: there are kernels for it: for the forms of GGUF's encodings, and for 8 bits in

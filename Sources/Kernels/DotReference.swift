@@ -1,6 +1,6 @@
 /// One output's weights in codes, as `PackedMatrix.setRow` takes them.
 public struct CodedRow: Sendable {
-  /// (inputs), of 4 bits each in a byte of its own.
+  /// (inputs), each in a byte of its own.
   public var codes: [UInt8]
   /// (inputs / block); nested (inputs / 256).
   public var scales: [Float]
@@ -99,6 +99,6 @@ public func dotReference(
 extension CodeLayout {
   /// The whole number that a code stands for.
   func meaning(of code: UInt8) -> Int32 {
-    bits == 8 ? Int32(Int8(bitPattern: code)) : Int32(code) - (hasOffsets ? 0 : 8)
+    bits == 8 ? Int32(Int8(bitPattern: code)) : Int32(code) - (hasOffsets ? 0 : 1 << (bits - 1))
   }
 }

@@ -32,17 +32,12 @@ struct GGUFTests {
         #expect(made.count == row * codes.codes.count)
         for (column, byte) in codes.codes.enumerated() {
           let (scale, offset) = (codes.scale(at: column), codes.offset(at: column))
-          if form.bits == 8 {
-            let code = Float(Int8(bitPattern: byte))
-            made.append(
-              form.hasOffsets ? offset.addingProduct(scale, code) : scale * code)
-          } else {
-            #expect(byte < 16)
-            made.append(
-              form.hasOffsets
-                ? offset.addingProduct(scale, Float(byte))
-                : scale * (Float(byte) - 8))
-          }
+          if form.bits < 8 { #expect(byte < 1 << form.bits) }
+          // Without offsets, codes of fewer bits count from their middle.
+          let middle: Float = form.hasOffsets || form.bits == 8 ? 0 : [8, 16, 32][form.bits - 4]
+          let code =
+            form.bits == 8 ? Float(Int8(bitPattern: byte)) : Float(byte) - middle
+          made.append(form.hasOffsets ? offset.addingProduct(scale, code) : scale * code)
         }
       }
       #expect(try bits(made) == bits(tensors.floats(name)), "\(name)")

@@ -9,7 +9,8 @@ struct CodesTests {
   static func layouts(_ activations: CodeLayout.Activations) -> [CodeLayout] {
     let forms: [(bits: Int, block: Int, hasOffsets: Bool, scales: CodeLayout.Scales)] = [
       (4, 32, false, .f16), (4, 32, true, .f16), (8, 32, false, .f32), (8, 32, false, .f16),
-      (8, 32, true, .f16), (4, 32, true, .nested), (8, 32, true, .nested), (8, 16, false, .nested),
+      (5, 32, false, .f16), (5, 32, true, .f16), (4, 32, true, .nested), (5, 32, true, .nested),
+      (6, 16, false, .nested),
     ]
     return forms.map {
       CodeLayout(
@@ -29,7 +30,7 @@ struct CodesTests {
     var rows: [CodedRow] = []
     for row in 0..<outputs {
       let codes = (0..<inputs).map { _ in
-        let span: Float = layout.bits == 4 ? 16 : 256
+        let span = Float(1 << layout.bits)
         return UInt8(truncatingIfNeeded: Int(((values.next() + 1) / 2 * span).rounded(.down)))
       }
       rows.append(Self.row(codes, layout, &values))
@@ -38,7 +39,8 @@ struct CodesTests {
         let byte = codes[column]
         let code =
           layout.bits == 8
-          ? Float(Int8(bitPattern: byte)) : Float(byte) - (layout.hasOffsets ? 0 : 8)
+          ? Float(Int8(bitPattern: byte))
+          : Float(byte) - (layout.hasOffsets ? 0 : Float(1 << (layout.bits - 1)))
         let (scale, offset) = rows[row].scale(of: column / layout.block, layout)
         decoded[row * inputs + column] =
           layout.hasOffsets ? offset.addingProduct(scale, code) : scale * code
@@ -195,6 +197,6 @@ struct CodesTests {
         outputs: 256, inputs: 512, codes: layout, in: Arena(), on: compute)
       return Double(8 * coded.bytes) / (256 * 512)
     }
-    #expect(bits == [4.5, 5, 9, 8.5, 9, 4.625, 8.625, 8.5625])
+    #expect(bits == [4.5, 5, 9, 8.5, 5.5, 6, 4.625, 5.625, 6.5625])
   }
 }

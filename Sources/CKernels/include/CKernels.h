@@ -46,8 +46,8 @@ typedef enum {
 /// The weights W of a product with op(B) = Wᵀ in codes of few bits: w = scale · code + offset, a
 /// scale and an offset for each `block` terms of a row of W.
 typedef struct {
-  int bits;        // 4: codes 0…15, that stand for −8…7 without offsets; 8: −128…127
-  size_t block;    // 16 (8 bits only) or 32
+  int bits;        // 8: codes −128…127; 4, 5, 6: 0…2^bits−1, less 2^(bits−1) without offsets
+  size_t block;    // 16 (6 bits only) or 32
   bool offsets;    // without: w = scale · code
   ck_scales scales;
   bool whole;      // A is rounded to 8 bits, and products are of whole numbers
@@ -79,7 +79,7 @@ size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k);
 /// nested; all 0 at first.
 size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k);
 
-/// A row of W: k codes (of 4 bits one in a byte, too); k / block scales and offsets, or, nested,
+/// A row of W: k codes (each in a byte); k / block scales and offsets, or, nested,
 /// k / CODE_NEST of each and k / block steps of each. What is kept as f16 is a number of f16.
 typedef struct {
   const uint8_t *codes;

@@ -4,7 +4,8 @@
 /// The products are exact in f32 and the sum is rounded once, so the elements are those of ggml and
 /// of its `gguf` package, bit for bit.
 public struct CodeForm: Hashable, Sendable {
-  /// 4: codes 0…15, which without offsets stand for −8…7; 8: codes −128…127.
+  /// 4, 5, 6: codes 0…2^bits−1, which without offsets stand for 2^(bits−1) less; 8: codes
+  /// −128…127.
   public let bits: Int
   /// Elements that share a scale: 16 or 32.
   public let block: Int
@@ -22,6 +23,11 @@ public struct CodeForm: Hashable, Sendable {
     (self.bits, self.block, self.hasOffsets) = (bits, block, hasOffsets)
     self.scales = scales
   }
+
+  /// The whole number that a code stands for.
+  func meaning(of code: UInt8) -> Int32 {
+    bits == 8 ? Int32(Int8(bitPattern: code)) : Int32(code) - (hasOffsets ? 0 : 1 << (bits - 1))
+  }
 }
 
 extension TensorEncoding {
@@ -30,11 +36,12 @@ extension TensorEncoding {
     switch self {
     case .q40: CodeForm(bits: 4, block: 32, hasOffsets: false, scales: .f16)
     case .q41: CodeForm(bits: 4, block: 32, hasOffsets: true, scales: .f16)
-    case .q50, .q80: CodeForm(bits: 8, block: 32, hasOffsets: false, scales: .f16)
-    case .q51: CodeForm(bits: 8, block: 32, hasOffsets: true, scales: .f16)
+    case .q50: CodeForm(bits: 5, block: 32, hasOffsets: false, scales: .f16)
+    case .q80: CodeForm(bits: 8, block: 32, hasOffsets: false, scales: .f16)
+    case .q51: CodeForm(bits: 5, block: 32, hasOffsets: true, scales: .f16)
     case .q4K: CodeForm(bits: 4, block: 32, hasOffsets: true, scales: .nested)
-    case .q5K: CodeForm(bits: 8, block: 32, hasOffsets: true, scales: .nested)
-    case .q6K: CodeForm(bits: 8, block: 16, hasOffsets: false, scales: .nested)
+    case .q5K: CodeForm(bits: 5, block: 32, hasOffsets: true, scales: .nested)
+    case .q6K: CodeForm(bits: 6, block: 16, hasOffsets: false, scales: .nested)
     case .f32, .f16, .bf16, .other: nil
     }
   }
@@ -113,16 +120,14 @@ public struct RowCodes {
     scales[block] = half(bytes, scale)
     if let minimum { offsets[block] = half(bytes, minimum) }
     let fifth = high.map { word32(bytes, $0) }
-    // Five bits without a minimum count from their middle; four bits do so where they are decoded.
-    let middle: UInt8 = fifth != nil && minimum == nil ? 16 : 0
     for index in 0..<16 {
       var (a, b) = (bytes[low + index] & 0xF, bytes[low + index] >> 4)
       if let fifth {
         a |= UInt8(fifth >> UInt32(index) & 1) << 4
         b |= UInt8(fifth >> UInt32(index + 16) & 1) << 4
       }
-      codes[block * 32 + index] = a &- middle
-      codes[block * 32 + index + 16] = b &- middle
+      codes[block * 32 + index] = a
+      codes[block * 32 + index + 16] = b
     }
   }
 
@@ -149,7 +154,7 @@ public struct RowCodes {
       scaleSteps[block * 16 + group] = Int8(bitPattern: bytes[source + 192 + group])
     }
     for element in 0..<256 {
-      codes[block * 256 + element] = sixBitCode(bytes, source, element) &- 32
+      codes[block * 256 + element] = sixBitCode(bytes, source, element)
     }
   }
 }

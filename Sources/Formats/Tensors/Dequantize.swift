@@ -43,12 +43,7 @@ private func decodeBlocks(
     for index in 0..<elements {
       let byte = row.codes[index]
       let scale = row.scale(at: index)
-      let code: Float =
-        if form.bits == 8 {
-          Float(Int8(bitPattern: byte))
-        } else {
-          Float(Int32(byte) - (form.hasOffsets ? 0 : 8))
-        }
+      let code = Float(form.meaning(of: byte))
       // Not `+ 0` without an offset: that would make a plus of a minus zero.
       target[start + block * elements + index] =
         form.hasOffsets ? scale * code + row.offset(at: index) : scale * code
