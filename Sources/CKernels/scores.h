@@ -1,16 +1,27 @@
-// Attention of a few query rows at a time. The heads that share a key head are rows of one
-// product; a piece's keys are its prefix's and its own, one after the other, so a row gives the
+// Attention of a few query rows at a time, over blocks of keys with a running softmax. The heads
+// that share a key head are rows of one product; a piece's keys are its prefix's and its own, one
+// after the other, and a block begins at a multiple of its length among them, so a row gives the
 // same bits whether it is packed, cached or alone. Keys in front of a row's window have weight 0,
 // and a sum that begins with zeros is the sum without them: so it does not matter which rows share
 // a tile, whose keys begin where its first row's do. Included by each set.
 
-/// One tile's sizes and scratch. Its keys are the prefix's from `prefix_first` and the own ones
-/// from `own_first` on; `first` is the first of them among all. Of pages they begin with a whole
-/// page, `skipped` keys of which no row sees.
+enum {
+  /// Keys of a block: the scores of a tile stay in the second cache.
+  KEY_BLOCK = 512,
+  /// Between rows of scores: no power of two, so that rows lie in different sets of the cache.
+  SCORE_STRIDE = KEY_BLOCK + 16,
+};
+
+/// One tile's sizes. It sees the keys from `first` to `end`.
 typedef struct {
-  size_t group, rows, first, skipped, prefix_first, prefix, own_first, own, keys, stride;
-  size_t size, columns, kv_columns;
+  size_t group, rows, first, end, size, columns, kv_columns;
 } score_shape;
+
+/// Some keys of a tile, begin ..< end. Scores of pages begin `lead` columns before, so that they
+/// are of whole registers.
+typedef struct {
+  size_t begin, end, lead;
+} key_block;
 
 /// Behind the last key that query `t` sees.
 INLINE size_t seen_end(const ck_attention *work, const ck_attention_piece *piece, size_t t) {
@@ -29,29 +40,34 @@ INLINE score_shape score_shape_of(
   s.group = work->heads / work->kv_heads;
   s.rows = (end - begin) * s.group;
   s.first = seen_begin(work, piece, begin);
-  // Whole pages are multiplied, so that one half seen or half filled needs no packing.
-  const size_t unit = piece->pages ? work->page_rows : 16;
-  s.skipped = piece->pages ? s.first % unit : 0;
-  s.first -= s.skipped;
-  s.prefix_first = s.first < piece->prefix ? s.first : piece->prefix;
-  s.prefix = piece->prefix - s.prefix_first;
-  s.own_first = s.first - s.prefix_first;
-  s.own = (work->causal ? piece->first + end : piece->own) - s.own_first;
-  s.keys = s.prefix + s.own;
-  s.stride = (s.keys + unit - 1) / unit * unit;
+  s.end = seen_end(work, piece, end - 1);
   s.size = work->size;
   s.columns = work->heads * work->size;
   s.kv_columns = work->kv_heads * work->size;
   return s;
 }
 
-/// Where a head's rows begin for the tile, of the prefix's keys (or values) and of its own.
-INLINE size_t prefix_place(const score_shape *s, size_t kv_head) {
-  return s->prefix_first * s->kv_columns + kv_head * s->size;
+/// The block with key `begin`, from it on.
+INLINE key_block block_from(const score_shape *s, const ck_attention_piece *piece, size_t begin) {
+  const size_t end = (begin / KEY_BLOCK + 1) * KEY_BLOCK;
+  return (key_block){begin, end < s->end ? end : s->end, piece->pages ? begin % 16 : 0};
 }
 
-INLINE size_t own_place(const score_shape *s, size_t kv_head) {
-  return s->own_first * s->kv_columns + kv_head * s->size;
+/// The part of a block in the prefix (own: 0) or among the piece's own keys (1): its first key,
+/// counted there, how many they are, and their first column in the block.
+typedef struct {
+  size_t from, count, column;
+} key_run;
+
+INLINE key_run run_of(const ck_attention_piece *piece, key_block block, int own) {
+  const size_t border = piece->prefix;
+  if (own) {
+    const size_t begin = block.begin > border ? block.begin : border;
+    const size_t count = block.end > begin ? block.end - begin : 0;
+    return (key_run){begin - border, count, begin - block.begin};
+  }
+  const size_t end = block.end < border ? block.end : border;
+  return (key_run){block.begin, end > block.begin ? end - block.begin : 0, 0};
 }
 
 /// Copies one key head's query heads between packed rows and a tile's (rows, size).
@@ -68,18 +84,19 @@ INLINE void gather_heads(
 /// scores (rows, keys) = tile (rows, size) · keysᵀ
 static void against_keys(
     ck_workspace *space, float *scores, const float *tile, const float *prefix,
-    const float *own, const score_shape *s, size_t kv_head) {
+    const float *own, const ck_attention_piece *piece, const score_shape *s, key_block block,
+    size_t kv_head) {
   ck_product product = {
-      .m = s->rows, .n = s->prefix, .k = s->size, .a = tile, .lda = s->size, .c = scores,
-      .ldc = s->stride, .ldb = s->kv_columns, .transpose_b = true};
-  if (s->prefix > 0) {
-    product.b = prefix + prefix_place(s, kv_head);
+      .m = s->rows, .k = s->size, .a = tile, .lda = s->size, .ldc = SCORE_STRIDE,
+      .ldb = s->kv_columns, .transpose_b = true};
+  for (int i = 0; i < 2; i++) {
+    const key_run run = run_of(piece, block, i);
+    if (run.count == 0) continue;
+    product.n = run.count;
+    product.b = (i ? own : prefix) + run.from * s->kv_columns + kv_head * s->size;
+    product.c = scores + run.column;
     matmul(space, &product);
   }
-  product.n = s->own;
-  product.b = own + own_place(s, kv_head);
-  product.c = scores + s->prefix;
-  matmul(space, &product);
 }
 
 /// One key head's keys or values of a page in f32: where they lie, or widened into `scratch`.
@@ -90,53 +107,60 @@ INLINE const float *page_part(
   return scratch;
 }
 
-/// The same over pages.
+/// The same over pages, from the block's lead on.
 static void against_pages(
     ck_workspace *space, float *scores, const float *tile, const ck_attention *work,
-    const ck_attention_piece *piece, const score_shape *s, size_t kv_head, float *scratch) {
+    const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head,
+    float *scratch) {
+  const size_t rows = work->page_rows, begin = block.begin - block.lead;
   ck_product product = {
-      .m = s->rows, .n = work->page_rows, .k = s->size, .a = tile, .lda = s->size,
-      .ldc = s->stride, .ldb = work->page_rows};
-  const size_t place = work->page_keys + kv_head * s->size * work->page_rows;
-  for (size_t key = 0; key < s->keys; key += work->page_rows) {
-    const void *page = piece->pages[(s->first + key) / work->page_rows];
-    product.b = page_part(work, page, place, scratch);
-    product.c = scores + key;
+      .m = s->rows, .k = s->size, .a = tile, .lda = s->size, .ldc = SCORE_STRIDE, .ldb = rows};
+  const size_t place = work->page_keys + kv_head * s->size * rows;
+  for (size_t key = begin, count; key < block.end; key += count) {
+    const size_t row = key % rows, left = (block.end - key + 15) / 16 * 16;
+    count = rows - row < left ? rows - row : left;
+    product.n = count;
+    product.b = page_part(work, piece->pages[key / rows], place, scratch) + row;
+    product.c = scores + (key - begin);
     matmul(space, &product);
   }
 }
 
-/// tile (rows, size) = scores (rows, keys) · values
+/// tile (rows, size) += scores (rows, keys) · values, or = when `fresh`.
 static void over_keys(
     ck_workspace *space, float *tile, const float *scores, const float *prefix,
-    const float *own, const score_shape *s, size_t kv_head) {
+    const float *own, const ck_attention_piece *piece, const score_shape *s, key_block block,
+    size_t kv_head, bool fresh) {
   ck_product product = {
-      .m = s->rows, .n = s->size, .k = s->prefix, .a = scores, .lda = s->stride, .c = tile,
-      .ldc = s->size, .ldb = s->kv_columns};
-  if (s->prefix > 0) {
-    product.b = prefix + prefix_place(s, kv_head);
+      .m = s->rows, .n = s->size, .lda = SCORE_STRIDE, .c = tile, .ldc = s->size,
+      .ldb = s->kv_columns, .accumulate = !fresh};
+  for (int i = 0; i < 2; i++) {
+    const key_run run = run_of(piece, block, i);
+    if (run.count == 0) continue;
+    product.k = run.count;
+    product.a = scores + run.column;
+    product.b = (i ? own : prefix) + run.from * s->kv_columns + kv_head * s->size;
     matmul(space, &product);
+    product.accumulate = true;
   }
-  product.accumulate = s->prefix > 0;
-  product.k = s->own;
-  product.b = own + own_place(s, kv_head);
-  product.a = scores + s->prefix;
-  matmul(space, &product);
 }
 
 /// The same over pages.
 static void over_pages(
     ck_workspace *space, float *tile, const float *scores, const ck_attention *work,
-    const ck_attention_piece *piece, const score_shape *s, size_t kv_head, float *scratch) {
+    const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head,
+    bool fresh, float *scratch) {
+  const size_t rows = work->page_rows;
   ck_product product = {
-      .m = s->rows, .n = s->size, .lda = s->stride, .c = tile, .ldc = s->size, .ldb = s->size};
-  const size_t place = work->page_values + kv_head * s->size * work->page_rows;
-  for (size_t key = 0; key < s->keys; key += work->page_rows) {
-    const size_t left = s->keys - key, skipped = key == 0 ? s->skipped : 0;
-    product.k = (left < work->page_rows ? left : work->page_rows) - skipped;
-    product.a = scores + key + skipped;
-    const void *page = piece->pages[(s->first + key) / work->page_rows];
-    product.b = page_part(work, page, place, scratch) + skipped * s->size;
+      .m = s->rows, .n = s->size, .lda = SCORE_STRIDE, .c = tile, .ldc = s->size, .ldb = s->size,
+      .accumulate = !fresh};
+  const size_t place = work->page_values + kv_head * s->size * rows;
+  for (size_t key = block.begin, count; key < block.end; key += count) {
+    const size_t row = key % rows, left = block.end - key;
+    count = rows - row < left ? rows - row : left;
+    product.k = count;
+    product.a = scores + block.lead + (key - block.begin);
+    product.b = page_part(work, piece->pages[key / rows], place, scratch) + row * s->size;
     matmul(space, &product);
     product.accumulate = true;
   }
@@ -190,79 +214,129 @@ static void into_pages(
 /// keys (keys, size) += scoresᵀ · tile
 static void into_keys(
     ck_workspace *space, float *prefix, float *own, const float *scores, const float *tile,
-    const score_shape *s, size_t kv_head) {
+    const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head) {
   ck_product product = {
-      .m = s->prefix, .n = s->size, .k = s->rows, .a = scores, .lda = s->stride, .b = tile,
-      .ldb = s->size, .ldc = s->kv_columns, .transpose_a = true, .accumulate = true};
-  if (s->prefix > 0) {
-    product.c = prefix + prefix_place(s, kv_head);
+      .n = s->size, .k = s->rows, .lda = SCORE_STRIDE, .b = tile, .ldb = s->size,
+      .ldc = s->kv_columns, .transpose_a = true, .accumulate = true};
+  for (int i = 0; i < 2; i++) {
+    const key_run run = run_of(piece, block, i);
+    if (run.count == 0) continue;
+    product.m = run.count;
+    product.a = scores + run.column;
+    product.c = (i ? own : prefix) + run.from * s->kv_columns + kv_head * s->size;
     matmul(space, &product);
   }
-  product.m = s->own;
-  product.c = own + own_place(s, kv_head);
-  product.a = scores + s->prefix;
-  matmul(space, &product);
+}
+
+/// The columns of a block's scores that a row sees, `begin` ..< `end`; none when they are equal.
+typedef struct {
+  size_t begin, end;
+} seen_columns;
+
+INLINE seen_columns columns_seen(
+    const ck_attention *work, const ck_attention_piece *piece, key_block block, size_t t) {
+  const size_t first = seen_begin(work, piece, t), last = seen_end(work, piece, t);
+  const size_t begin = first > block.begin ? first : block.begin;
+  const size_t end = last < block.end ? last : block.end;
+  const size_t before = block.begin - block.lead;
+  if (end <= begin) return (seen_columns){0, 0};
+  return (seen_columns){begin - before, end - before};
+}
+
+/// Sets what a row does not see of its scores to 0.
+INLINE void hide(float *row, key_block block, seen_columns seen) {
+  const size_t columns = block.end - block.begin + block.lead;
+  memset(row, 0, seen.begin * sizeof(float));
+  memset(row + seen.end, 0, (columns - seen.end) * sizeof(float));
+}
+
+/// What has been seen of a row so far: the largest score, and the sum of the weights beside it.
+typedef struct {
+  double sum;
+  float top;
+} running;
+
+/// A row's scores become weights beside the largest score so far; what was summed up with a smaller
+/// one, `sums` (size) among it, is brought to it.
+INLINE void weigh(
+    running *now, float *row, seen_columns seen, float scale, float *sums, size_t size) {
+  if (seen.end == seen.begin) return;
+  const size_t count = seen.end - seen.begin;
+  float *scores = row + seen.begin;
+  const float top = row_max(scores, count) * scale;
+  const float before = now->top;
+  if (!(top <= before)) now->top = top;
+  if (before > -INFINITY && now->top != before) {
+    const float factor = exp16(all16(before - now->top))[0];
+    now->sum *= factor;
+    row_scale(sums, sums, size, factor);
+  }
+  now->sum += row_exp(scores, scores, count, scale, now->top);
 }
 
 static void attention(
     ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
     size_t kv_head, size_t begin, size_t end) {
   const score_shape s = score_shape_of(work, piece, begin, end);
-  float *scores = ck_buffer_reserve(&space->scores, s.rows * s.stride);
+  float *scores = ck_buffer_reserve(&space->scores, s.rows * SCORE_STRIDE);
   const size_t widened = work->half_pages ? work->page_rows * s.size : 0;
-  float *part = ck_buffer_reserve(&space->tiles, widened + s.rows * (2 * s.size + 1));
-  float *q = part + widened, *sums = q + s.rows * s.size, *inverse = sums + s.rows * s.size;
+  const size_t state = (s.rows * sizeof(running) + 63) / 64 * 16;
+  float *part = ck_buffer_reserve(&space->tiles, widened + state + 2 * s.rows * s.size);
+  running *rows = (running *)(part + widened);
+  float *q = part + widened + state, *sums = q + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
-  if (piece->pages)
-    against_pages(space, scores, q, work, piece, &s, kv_head, part);
-  else
-    against_keys(space, scores, q, piece->prefix_k, piece->own_k, &s, kv_head);
-  for (size_t r = 0; r < s.rows; r++) {
-    const size_t t = begin + r / s.group;
-    const size_t hidden = seen_begin(work, piece, t) - s.first;
-    const size_t seen = seen_end(work, piece, t) - s.first - hidden;
-    float *all = scores + r * s.stride, *row = all + hidden;
-    const float top = row_max(row, seen) * work->scale;
-    const double sum = row_exp(row, row, seen, work->scale, top);
-    memset(all, 0, hidden * sizeof(float));
-    memset(row + seen, 0, (s.keys - hidden - seen) * sizeof(float));
-    inverse[r] = (float)(1 / sum);
-    if (piece->log_sum_exp)
-      piece->log_sum_exp[t * work->heads + kv_head * s.group + r % s.group] =
-          (float)(top + ck_log(sum));
+  for (size_t r = 0; r < s.rows; r++) rows[r] = (running){0, -INFINITY};
+  for (size_t key = s.first; key < s.end;) {
+    const key_block block = block_from(&s, piece, key);
+    const bool fresh = key == s.first;
+    if (piece->pages)
+      against_pages(space, scores, q, work, piece, &s, block, kv_head, part);
+    else
+      against_keys(
+          space, scores, q, piece->prefix_k, piece->own_k, piece, &s, block, kv_head);
+    for (size_t r = 0; r < s.rows; r++) {
+      const seen_columns seen = columns_seen(work, piece, block, begin + r / s.group);
+      float *row = scores + r * SCORE_STRIDE;
+      weigh(&rows[r], row, seen, work->scale, sums + r * s.size, s.size);
+      hide(row, block, seen);
+    }
+    if (piece->pages)
+      over_pages(space, sums, scores, work, piece, &s, block, kv_head, fresh, part);
+    else
+      over_keys(
+          space, sums, scores, piece->prefix_v, piece->own_v, piece, &s, block, kv_head, fresh);
+    key = block.end;
   }
-  if (piece->pages)
-    over_pages(space, sums, scores, work, piece, &s, kv_head, part);
-  else
-    over_keys(space, sums, scores, piece->prefix_v, piece->own_v, &s, kv_head);
   for (size_t r = 0; r < s.rows; r++) {
     const size_t t = begin + r / s.group, head = kv_head * s.group + r % s.group;
     row_scale(
-        piece->out + t * s.columns + head * s.size, sums + r * s.size, s.size, inverse[r]);
+        piece->out + t * s.columns + head * s.size, sums + r * s.size, s.size,
+        (float)(1 / rows[r].sum));
+    if (piece->log_sum_exp)
+      piece->log_sum_exp[t * work->heads + head] = (float)(rows[r].top + ck_log(rows[r].sum));
   }
 }
 
-/// scores → weights, d_weights → derivatives of the scores, in place.
+/// A block's scores → weights, d_weights → derivatives of the scores, in place.
 static void score_slopes(
     const ck_attention *work, const ck_attention_piece *piece, const score_shape *s,
-    size_t kv_head, size_t begin, float *scores, float *d_weights) {
+    key_block block, size_t kv_head, size_t begin, float *scores, float *d_weights) {
   for (size_t r = 0; r < s->rows; r++) {
     const size_t t = begin + r / s->group, head = kv_head * s->group + r % s->group;
-    const size_t hidden = seen_begin(work, piece, t) - s->first;
-    const size_t seen = seen_end(work, piece, t) - s->first - hidden;
+    const seen_columns seen = columns_seen(work, piece, block, t);
     const size_t place = t * s->columns + head * s->size;
     const float mean = row_dot(piece->d_out + place, piece->out + place, s->size);
     const float top = piece->log_sum_exp[t * work->heads + head];
-    float *row = scores + r * s->stride + hidden, *slopes = d_weights + r * s->stride + hidden;
-    EACH_PIECE(seen) {
-      v16 weight = exp16(fma16(load16(row + i, n), all16(work->scale), all16(-top)));
-      store16(row + i, n, weight);
-      store16(slopes + i, n, weight * (load16(slopes + i, n) - mean) * work->scale);
+    float *row = scores + r * SCORE_STRIDE, *slopes = d_weights + r * SCORE_STRIDE;
+    const size_t count = seen.end - seen.begin;
+    EACH_PIECE(count) {
+      float *score = row + seen.begin + i, *slope = slopes + seen.begin + i;
+      v16 weight = exp16(fma16(load16(score, n), all16(work->scale), all16(-top)));
+      store16(score, n, weight);
+      store16(slope, n, weight * (load16(slope, n) - mean) * work->scale);
     }
-    memset(row - hidden, 0, hidden * sizeof(float));
-    memset(slopes - hidden, 0, hidden * sizeof(float));
-    memset(row + seen, 0, (s->keys - hidden - seen) * sizeof(float));
-    memset(slopes + seen, 0, (s->keys - hidden - seen) * sizeof(float));
+    hide(row, block, seen);
+    hide(slopes, block, seen);
   }
 }
 
@@ -270,18 +344,25 @@ static void attention_back(
     ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
     size_t kv_head, size_t begin, size_t end) {
   const score_shape s = score_shape_of(work, piece, begin, end);
-  float *scores = ck_buffer_reserve(&space->scores, 2 * s.rows * s.stride);
-  float *slopes = scores + s.rows * s.stride;
+  float *scores = ck_buffer_reserve(&space->scores, 2 * s.rows * SCORE_STRIDE);
+  float *slopes = scores + s.rows * SCORE_STRIDE;
   float *q = ck_buffer_reserve(&space->tiles, 3 * s.rows * s.size);
   float *d_out = q + s.rows * s.size, *dq = d_out + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
   gather_heads(d_out, piece->d_out, &s, kv_head, begin);
-  against_keys(space, scores, q, piece->prefix_k, piece->own_k, &s, kv_head);
-  against_keys(space, slopes, d_out, piece->prefix_v, piece->own_v, &s, kv_head);
-  score_slopes(work, piece, &s, kv_head, begin, scores, slopes);
-  into_keys(space, piece->prefix_dv, piece->own_dv, scores, d_out, &s, kv_head);
-  into_keys(space, piece->prefix_dk, piece->own_dk, slopes, q, &s, kv_head);
-  over_keys(space, dq, slopes, piece->prefix_k, piece->own_k, &s, kv_head);
+  for (size_t key = s.first; key < s.end;) {
+    const key_block block = block_from(&s, piece, key);
+    against_keys(space, scores, q, piece->prefix_k, piece->own_k, piece, &s, block, kv_head);
+    against_keys(space, slopes, d_out, piece->prefix_v, piece->own_v, piece, &s, block, kv_head);
+    score_slopes(work, piece, &s, block, kv_head, begin, scores, slopes);
+    into_keys(
+        space, piece->prefix_dv, piece->own_dv, scores, d_out, piece, &s, block, kv_head);
+    into_keys(space, piece->prefix_dk, piece->own_dk, slopes, q, piece, &s, block, kv_head);
+    over_keys(
+        space, dq, slopes, piece->prefix_k, piece->own_k, piece, &s, block, kv_head,
+        key == s.first);
+    key = block.end;
+  }
   for (size_t r = 0; r < s.rows; r++) {
     const size_t t = begin + r / s.group, head = kv_head * s.group + r % s.group;
     memcpy(

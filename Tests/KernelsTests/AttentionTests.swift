@@ -37,10 +37,26 @@ struct AttentionTests {
   }
 
   @Test("forward and backward equal their twins for all layouts, heads, head sizes and windows")
-  func twins() throws {
+  func twins() throws { try compare(Self.layouts, Self.shapes) }
+
+  @Test("forward and backward equal their twins over several blocks of keys")
+  func blocks() throws {
+    try compare(
+      [
+        .causal([1030]), .full([577]),
+        AttentionLayout([.init(prefix: 500, branches: [40, 530])], causal: true),
+      ],
+      [
+        .init(heads: 2, keyValueHeads: 1, headSize: 16),
+        .init(heads: 2, keyValueHeads: 2, headSize: 20, scale: 2, window: 520),
+        .init(heads: 3, keyValueHeads: 1, headSize: 16, window: 90),
+      ])
+  }
+
+  private func compare(_ layouts: [AttentionLayout], _ shapes: [AttentionShape]) throws {
     let computes = try everyCompute()
-    for layout in Self.layouts {
-      for shape in Self.shapes where layout.causal || shape.window == nil {
+    for layout in layouts {
+      for shape in shapes where layout.causal || shape.window == nil {
         let x = Inputs(layout.rows, shape)
         let expected = Results(layout.rows, shape)
         attentionReference(
@@ -89,11 +105,11 @@ struct AttentionTests {
 
   @Test(
     "of a branch is, bit for bit, that of prefix and branch as one plain sequence",
-    arguments: [nil, 3, 50])
-  func branches(window: Int?) throws {
+    arguments: [nil, 3, 50, 600], [37, 490])
+  func branches(window: Int?, prefix: Int) throws {
     let compute = try Compute()
     let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 24, window: window)
-    let (prefix, lengths) = (37, [5, 90, 1])
+    let lengths = [5, 90, 1]
     let layout = AttentionLayout([.init(prefix: prefix, branches: lengths)], causal: true)
     let x = Inputs(layout.rows, shape)
     let out = Floats(zeros: x.q.count)

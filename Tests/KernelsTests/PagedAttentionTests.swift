@@ -32,48 +32,68 @@ struct PagedAttentionTests {
     "is, bit for bit, that of the whole sequence, in any steps, page sizes and company",
     arguments: ProductPrecision.allCases)
   func bits(precision: ProductPrecision) throws {
-    let (length, otherLength) = (150, 40)
     for (shape, rows) in Self.cases {
-      let x = AttentionTests.Inputs(length, shape)
-      let other = AttentionTests.Inputs(otherLength, shape)
-      let whole = Floats(zeros: x.q.count)
-      let (k, v) = (Floats(x.k.array), Floats(x.v.array))
-      if precision == .bf16 {
-        roundToBF16(k, on: try Compute())
-        roundToBF16(v, on: try Compute())
-        #expect(k.bits != x.k.bits && v.bits != x.v.bits)
-      }
-      attention(
-        into: whole, logSumExp: Floats(zeros: length * shape.heads), q: x.q, k: k, v: v,
-        .causal([length]), shape, on: try Compute())
-      let layout = layout(shape, rows: rows, layers: 3, precision)
-      let batch = PagedBatch(layout)
-      for compute in try everyCompute() {
-        let (mine, theirs) = (pages(length, layout), pages(otherLength, layout))
-        var position = 0
-        for step in [1, 40, 2, 1, 70, 36] {
-          position += step
-          batch.removeAll()
-          batch.append(pages: theirs, length: position % otherLength + 1, newRows: 1)
-          batch.append(pages: mine, length: position, newRows: step)
-          let place = position % otherLength
-          /// The other sequence's row, then the new rows.
-          func joined(_ a: Floats, _ b: Floats, _ columns: Int) -> Floats {
-            Floats(
-              a[place * columns..<(place + 1) * columns].array
-                + b[(position - step) * columns..<position * columns].array)
-          }
-          let result = Floats(zeros: (step + 1) * shape.columns)
-          attentionOverPages(
-            into: result, q: joined(other.q, x.q, shape.columns),
-            k: joined(other.k, x.k, shape.keyValueColumns),
-            v: joined(other.v, x.v, shape.keyValueColumns), batch, layer: 1, shape,
-            on: compute)
-          let new = (position - step) * shape.columns..<position * shape.columns
-          #expect(
-            result[shape.columns..<result.count].bits == whole[new].bits,
-            "\(shape) \(step) rows at \(position)")
+      try compareWithWhole(
+        shape, rows: rows, precision, steps: [1, 40, 2, 1, 70, 36], on: everyCompute())
+    }
+  }
+
+  @Test(
+    "is that of the whole sequence over several blocks of keys, too",
+    arguments: ProductPrecision.allCases, [nil, 33, 530])
+  func blocks(precision: ProductPrecision, window: Int?) throws {
+    for rows in [48, 64] {
+      try compareWithWhole(
+        AttentionShape(heads: 6, keyValueHeads: 2, headSize: 20, window: window), rows: rows,
+        precision, steps: [1, 500, 30, 1, 600, 1], on: [Compute(threads: 2)])
+    }
+  }
+
+  /// The sequence in steps beside another one, with the whole in one call.
+  private func compareWithWhole(
+    _ shape: AttentionShape, rows: Int, _ precision: ProductPrecision, steps: [Int],
+    on computes: [Compute]
+  ) throws {
+    let (length, otherLength) = (steps.reduce(0, +), 40)
+    let x = AttentionTests.Inputs(length, shape)
+    let other = AttentionTests.Inputs(otherLength, shape)
+    let whole = Floats(zeros: x.q.count)
+    let (k, v) = (Floats(x.k.array), Floats(x.v.array))
+    if precision == .bf16 {
+      roundToBF16(k, on: try Compute())
+      roundToBF16(v, on: try Compute())
+      #expect(k.bits != x.k.bits && v.bits != x.v.bits)
+    }
+    attention(
+      into: whole, logSumExp: Floats(zeros: length * shape.heads), q: x.q, k: k, v: v,
+      .causal([length]), shape, on: try Compute())
+    let layout = layout(shape, rows: rows, layers: 3, precision)
+    let batch = PagedBatch(layout)
+    for compute in computes {
+      let (mine, theirs) = (pages(length, layout), pages(otherLength, layout))
+      var position = 0
+      for step in steps {
+        position += step
+        batch.removeAll()
+        batch.append(pages: theirs, length: position % otherLength + 1, newRows: 1)
+        batch.append(pages: mine, length: position, newRows: step)
+        let place = position % otherLength
+        /// The other sequence's row, then the new rows.
+        func joined(_ a: Floats, _ b: Floats, _ columns: Int) -> Floats {
+          Floats(
+            a[place * columns..<(place + 1) * columns].array
+              + b[(position - step) * columns..<position * columns].array)
         }
+        let result = Floats(zeros: (step + 1) * shape.columns)
+        attentionOverPages(
+          into: result, q: joined(other.q, x.q, shape.columns),
+          k: joined(other.k, x.k, shape.keyValueColumns),
+          v: joined(other.v, x.v, shape.keyValueColumns), batch, layer: 1, shape,
+          on: compute)
+        let new = (position - step) * shape.columns..<position * shape.columns
+        #expect(
+          result[shape.columns..<result.count].bits == whole[new].bits,
+          "\(shape) \(step) rows at \(position)")
       }
     }
   }
