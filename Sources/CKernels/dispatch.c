@@ -45,34 +45,31 @@ static void product_task(void *context, size_t index, ck_workspace *space) {
     part.b += part.transpose_b ? column * part.ldb : column;
   part.c += row * part.ldc + column;
   if (part.bias) part.bias += column;
-  if (part.codes && part.codes->whole)
-    tasks->kernels->dots(space, &part);
-  else
-    tasks->kernels->matmul(space, &part);
+  tasks->kernels->matmul(space, &part);
 }
 
 static size_t panel_columns(const ck_kernels *kernels, size_t n) {
   return (n + kernels->panel - 1) / kernels->panel * kernels->panel;
 }
 
+/// Whether it takes longer to wake a thread than to multiply, or there is none to wake.
+static bool works_alone(const ck_pool *pool, const ck_product *product) {
+  return ck_pool_threads(pool) == 1 || product->m * product->n * product->k < 100000;
+}
+
 /// Four tasks for each thread, where there is enough to do: so cut that the least is packed. Each
 /// part of the columns packs all of A, each part of the rows all of B or reads it once more.
 static void cut_product(product_tasks *tasks, const ck_pool *pool) {
   const ck_product *product = tasks->product;
-  // Below this it takes longer to wake a thread than to multiply.
-  const bool small = product->m * product->n * product->k < 100000;
-  const bool alone = small || ck_pool_threads(pool) == 1;
+  const bool alone = works_alone(pool, product);
   const size_t wanted = alone ? 1 : 4 * (size_t)ck_pool_threads(pool);
   // Two panels side by side serve a few rows quicker.
   const size_t unit = product->m > 8 ? tasks->kernels->panel : 64;
-  // To round A to whole numbers costs more than to copy it, and their tiles are of a few rows.
-  const bool whole = product->codes && product->codes->whole;
-  const size_t rows_least = whole ? 12 : 56;
-  const size_t rows_most = larger(product->m / rows_least, 1);
+  const size_t rows_most = larger(product->m / 56, 1);
   const size_t columns_most = larger(product->n / 64, 1);
   // Panels that are ready are read once more for each part of the rows; codes are decoded anew.
   const bool ready = product->panels && !product->bf16;
-  const double again = whole ? 0.1 : product->codes ? 4 : ready ? 0.3 : 1;
+  const double again = product->codes ? 4 : ready ? 0.3 : 1;
   double least = 0;
   for (size_t rows = 1; rows <= smaller(wanted, rows_most); rows++) {
     const size_t columns = smaller((wanted + rows - 1) / rows, columns_most);
@@ -86,11 +83,69 @@ static void cut_product(product_tasks *tasks, const ck_pool *pool) {
   }
 }
 
+// Products of whole numbers: A is rounded once, by all threads, before any of them multiplies.
+
+typedef struct {
+  const ck_kernels *kernels;
+  const ck_product *product;
+  size_t tiles;  // of rows
+  ck_cut rounding, rows, columns;
+} dot_tasks;
+
+static void round_task(void *context, size_t index, ck_workspace *space) {
+  const dot_tasks *tasks = context;
+  const size_t begin = index * tasks->rounding.part;
+  tasks->kernels->round_rows(
+      tasks->product, space->shared, begin,
+      smaller(begin + tasks->rounding.part, tasks->tiles));
+}
+
+static void dot_task(void *context, size_t index, ck_workspace *space) {
+  const dot_tasks *tasks = context;
+  const size_t tile = index / tasks->columns.tasks * tasks->rows.part;
+  const size_t column = index % tasks->columns.tasks * tasks->columns.part;
+  ck_product part = *tasks->product;
+  part.n = smaller(tasks->columns.part, part.n - column);
+  part.first_column = column;
+  part.c += column;
+  if (part.bias) part.bias += column;
+  tasks->kernels->dots(
+      space, &part, space->shared, tile, smaller(tile + tasks->rows.part, tasks->tiles));
+}
+
+/// Tasks go through the columns of as many rows of A as stay in the second cache, then on to the
+/// next rows.
+static void dot_matmul(ck_pool *pool, const ck_product *product) {
+  // A quarter of a large second cache.
+  const size_t words_most = 131072;
+  const ck_kernels *kernels = ck_pool_kernels(pool);
+  const size_t tiles = (product->m + kernels->dot_rows - 1) / kernels->dot_rows;
+  const size_t words = product->m * ck_dot_words(product);
+  const bool alone = works_alone(pool, product);
+  const size_t wanted = alone ? 1 : 8 * (size_t)ck_pool_threads(pool);
+  dot_tasks tasks = {.kernels = kernels, .product = product, .tiles = tiles};
+  tasks.rounding = alone ? parts(tiles, 1, 1) : cut(pool, tiles, 2, 1);
+  tasks.columns = parts(
+      product->n, smaller(larger(product->n / kernels->panel, 1), wanted), kernels->panel);
+  const size_t blocks = (words + words_most - 1) / words_most;
+  // Where the columns do not give everybody work, rows do.
+  const size_t needed = (wanted / 4 + tasks.columns.tasks - 1) / tasks.columns.tasks;
+  tasks.rows = parts(tiles, smaller(larger(blocks, needed), tiles), 1);
+  ck_pool_run_shared(
+      pool, words, tasks.rounding.tasks, round_task, tasks.rows.tasks * tasks.columns.tasks,
+      dot_task, &tasks);
+}
+
 void ck_matmul(ck_pool *pool, const ck_product *asked) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
   ck_product whole = *asked;
   const ck_product *product = &whole;
   whole.panel_columns = panel_columns(kernels, whole.n);
+  if (whole.m == 0 || whole.n == 0) return;
+  if (whole.codes && whole.codes->whole) {
+    dot_matmul(pool, product);
+    return;
+  }
   product_tasks tasks = {.kernels = kernels, .product = product};
   cut_product(&tasks, pool);
   ck_pool_run(pool, tasks.rows.tasks * tasks.columns.tasks, product_task, &tasks);

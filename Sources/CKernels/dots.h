@@ -7,7 +7,7 @@
 
 enum {
   /// Terms of a row of A that share a scale.
-  CHUNK = 256,
+  CHUNK = CODE_NEST,
   /// Rows of a tile; the sums of a tile are two registers for each row, of whole numbers and again
   /// of floats.
   DOT_ROWS = WIDE_ROWS,
@@ -16,8 +16,6 @@ enum {
   GROUPS_AHEAD = 8,
   /// Tiles of rows from which on a panel's codes are spread to bytes first.
   SPREAD_TILES = 3,
-  /// Bytes of A that are prepared at a time: a quarter of a large second cache.
-  DOT_BYTES = 524288,
 };
 
 /// Some rows of A in 8 bits. What belongs to different rows lies side by side: scales (chunks,
@@ -26,11 +24,6 @@ typedef struct {
   float *scales;
   int32_t *sums, *quads;
 } dot_rows;
-
-/// 32-bit words that a row takes.
-INLINE size_t dot_words(size_t k, size_t block) {
-  return (k + CHUNK - 1) / CHUNK + k / block + k / 4;
-}
 
 INLINE dot_rows dot_rows_at(float *memory, size_t rows, size_t k, size_t block) {
   dot_rows a = {.scales = memory};
@@ -61,18 +54,20 @@ static void dot_row(
     const bool usable = most >= 0x1p-100f && most <= 0x1p120f;
     const float inverse = usable ? 127 / most : 0;
     a->scales[start / CHUNK * rows + r] = usable ? most / 127 : 0;
-    for (size_t i = 0; i < length; i += LANES) {
-      v16 value = load16(x + start + i, LANES);
-      if (!usable) value = 0;
-      i16 whole = whole16(value == value ? value : all16(0), inverse);
-      const int32_t sum = __builtin_reduce_add(whole);
-      int32_t *sums = a->sums + (start + i) / block * rows + r;
-      *sums = (start + i) % block ? *sums + sum : sum;
-      typedef int8_t c16 __attribute__((ext_vector_type(16)));
-      const c16 bytes = __builtin_convertvector(whole, c16);
-      int32_t quads[4];
-      memcpy(quads, &bytes, sizeof quads);
-      for (size_t q = 0; q < 4; q++) a->quads[((start + i) / 4 + q) * rows + r] = quads[q];
+    for (size_t i = 0; i < length; i += block) {
+      i16 sum = 0;
+      for (size_t j = i; j < i + block; j += LANES) {
+        v16 value = load16(x + start + j, LANES);
+        if (!usable) value = 0;
+        const i16 whole = whole16(value == value ? value : all16(0), inverse);
+        sum += whole;
+        typedef int8_t c16 __attribute__((ext_vector_type(16)));
+        const c16 bytes = __builtin_convertvector(whole, c16);
+        int32_t quads[4];
+        memcpy(quads, &bytes, sizeof quads);
+        for (size_t q = 0; q < 4; q++) a->quads[((start + j) / 4 + q) * rows + r] = quads[q];
+      }
+      a->sums[(start + i) / block * rows + r] = __builtin_reduce_add(sum);
     }
   }
 }
@@ -313,53 +308,47 @@ static const uint8_t *spread_panel(
   return all;
 }
 
-/// A block of rows against all columns of the product, panel by panel.
-static void dot_block(
-    ck_workspace *space, const ck_product *product, float *a, size_t row, size_t rows) {
+/// Tiles of rows are as even as can be; where tile `t` begins.
+INLINE size_t tile_row(size_t m, size_t t) { return m * t / ((m + DOT_ROWS - 1) / DOT_ROWS); }
+
+static void round_rows(const ck_product *product, float *a, size_t begin, size_t end) {
+  const size_t k = product->k, block = product->codes->block, words = ck_dot_words(product);
+  for (size_t t = begin; t < end; t++) {
+    const size_t first = tile_row(product->m, t), height = tile_row(product->m, t + 1) - first;
+    const dot_rows rows = dot_rows_at(a + first * words, height, k, block);
+    for (size_t r = 0; r < height; r++)
+      dot_row(&rows, r, height, product->a + (first + r) * product->lda, k, block);
+  }
+}
+
+/// Tiles [begin, end) of rows against the columns of the product, panel by panel.
+static void dot_product(
+    ck_workspace *space, const ck_product *product, float *a, size_t begin, size_t end) {
   const ck_codes *codes = product->codes;
-  const size_t k = product->k, words = dot_words(k, codes->block);
-  const size_t tiles = (rows + DOT_ROWS - 1) / DOT_ROWS;
-  const bool spread = codes->bits < 8 && tiles >= SPREAD_TILES;
+  const size_t k = product->k, words = ck_dot_words(product);
+  const bool spread = codes->bits < 8 && end - begin >= SPREAD_TILES;
+  const bool fresh = !product->accumulate && !product->bias;
   dot_function *const *functions = spread ? spread_tiles : dot_tiles;
   for (size_t column = 0; column < product->n; column += PANEL) {
     const size_t width = product->n - column < PANEL ? product->n - column : PANEL;
     const uint8_t *unit = code_unit(codes, k, product->first_column + column, 0);
     if (spread) unit = spread_panel(space, codes, unit, k);
     float whole[DOT_ROWS * PANEL];
-    for (size_t t = 0, first = 0, height; t < tiles; t++, first += height) {
-      height = (rows - first) / (tiles - t);
-      float *c = product->c + (row + first) * product->ldc + column;
-      const dot_rows part = dot_rows_at(a + first * words, height, k, codes->block);
-      const bool fresh = !product->accumulate && !product->bias;
+    for (size_t t = begin; t < end; t++) {
+      const size_t first = tile_row(product->m, t), height = tile_row(product->m, t + 1) - first;
+      float *c = product->c + first * product->ldc + column;
+      const dot_rows rows = dot_rows_at(a + first * words, height, k, codes->block);
       if (product->bias) spread_bias(product, c, column, height, width);
       if (width == PANEL) {
-        functions[height - 1](codes, part, unit, k, c, product->ldc, fresh);
+        functions[height - 1](codes, rows, unit, k, c, product->ldc, fresh);
         continue;
       }
       if (!fresh)
         for (size_t r = 0; r < height; r++)
           memcpy(whole + r * PANEL, c + r * product->ldc, width * sizeof(float));
-      functions[height - 1](codes, part, unit, k, whole, PANEL, fresh);
+      functions[height - 1](codes, rows, unit, k, whole, PANEL, fresh);
       for (size_t r = 0; r < height; r++)
         memcpy(c + r * product->ldc, whole + r * PANEL, width * sizeof(float));
     }
-  }
-}
-
-static void dot_product(ck_workspace *space, const ck_product *product) {
-  const size_t k = product->k, block = product->codes->block, words = dot_words(k, block);
-  const size_t most = DOT_BYTES / (4 * words) > DOT_ROWS ? DOT_BYTES / (4 * words) : DOT_ROWS;
-  const size_t blocks = (product->m + most - 1) / most;
-  float *a = ck_buffer_reserve(&space->packed_a, most * words);
-  for (size_t i = 0, row = 0, rows; i < blocks; i++, row += rows) {
-    rows = (product->m - row) / (blocks - i);
-    const size_t tiles = (rows + DOT_ROWS - 1) / DOT_ROWS;
-    for (size_t t = 0, first = 0, height; t < tiles; t++, first += height) {
-      height = (rows - first) / (tiles - t);
-      const dot_rows part = dot_rows_at(a + first * words, height, k, block);
-      for (size_t r = 0; r < height; r++)
-        dot_row(&part, r, height, product->a + (row + first + r) * product->lda, k, block);
-    }
-    dot_block(space, product, a, row, rows);
   }
 }

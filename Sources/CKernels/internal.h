@@ -19,13 +19,19 @@ float *ck_buffer_reserve(ck_buffer *buffer, size_t count);
 
 typedef struct {
   ck_buffer packed_a, packed_b, scores, tiles;
+  float *shared;  // of all threads, during `ck_pool_run_shared`
 } ck_workspace;
 
 /// The kernels of one instruction set. All work on [begin, end) of what the argument describes.
 typedef struct {
   void (*matmul)(ck_workspace *space, const ck_product *product);
-  /// A product whose `codes->whole` is set.
-  void (*dots)(ck_workspace *space, const ck_product *product);
+  /// Rounds tiles [begin, end) of the rows of A, `ck_dot_words` for each row, into `a`, for
+  /// products whose `codes->whole` is set.
+  void (*round_rows)(const ck_product *product, float *a, size_t begin, size_t end);
+  /// Those tiles' rows of such a product, from `a`.
+  void (*dots)(
+      ck_workspace *space, const ck_product *product, float *a, size_t begin, size_t end);
+  size_t dot_rows;      // of such a tile, at most
   /// Packs the terms [begin, end) of op(B); `begin` and all `end`s but k are multiples of the
   /// even depth.
   void (*pack)(const ck_product *product, void *panels, size_t begin, size_t end);
@@ -66,6 +72,13 @@ static inline size_t ck_even_depth(size_t k, size_t most) {
   if (blocks < 2) return most;
   const size_t depth = (k + blocks - 1) / blocks;
   return (depth + CODE_GROUP - 1) / CODE_GROUP * CODE_GROUP;
+}
+
+/// 32-bit words that a row of A takes in 8 bits: the scales of CODE_NEST terms each, the sums of
+/// blocks, and the terms.
+static inline size_t ck_dot_words(const ck_product *product) {
+  const size_t k = product->k;
+  return (k + CODE_NEST - 1) / CODE_NEST + k / product->codes->block + k / 4;
 }
 
 /// Query rows of one attention task: their heads that share a key fill about 64 score rows.
@@ -118,6 +131,11 @@ typedef void ck_task(void *context, size_t index, ck_workspace *space);
 
 /// Runs `task` for 0..<count, each index once, on the threads of the pool; any thread, any order.
 void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context);
+/// The same for `first`, then for `second`; meanwhile they share `floats` floats, aligned to 64
+/// bytes, which hold anything at first.
+void ck_pool_run_shared(
+    ck_pool *pool, size_t floats, size_t first_count, ck_task *first, size_t second_count,
+    ck_task *second, void *context);
 const ck_kernels *ck_pool_kernels(const ck_pool *pool);
 int ck_pool_threads(const ck_pool *pool);
 

@@ -31,6 +31,7 @@ struct ck_pool {
   void *context;
   size_t count;
   bool stop;
+  ck_buffer shared;        // guarded by `turn`
   _Atomic size_t next;
   _Atomic uint64_t generation;
   _Atomic int busy;        // threads of the pool that have not finished this run
@@ -105,9 +106,8 @@ static void ck_pool_release(ck_pool *pool) {
   pthread_mutex_unlock(&pool->sleep);
 }
 
-void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context) {
-  if (count == 0) return;
-  pthread_mutex_lock(&pool->turn);
+/// A run of who has the turn.
+static void ck_run(ck_pool *pool, size_t count, ck_task *task, void *context) {
   ck_workspace *space = &pool->members[0].space;
   if (pool->threads == 1 || count == 1) {
     for (size_t i = 0; i < count; i++) task(context, i, space);
@@ -124,6 +124,23 @@ void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context) {
       pthread_mutex_unlock(&pool->sleep);
     }
   }
+}
+
+void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context) {
+  if (count == 0) return;
+  pthread_mutex_lock(&pool->turn);
+  ck_run(pool, count, task, context);
+  pthread_mutex_unlock(&pool->turn);
+}
+
+void ck_pool_run_shared(
+    ck_pool *pool, size_t floats, size_t first_count, ck_task *first, size_t second_count,
+    ck_task *second, void *context) {
+  pthread_mutex_lock(&pool->turn);
+  float *shared = ck_buffer_reserve(&pool->shared, floats);
+  for (int i = 0; i < pool->threads; i++) pool->members[i].space.shared = shared;
+  ck_run(pool, first_count, first, context);
+  ck_run(pool, second_count, second, context);
   pthread_mutex_unlock(&pool->turn);
 }
 
@@ -140,6 +157,7 @@ static void ck_pool_free(ck_pool *pool, int started) {
     free(space->scores.data);
     free(space->tiles.data);
   }
+  free(pool->shared.data);
   pthread_mutex_destroy(&pool->turn);
   pthread_mutex_destroy(&pool->sleep);
   pthread_cond_destroy(&pool->started);

@@ -21,7 +21,9 @@
 
 const ck_kernels SET(ck_kernels) = {
     .matmul = matmul,
+    .round_rows = round_rows,
     .dots = dot_product,
+    .dot_rows = DOT_ROWS,
     .pack = pack_panels,
     .panel = PANEL,
     .depth = DEPTH,
