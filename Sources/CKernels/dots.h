@@ -11,24 +11,27 @@ enum {
   /// Rows of a tile; the sums of a tile are two registers for each row, of whole numbers and again
   /// of floats.
   DOT_ROWS = WIDE_ROWS,
-  /// Groups of codes that are fetched before they are needed: without it a decoding step waits for
-  /// memory a fifth of its time.
+  /// Groups of codes that a single tile of rows fetches before it needs them: without it a decoding
+  /// step waits for memory a fifth of its time.
   GROUPS_AHEAD = 8,
   /// Tiles of rows from which on a panel's codes are spread to bytes first.
   SPREAD_TILES = 3,
 };
 
 /// Some rows of A in 8 bits. What belongs to different rows lies side by side: scales (chunks,
-/// rows), sums of blocks (blocks, rows), quads of terms (k / 4, rows).
+/// rows), blocks (blocks, rows), quads of terms (k / 4, rows).
 typedef struct {
   float *scales;
-  int32_t *sums, *quads;
+  /// Of a block's Σ a, what its products need: where codes have offsets the sum, as a float; else
+  /// what is taken from Σ (code + excess) · a to leave Σ code · a, negative, as a whole number.
+  int32_t *blocks;
+  int32_t *quads;
 } dot_rows;
 
 INLINE dot_rows dot_rows_at(float *memory, size_t rows, size_t k, size_t block) {
   dot_rows a = {.scales = memory};
-  a.sums = (int32_t *)(memory + (k + CHUNK - 1) / CHUNK * rows);
-  a.quads = a.sums + k / block * rows;
+  a.blocks = (int32_t *)(memory + (k + CHUNK - 1) / CHUNK * rows);
+  a.quads = a.blocks + k / block * rows;
   return a;
 }
 
@@ -37,39 +40,6 @@ INLINE i16 whole16(v16 x, float inverse) {
   const float round = 0x1.8p23f;  // adding it leaves the integer in the low bits
   const v16 shifted = x * inverse + round;
   return __builtin_bit_cast(i16, shifted) - __builtin_bit_cast(int32_t, round);
-}
-
-/// Brings row `r` of `rows` into 8 bits.
-static void dot_row(
-    const dot_rows *a, size_t r, size_t rows, const float *x, size_t k, size_t block) {
-  for (size_t start = 0; start < k; start += CHUNK) {
-    const size_t length = k - start < CHUNK ? k - start : CHUNK;
-    v16 top = 0;
-    for (size_t i = 0; i < length; i += LANES) {
-      const v16 size = abs16(load16(x + start + i, LANES));
-      top = size > top ? size : top;
-    }
-    const float most = __builtin_reduce_max(top);
-    // What is not a number, or too large or small for a scale, becomes 0.
-    const bool usable = most >= 0x1p-100f && most <= 0x1p120f;
-    const float inverse = usable ? 127 / most : 0;
-    a->scales[start / CHUNK * rows + r] = usable ? most / 127 : 0;
-    for (size_t i = 0; i < length; i += block) {
-      i16 sum = 0;
-      for (size_t j = i; j < i + block; j += LANES) {
-        v16 value = load16(x + start + j, LANES);
-        if (!usable) value = 0;
-        const i16 whole = whole16(value == value ? value : all16(0), inverse);
-        sum += whole;
-        typedef int8_t c16 __attribute__((ext_vector_type(16)));
-        const c16 bytes = __builtin_convertvector(whole, c16);
-        int32_t quads[4];
-        memcpy(quads, &bytes, sizeof quads);
-        for (size_t q = 0; q < 4; q++) a->quads[((start + j) / 4 + q) * rows + r] = quads[q];
-      }
-      a->sums[(start + i) / block * rows + r] = __builtin_reduce_add(sum);
-    }
-  }
 }
 
 // A quad of codes made ready to be multiplied with many rows; what was added to each code on the
@@ -149,17 +119,59 @@ INLINE vi dot4(vi sum, ready_quad quad, int32_t a, const int bits) {
 #endif
 #endif
 
+/// Brings row `r` of `rows` into 8 bits.
+static void dot_row(
+    const dot_rows *a, size_t r, size_t rows, const float *x, size_t k, const ck_codes *codes) {
+  const size_t block = codes->block;
+  const int32_t excess = dot_excess(codes->bits, codes->offsets);
+  for (size_t start = 0; start < k; start += CHUNK) {
+    const size_t length = k - start < CHUNK ? k - start : CHUNK;
+    v16 top = 0;
+    for (size_t i = 0; i < length; i += LANES) {
+      const v16 size = abs16(load16(x + start + i, LANES));
+      top = size > top ? size : top;
+    }
+    const float most = __builtin_reduce_max(top);
+    // What is not a number, or too large or small for a scale, becomes 0.
+    const bool usable = most >= 0x1p-100f && most <= 0x1p120f;
+    const float inverse = usable ? 127 / most : 0;
+    a->scales[start / CHUNK * rows + r] = usable ? most / 127 : 0;
+    for (size_t i = 0; i < length; i += block) {
+      i16 sum = 0;
+      for (size_t j = i; j < i + block; j += LANES) {
+        v16 value = load16(x + start + j, LANES);
+        if (!usable) value = 0;
+        const i16 whole = whole16(value == value ? value : all16(0), inverse);
+        sum += whole;
+        typedef int8_t c16 __attribute__((ext_vector_type(16)));
+        const c16 bytes = __builtin_convertvector(whole, c16);
+        int32_t quads[4];
+        memcpy(quads, &bytes, sizeof quads);
+        for (size_t q = 0; q < 4; q++) a->quads[((start + j) / 4 + q) * rows + r] = quads[q];
+      }
+      const int32_t total = __builtin_reduce_add(sum);
+      a->blocks[(start + i) / block * rows + r] =
+          codes->offsets ? __builtin_bit_cast(int32_t, (float)total) : -excess * total;
+    }
+  }
+}
+
+/// What is brought into the caches while a tile is multiplied: of the codes from `next` on, for
+/// each block of the tile's own `bytes`, a line of 64 every `step` from `first` on.
+typedef struct {
+  const uint8_t *next;
+  size_t bytes, first, step;
+} dot_fetch;
+
 /// c (rows, PANEL) = or += the rows of `a` times a panel of codes.
 ///
 /// - spread: the codes are bytes without a sign, whatever their bits were.
-/// - excess: what was added to each of them.
 INLINE void dot_tile(
     const int rows, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc,
-    bool fresh, const ck_codes form, const bool spread, const int32_t excess) {
+    bool fresh, dot_fetch fetch, const ck_codes form, const bool spread) {
   const int bits = spread ? 4 : form.bits;
   const size_t block = form.block, terms = ck_unit_terms(&form), quad = quad_bytes(form.bits);
   const bool offsets = form.offsets;
-  const size_t ahead = GROUPS_AHEAD * CODE_GROUP / terms * ck_unit_bytes(&form, PANEL);
   for (size_t start = 0; start < k; start += CHUNK) {
     const size_t length = k - start < CHUNK ? k - start : CHUNK;
     vf part[DOT_ROWS][2];
@@ -167,16 +179,15 @@ INLINE void dot_tile(
     for (int r = 0; r < rows; r++) part[r][0] = part[r][1] = 0;
     for (size_t p = 0; p < length; p += terms, unit += ck_unit_bytes(&form, PANEL)) {
       const uint8_t *codes = unit + ck_unit_head(&form, PANEL);
-      for (size_t i = 0; i < ck_unit_head(&form, PANEL) && !spread; i += 64)
-        __builtin_prefetch(unit + ahead + i);
-      for (size_t b = 0; b < terms / block; b++) {
+      for (size_t b = 0; b < terms / block; b++, fetch.next += fetch.bytes) {
+        for (size_t i = fetch.first; i < fetch.bytes; i += fetch.step)
+          __builtin_prefetch(fetch.next + i);
         vi sum[DOT_ROWS][2];
 #pragma clang loop unroll(full)
         for (int r = 0; r < rows; r++)
-          sum[r][0] = sum[r][1] = excess ? (vi)(-excess * a.sums[r]) : (vi)(0);
+          sum[r][0] = sum[r][1] = (vi)(offsets ? 0 : a.blocks[r]);
 #pragma clang loop unroll(full)
         for (size_t q = 0; q < block / 4; q++, codes += quad, a.quads += rows) {
-          for (size_t i = 0; i < quad && !spread; i += 64) __builtin_prefetch(codes + ahead + i);
           vi low, high;
           quad_codes(&low, &high, codes, form.bits);
           const ready_quad ready0 = dot_ready(low, bits), ready1 = dot_ready(high, bits);
@@ -198,12 +209,12 @@ INLINE void dot_tile(
           const vf offset1 = block_scales(unit, form, b, 1, WIDTH);
 #pragma clang loop unroll(full)
           for (int r = 0; r < rows; r++) {
-            const vf terms = (vf)((float)a.sums[r]);
-            part[r][0] = __builtin_elementwise_fma(terms, offset0, part[r][0]);
-            part[r][1] = __builtin_elementwise_fma(terms, offset1, part[r][1]);
+            const vf total = (vf)(__builtin_bit_cast(float, a.blocks[r]));
+            part[r][0] = __builtin_elementwise_fma(total, offset0, part[r][0]);
+            part[r][1] = __builtin_elementwise_fma(total, offset1, part[r][1]);
           }
         }
-        a.sums += rows;
+        a.blocks += rows;
       }
     }
 #pragma clang loop unroll(full)
@@ -224,22 +235,20 @@ INLINE void dot_tile(
 #define DOT_TILE(rows)                                                                     \
   static void dot_tile_##rows(                                                             \
       const ck_codes *codes, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc, \
-      bool fresh) {                                                                        \
+      bool fresh, dot_fetch fetch) {                                                       \
     BY_FORM(codes, DOT_CALL_##rows);                                                       \
   }                                                                                        \
   static void spread_tile_##rows(                                                          \
       const ck_codes *codes, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc, \
-      bool fresh) {                                                                        \
-    const int32_t excess = code_middle(codes->bits, codes->offsets);                       \
+      bool fresh, dot_fetch fetch) {                                                       \
     if (codes->block == 16)                                                                \
-      dot_tile(rows, a, unit, k, c, ldc, fresh, SPREAD(16, false), true, excess);          \
+      dot_tile(rows, a, unit, k, c, ldc, fresh, fetch, SPREAD(16, false), true);          \
     else if (codes->offsets)                                                               \
-      dot_tile(rows, a, unit, k, c, ldc, fresh, SPREAD(32, true), true, 0);                \
+      dot_tile(rows, a, unit, k, c, ldc, fresh, fetch, SPREAD(32, true), true);           \
     else                                                                                   \
-      dot_tile(rows, a, unit, k, c, ldc, fresh, SPREAD(32, false), true, excess);          \
+      dot_tile(rows, a, unit, k, c, ldc, fresh, fetch, SPREAD(32, false), true);          \
   }
-#define DOT_CALL(rows, form) \
-  dot_tile(rows, a, unit, k, c, ldc, fresh, form, false, dot_excess((form).bits, (form).offsets))
+#define DOT_CALL(rows, form) dot_tile(rows, a, unit, k, c, ldc, fresh, fetch, form, false)
 #define DOT_CALL_1(form) DOT_CALL(1, form)
 #define DOT_CALL_2(form) DOT_CALL(2, form)
 #define DOT_CALL_3(form) DOT_CALL(3, form)
@@ -254,7 +263,7 @@ DOT_TILE(4) DOT_TILE(5) DOT_TILE(6)
 
 typedef void dot_function(
     const ck_codes *codes, dot_rows a, const uint8_t *unit, size_t k, float *c, size_t ldc,
-    bool fresh);
+    bool fresh, dot_fetch fetch);
 
 /// [rows − 1], of codes as they lie and of spread ones.
 static dot_function *const dot_tiles[DOT_ROWS] = {
@@ -317,7 +326,7 @@ static void round_rows(const ck_product *product, float *a, size_t begin, size_t
     const size_t first = tile_row(product->m, t), height = tile_row(product->m, t + 1) - first;
     const dot_rows rows = dot_rows_at(a + first * words, height, k, block);
     for (size_t r = 0; r < height; r++)
-      dot_row(&rows, r, height, product->a + (first + r) * product->lda, k, block);
+      dot_row(&rows, r, height, product->a + (first + r) * product->lda, k, product->codes);
   }
 }
 
@@ -326,27 +335,34 @@ static void dot_product(
     ck_workspace *space, const ck_product *product, float *a, size_t begin, size_t end) {
   const ck_codes *codes = product->codes;
   const size_t k = product->k, words = ck_dot_words(product);
+  // A unit's share for each of its blocks.
+  const size_t bytes = ck_unit_bytes(codes, PANEL) * codes->block / ck_unit_terms(codes);
   const bool spread = codes->bits < 8 && end - begin >= SPREAD_TILES;
   const bool fresh = !product->accumulate && !product->bias;
   dot_function *const *functions = spread ? spread_tiles : dot_tiles;
   for (size_t column = 0; column < product->n; column += PANEL) {
     const size_t width = product->n - column < PANEL ? product->n - column : PANEL;
     const uint8_t *unit = code_unit(codes, k, product->first_column + column, 0);
+    // The tiles of rows share fetching the next panel; one alone fetches its own.
+    const size_t tiles = end - begin;
+    dot_fetch fetch = {.bytes = bytes, .step = 64 * tiles};
+    fetch.next = unit + (tiles > 1 ? k : GROUPS_AHEAD * CODE_GROUP) / codes->block * bytes;
     if (spread) unit = spread_panel(space, codes, unit, k);
     float whole[DOT_ROWS * PANEL];
     for (size_t t = begin; t < end; t++) {
       const size_t first = tile_row(product->m, t), height = tile_row(product->m, t + 1) - first;
       float *c = product->c + first * product->ldc + column;
       const dot_rows rows = dot_rows_at(a + first * words, height, k, codes->block);
+      fetch.first = 64 * (t - begin);
       if (product->bias) spread_bias(product, c, column, height, width);
       if (width == PANEL) {
-        functions[height - 1](codes, rows, unit, k, c, product->ldc, fresh);
+        functions[height - 1](codes, rows, unit, k, c, product->ldc, fresh, fetch);
         continue;
       }
       if (!fresh)
         for (size_t r = 0; r < height; r++)
           memcpy(whole + r * PANEL, c + r * product->ldc, width * sizeof(float));
-      functions[height - 1](codes, rows, unit, k, whole, PANEL, fresh);
+      functions[height - 1](codes, rows, unit, k, whole, PANEL, fresh, fetch);
       for (size_t r = 0; r < height; r++)
         memcpy(c + r * product->ldc, whole + r * PANEL, width * sizeof(float));
     }
