@@ -61,6 +61,7 @@ extern const ck_kernels ck_kernels_portable;
 extern const ck_kernels ck_kernels_avx2;
 extern const ck_kernels ck_kernels_avx512;
 extern const ck_kernels ck_kernels_avx512vnni;
+extern const ck_kernels ck_kernels_avx512amx;
 #endif
 
 const ck_kernels *ck_kernels_for(ck_isa isa);

@@ -2,6 +2,7 @@
 //   SET        how the table of the set is named
 //   WIDTH      floats in a register
 //   TILE_ROWS  rows of the register tile of products, two registers wide
+//   MATRIX_TILES  where there are registers of tiles
 //   WIDE_ROWS  rows up to which the tile is four registers wide, to have enough chains in flight
 #include "vector.h"
 
@@ -10,6 +11,10 @@
 #include "tiles.h"
 
 #include "codes.h"
+
+#if defined(MATRIX_TILES)
+#include "matrix.h"
+#endif
 
 #include "products.h"
 

@@ -10,10 +10,13 @@ public enum InstructionSet: String, CaseIterable, Comparable, Sendable {
   case avx512
   /// The same and VNNI, which multiplies four whole numbers of 8 bits at a time.
   case avx512vnni
+  /// The same and AMX, which multiplies tiles of numbers of bf16 or of 8 bits.
+  case avx512amx
 
   /// The best one that this processor and its operating system support.
   public static let best: InstructionSet =
     switch ck_isa_best() {
+    case CK_ISA_AVX512_AMX: .avx512amx
     case CK_ISA_AVX512_VNNI: .avx512vnni
     case CK_ISA_AVX512: .avx512
     case CK_ISA_AVX2: .avx2
@@ -32,6 +35,7 @@ public enum InstructionSet: String, CaseIterable, Comparable, Sendable {
     case .avx2: CK_ISA_AVX2
     case .avx512: CK_ISA_AVX512
     case .avx512vnni: CK_ISA_AVX512_VNNI
+    case .avx512amx: CK_ISA_AVX512_AMX
     }
   }
 }

@@ -14,6 +14,7 @@ typedef enum {
   CK_ISA_AVX2 = 1,
   CK_ISA_AVX512 = 2,
   CK_ISA_AVX512_VNNI = 3,
+  CK_ISA_AVX512_AMX = 4,
 } ck_isa;
 
 /// The best that this processor and its operating system support.
