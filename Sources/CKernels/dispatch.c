@@ -31,13 +31,12 @@ typedef struct {
   ck_cut rows, columns;
 } product_tasks;
 
-static void product_task(void *context, size_t index, ck_workspace *space) {
-  const product_tasks *tasks = context;
-  const size_t row = index / tasks->columns.tasks * tasks->rows.part;
-  const size_t column = index % tasks->columns.tasks * tasks->columns.part;
-  ck_product part = *tasks->product;
-  part.m = smaller(tasks->rows.part, part.m - row);
-  part.n = smaller(tasks->columns.part, part.n - column);
+/// The rows [row, row + rows) and columns [column, column + columns) of a product's C.
+static ck_product piece(
+    const ck_product *product, size_t row, size_t rows, size_t column, size_t columns) {
+  ck_product part = *product;
+  part.m = rows;
+  part.n = columns;
   part.a += part.transpose_a ? row : row * part.lda;
   if (part.panels || part.codes)
     part.first_column = column;
@@ -45,6 +44,16 @@ static void product_task(void *context, size_t index, ck_workspace *space) {
     part.b += part.transpose_b ? column * part.ldb : column;
   part.c += row * part.ldc + column;
   if (part.bias) part.bias += column;
+  return part;
+}
+
+static void product_task(void *context, size_t index, ck_workspace *space) {
+  const product_tasks *tasks = context;
+  const size_t row = index / tasks->columns.tasks * tasks->rows.part;
+  const size_t column = index % tasks->columns.tasks * tasks->columns.part;
+  const ck_product part = piece(
+      tasks->product, row, smaller(tasks->rows.part, tasks->product->m - row), column,
+      smaller(tasks->columns.part, tasks->product->n - column));
   tasks->kernels->matmul(space, &part);
 }
 
@@ -68,8 +77,7 @@ static void cut_product(product_tasks *tasks, const ck_pool *pool) {
   const size_t rows_most = larger(product->m / 56, 1);
   const size_t columns_most = larger(product->n / 64, 1);
   // Panels that are ready are read once more for each part of the rows; codes are decoded anew.
-  const bool ready = product->panels && !product->bf16;
-  const double again = product->codes ? 4 : ready ? 0.3 : 1;
+  const double again = product->codes ? 4 : product->panels ? 0.3 : 1;
   double least = 0;
   for (size_t rows = 1; rows <= smaller(wanted, rows_most); rows++) {
     const size_t columns = smaller((wanted + rows - 1) / rows, columns_most);
@@ -136,12 +144,142 @@ static void dot_matmul(ck_pool *pool, const ck_product *product) {
       dot_task, &tasks);
 }
 
+// Products of bf16: both sides are packed by all threads, then multiplied. Of the side that is
+// larger a block at a time, so that what is packed is still in the second cache when it is read.
+
+enum {
+  /// Bytes of a block for each thread, and of the other side, all of it, at most.
+  HALF_BLOCK = 1 << 20,
+  HALF_WHOLE = 1 << 26,
+};
+
+typedef struct {
+  const ck_kernels *kernels;
+  ck_product block;
+  uint8_t *strips, *packed;
+  const uint8_t *panels;                     // `packed`, or for good
+  ck_cut strip_packing, panel_packing;       // no tasks: packed before
+  ck_cut strip_parts, panel_parts;
+} half_tasks;
+
+static void half_pack_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
+  const half_tasks *tasks = context;
+  const ck_cut *cut = &tasks->strip_packing;
+  const bool rows = index < cut->tasks;
+  if (!rows) {
+    index -= cut->tasks;
+    cut = &tasks->panel_packing;
+  }
+  const size_t begin = index * cut->part, end = smaller(begin + cut->part, cut->count);
+  if (rows)
+    tasks->kernels->half_rows(&tasks->block, tasks->strips, begin, end);
+  else
+    tasks->kernels->half_panels(&tasks->block, tasks->packed, begin, end);
+}
+
+static void half_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
+  const half_tasks *tasks = context;
+  const ck_cut *strips = &tasks->strip_parts, *panels = &tasks->panel_parts;
+  const size_t strip = index % strips->tasks * strips->part;
+  const size_t panel = index / strips->tasks * panels->part;
+  const ck_half work = {
+      .product = &tasks->block, .strips = tasks->strips, .panels = tasks->panels,
+      .strip = strip, .strips_end = smaller(strip + strips->part, strips->count),
+      .panel = panel, .panels_end = smaller(panel + panels->part, panels->count)};
+  tasks->kernels->half_product(&work);
+}
+
+/// How a product of bf16 is gone through.
+typedef struct {
+  size_t rows, columns;          // of a block
+  size_t row_bytes, panel_bytes; // of a packed row, of a packed panel
+  bool rows_within;              // for each block of columns all blocks of rows, or the other way
+} half_plan;
+
+static half_plan plan_halves(const ck_pool *pool, const ck_product *product) {
+  const ck_kernels *kernels = ck_pool_kernels(pool);
+  const size_t terms = ck_half_terms(product->k), panel = kernels->panel;
+  const size_t block = HALF_BLOCK * (size_t)ck_pool_threads(pool);
+  half_plan plan = {
+      .row_bytes = terms * kernels->half_bytes, .panel_bytes = terms * panel * 2};
+  const size_t a = product->m * plan.row_bytes;
+  const size_t b = panel_columns(kernels, product->n) / panel * plan.panel_bytes;
+  plan.rows_within = product->panels || a > b;
+  const size_t a_most = plan.rows_within ? block : HALF_WHOLE;
+  const size_t b_most = plan.rows_within ? HALF_WHOLE : block;
+  // Rows in pairs of strips, of whatever height they are; a block has one at least.
+  const size_t unit = 32 * kernels->half_strip;
+  plan.rows = larger(a_most / plan.row_bytes / unit, 1) * unit;
+  if (a <= a_most) plan.rows = product->m;
+  plan.columns = larger(b_most / plan.panel_bytes, 1) * panel;
+  if (product->panels || b <= b_most) plan.columns = product->n;
+  return plan;
+}
+
+/// Packs what of a block is not packed yet, and multiplies.
+static void run_halves(
+    ck_pool *pool, half_tasks *tasks, const half_plan *plan, bool new_rows, bool new_columns) {
+  const ck_kernels *kernels = tasks->kernels;
+  const ck_product *block = &tasks->block;
+  const size_t strips = (block->m + kernels->half_strip - 1) / kernels->half_strip;
+  const size_t panels = (block->n + kernels->panel - 1) / kernels->panel;
+  const bool alone = works_alone(pool, block);
+  const size_t wanted = alone ? 1 : 4 * (size_t)ck_pool_threads(pool);
+  const ck_cut none = {0};
+  tasks->strip_packing = new_rows ? parts(strips, wanted, 1) : none;
+  tasks->panel_packing = new_columns && !block->panels ? parts(panels, wanted, 1) : none;
+  tasks->panels = block->panels ? (const uint8_t *)block->panels +
+                                      block->first_column / kernels->panel * plan->panel_bytes
+                                : tasks->packed;
+  // Parts of rows that stay in half of the second cache.
+  const size_t near = larger(HALF_BLOCK / (kernels->half_strip * plan->row_bytes), 1);
+  const size_t row_parts = (strips + near - 1) / near;
+  tasks->strip_parts = parts(strips, row_parts, 2);
+  tasks->panel_parts = parts(panels, larger(wanted / tasks->strip_parts.tasks, 1), 1);
+  ck_pool_step(
+      pool, tasks->strip_packing.tasks + tasks->panel_packing.tasks, half_pack_task, tasks);
+  ck_pool_step(pool, tasks->strip_parts.tasks * tasks->panel_parts.tasks, half_task, tasks);
+}
+
+static void half_matmul(ck_pool *pool, const ck_product *product) {
+  const ck_kernels *kernels = ck_pool_kernels(pool);
+  const half_plan plan = plan_halves(pool, product);
+  half_tasks tasks = {.kernels = kernels};
+  const size_t strip = kernels->half_strip, panel = kernels->panel;
+  const size_t a = (smaller(plan.rows, product->m) + strip - 1) / strip * strip * plan.row_bytes;
+  const size_t b = product->panels
+                       ? 0 : panel_columns(kernels, smaller(plan.columns, product->n)) / panel * plan.panel_bytes;
+  const size_t start = (a + 63) / 64 * 64;
+  tasks.strips = (uint8_t *)ck_pool_take(pool, (start + b + 3) / 4);
+  tasks.packed = tasks.strips + start;
+  const size_t row_blocks = (product->m + plan.rows - 1) / plan.rows;
+  const size_t column_blocks = (product->n + plan.columns - 1) / plan.columns;
+  size_t last_row = SIZE_MAX, last_column = SIZE_MAX;
+  for (size_t i = 0; i < row_blocks * column_blocks; i++) {
+    const size_t row = plan.rows * (plan.rows_within ? i % row_blocks : i / column_blocks);
+    const size_t column = plan.columns * (plan.rows_within ? i / row_blocks : i % column_blocks);
+    tasks.block = piece(
+        product, row, smaller(plan.rows, product->m - row), column,
+        smaller(plan.columns, product->n - column));
+    run_halves(pool, &tasks, &plan, row != last_row, column != last_column);
+    last_row = row;
+    last_column = column;
+  }
+  ck_pool_give(pool);
+}
+
 void ck_matmul(ck_pool *pool, const ck_product *asked) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
   ck_product whole = *asked;
   const ck_product *product = &whole;
   whole.panel_columns = panel_columns(kernels, whole.n);
   if (whole.m == 0 || whole.n == 0) return;
+  if (whole.bf16 && !whole.codes && whole.k > 0) {
+    half_matmul(pool, product);
+    return;
+  }
   if (whole.codes && whole.codes->whole) {
     dot_matmul(pool, product);
     return;
@@ -155,44 +293,61 @@ typedef struct {
   const ck_kernels *kernels;
   const ck_product *product;
   void *panels;
+  ck_cut cut;  // of terms, or with bf16 of panels
 } pack_tasks;
 
 static void pack_task(void *context, size_t index, ck_workspace *space) {
   (void)space;
   const pack_tasks *tasks = context;
-  const size_t depth = ck_even_depth(tasks->product->k, tasks->kernels->depth);
-  const size_t begin = index * depth;
-  tasks->kernels->pack(
-      tasks->product, tasks->panels, begin, smaller(begin + depth, tasks->product->k));
+  const size_t begin = index * tasks->cut.part;
+  const size_t end = smaller(begin + tasks->cut.part, tasks->cut.count);
+  if (tasks->product->bf16)
+    tasks->kernels->half_panels(tasks->product, tasks->panels, begin, end);
+  else
+    tasks->kernels->pack(tasks->product, tasks->panels, begin, end);
 }
 
-size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k) {
-  return panel_columns(ck_pool_kernels(pool), n) * k;
+size_t ck_packed_bytes(const ck_pool *pool, size_t n, size_t k, bool bf16) {
+  const size_t columns = panel_columns(ck_pool_kernels(pool), n);
+  return bf16 ? columns * ck_half_terms(k) * 2 : columns * k * 4;
 }
 
 void ck_pack(ck_pool *pool, const ck_product *product, void *panels) {
-  pack_tasks tasks = {ck_pool_kernels(pool), product, panels};
-  const size_t depth = ck_even_depth(product->k, tasks.kernels->depth);
-  ck_pool_run(pool, (product->k + depth - 1) / depth, pack_task, &tasks);
+  pack_tasks tasks = {.kernels = ck_pool_kernels(pool), .product = product, .panels = panels};
+  const size_t panel = tasks.kernels->panel, count = (product->n + panel - 1) / panel;
+  if (product->bf16) {
+    tasks.cut = cut(pool, count, 1, 1);
+  } else {
+    const size_t depth = ck_even_depth(product->k, tasks.kernels->depth);
+    tasks.cut = (ck_cut){product->k, depth, (product->k + depth - 1) / depth};
+  }
+  ck_pool_run(pool, tasks.cut.tasks, pack_task, &tasks);
+}
+
+/// Where panels of floats have a term of a column.
+static size_t packed_place(
+    const ck_kernels *kernels, size_t n, size_t k, size_t column, size_t term) {
+  const size_t most = ck_even_depth(k, kernels->depth), panel = kernels->panel;
+  const size_t start = term / most * most, depth = smaller(most, k - start);
+  return start * panel_columns(kernels, n) + column / panel * panel * depth +
+         (term - start) * panel + column % panel;
 }
 
 void ck_packed_row(
     const ck_pool *pool, size_t n, size_t k, bool bf16, size_t row, const void *panels,
     float *values) {
   const ck_kernels *kernels = ck_pool_kernels(pool);
-  const size_t panel = kernels->panel, whole = panel_columns(kernels, n);
-  const size_t most = ck_even_depth(k, kernels->depth);
-  for (size_t term = 0; term < k; term += most) {
-    const size_t depth = smaller(most, k - term);
-    const size_t place = term * whole + row / panel * panel * depth + row % panel;
-    for (size_t p = 0; p < depth; p++) {
-      if (bf16) {
-        const uint32_t bits = (uint32_t)((const uint16_t *)panels)[place + p * panel] << 16;
-        memcpy(values + term + p, &bits, sizeof bits);
-      } else {
-        values[term + p] = ((const float *)panels)[place + p * panel];
-      }
-    }
+  const size_t panel = kernels->panel;
+  if (!bf16) {
+    for (size_t p = 0; p < k; p++)
+      values[p] = ((const float *)panels)[packed_place(kernels, n, k, row, p)];
+    return;
+  }
+  const uint16_t *from =
+      (const uint16_t *)panels + row / panel * panel * ck_half_terms(k) + row % panel * 2;
+  for (size_t p = 0; p < k; p++) {
+    const uint32_t bits = (uint32_t)from[p / 2 * panel * 2 + p % 2] << 16;
+    memcpy(values + p, &bits, sizeof bits);
   }
 }
 

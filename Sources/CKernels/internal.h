@@ -22,6 +22,22 @@ typedef struct {
   float *shared;  // of all threads, during `ck_pool_run_shared`
 } ck_workspace;
 
+/// Terms of a group in products of bf16.
+enum { CK_HALF_GROUP = 32 };
+
+/// Terms that a row of such a product is filled up to.
+static inline size_t ck_half_terms(size_t k) {
+  return (k + CK_HALF_GROUP - 1) / CK_HALF_GROUP * CK_HALF_GROUP;
+}
+
+/// Strips [strip, strips_end) of rows of op(A) and panels [panel, panels_end) of op(B), out of all
+/// that `half_rows` and `half_panels` packed for `product`.
+typedef struct {
+  const ck_product *product;
+  const void *strips, *panels;
+  size_t strip, strips_end, panel, panels_end;
+} ck_half;
+
 /// The kernels of one instruction set. All work on [begin, end) of what the argument describes.
 typedef struct {
   void (*matmul)(ck_workspace *space, const ck_product *product);
@@ -32,7 +48,12 @@ typedef struct {
   void (*dots)(
       ck_workspace *space, const ck_product *product, float *a, size_t begin, size_t end);
   size_t dot_rows;      // of such a tile, at most
-  /// Packs the terms [begin, end) of op(B); `begin` and all `end`s but k are multiples of the
+  /// Products of bf16 (halves.h): packs strips of A and panels of B, and multiplies them.
+  void (*half_rows)(const ck_product *product, void *strips, size_t begin, size_t end);
+  void (*half_panels)(const ck_product *product, void *panels, size_t begin, size_t end);
+  void (*half_product)(const ck_half *work);
+  size_t half_strip, half_bytes;  // rows of a strip, and bytes of each of its numbers
+  /// Packs the terms [begin, end) of op(B) as floats; `begin` and all `end`s but k are multiples of the
   /// even depth.
   void (*pack)(const ck_product *product, void *panels, size_t begin, size_t end);
   size_t panel, depth;  // columns of a packed panel, and its terms at most
@@ -137,6 +158,11 @@ void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context);
 void ck_pool_run_shared(
     ck_pool *pool, size_t floats, size_t first_count, ck_task *first, size_t second_count,
     ck_task *second, void *context);
+/// Several runs in a row with memory of their own: nobody else runs between `take`, which brings
+/// `floats` floats, aligned to 64 bytes and holding anything, and `give`.
+float *ck_pool_take(ck_pool *pool, size_t floats);
+void ck_pool_step(ck_pool *pool, size_t count, ck_task *task, void *context);
+void ck_pool_give(ck_pool *pool);
 const ck_kernels *ck_pool_kernels(const ck_pool *pool);
 int ck_pool_threads(const ck_pool *pool);
 

@@ -133,15 +133,25 @@ void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context) {
   pthread_mutex_unlock(&pool->turn);
 }
 
+float *ck_pool_take(ck_pool *pool, size_t floats) {
+  pthread_mutex_lock(&pool->turn);
+  return ck_buffer_reserve(&pool->shared, floats);
+}
+
+void ck_pool_step(ck_pool *pool, size_t count, ck_task *task, void *context) {
+  if (count > 0) ck_run(pool, count, task, context);
+}
+
+void ck_pool_give(ck_pool *pool) { pthread_mutex_unlock(&pool->turn); }
+
 void ck_pool_run_shared(
     ck_pool *pool, size_t floats, size_t first_count, ck_task *first, size_t second_count,
     ck_task *second, void *context) {
-  pthread_mutex_lock(&pool->turn);
-  float *shared = ck_buffer_reserve(&pool->shared, floats);
+  float *shared = ck_pool_take(pool, floats);
   for (int i = 0; i < pool->threads; i++) pool->members[i].space.shared = shared;
-  ck_run(pool, first_count, first, context);
-  ck_run(pool, second_count, second, context);
-  pthread_mutex_unlock(&pool->turn);
+  ck_pool_step(pool, first_count, first, context);
+  ck_pool_step(pool, second_count, second, context);
+  ck_pool_give(pool);
 }
 
 static void ck_pool_free(ck_pool *pool, int started) {

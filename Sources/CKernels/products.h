@@ -97,8 +97,8 @@ static void pack_a(
   for (size_t r = 0; r < rows; r++) round_floats(to + r * A_STRIDE, depth);
 }
 
-/// One panel of op(B), (depth, PANEL), as it is: `width` columns from `column`, then zeros.
-INLINE void copy_panel(
+/// One panel of op(B), (depth, PANEL): `width` columns from `column`, then zeros.
+static void pack_b(
     float *to, const ck_product *product, size_t column, size_t width, size_t term,
     size_t depth) {
   if (product->transpose_b) {
@@ -118,14 +118,6 @@ INLINE void copy_panel(
   }
 }
 
-/// One panel of op(B) as products read it.
-static void pack_b(
-    float *to, const ck_product *product, size_t column, size_t width, size_t term,
-    size_t depth) {
-  copy_panel(to, product, column, width, term, depth);
-  if (product->bf16) round_floats(to, depth * PANEL);
-}
-
 /// All panels of an untransposed B, row by row.
 static void pack_rows(
     float *to, const ck_product *product, size_t column, size_t columns, size_t term,
@@ -141,7 +133,6 @@ static void pack_rows(
       memset(row + j * depth + columns - j, 0, (PANEL - (columns - j)) * sizeof(float));
     }
   }
-  if (product->bf16) round_floats(to, (columns + PANEL - 1) / PANEL * PANEL * depth);
 }
 
 /// What the sums of a strip of C begin with.
@@ -154,9 +145,7 @@ INLINE void spread_bias(
 /// All row tiles of a block for one panel, or for two beside each other (`wide`).
 typedef struct {
   size_t rows, depth, width, b_step, b_pair;
-  const float *a;
-  const void *b;
-  bool bf16;  // of b
+  const float *a, *b;
   // Instead of b: two panels in codes.
   const ck_codes *codes;
   const uint8_t *first, *second;
@@ -181,8 +170,7 @@ static void run_strip(const strip *s) {
     float *c = s->c + row * s->ldc;
     const float *next = c + rows * s->ldc;
     if (s->wide) {
-      tile_function *const *wide = s->bf16 ? half_tiles : wide_tiles;
-      wide[rows - 1](s->depth, a, s->b, s->b_step, s->b_pair, c, s->ldc, s->fresh, next);
+      wide_tiles[rows - 1](s->depth, a, s->b, s->b_step, s->b_pair, c, s->ldc, s->fresh, next);
     } else if (s->width == PANEL) {
       narrow_tiles[rows - 1](s->depth, a, s->b, s->b_step, s->b_pair, c, s->ldc, s->fresh, next);
     } else {
@@ -226,19 +214,12 @@ INLINE void place_b(
   }
   s->b_step = PANEL;
   s->b_pair = s->depth * PANEL;
-  const size_t place =
-      term * product->panel_columns + (product->first_column + column) * s->depth;
-  s->bf16 = product->panels && product->bf16 && s->wide;
-  if (product->panels && (s->bf16 || !product->bf16)) {
-    s->b = s->bf16 ? (const void *)((const uint16_t *)product->panels + place)
-                   : (const void *)((const float *)product->panels + place);
+  if (product->panels) {
+    s->b = (const float *)product->panels + term * product->panel_columns +
+           (product->first_column + column) * s->depth;
     return;
   }
   s->b = slot;
-  if (product->panels) {
-    if (pack) widen(slot, (const uint16_t *)product->panels + place, s->depth * PANEL);
-    return;
-  }
   if (product->codes) {
     place_codes(s, slot, product, product->first_column + column, term, pack);
     return;
@@ -253,13 +234,13 @@ static void run_block(
     ck_workspace *space, const ck_product *product, size_t column, size_t columns, size_t term,
     size_t depth) {
   float *packed_a = ck_buffer_reserve(&space->packed_a, BLOCK_ROWS * A_STRIDE);
-  const bool packed = product->panels && !product->bf16;
+  const bool packed = product->panels;
   float *packed_b =
       ck_buffer_reserve(&space->packed_b, packed ? 0 : BLOCK_COLUMNS * DEPTH);
   const size_t blocks = (product->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
   const bool lies = !product->panels && !product->codes && !product->transpose_b;
   const bool direct =
-      lies && !product->bf16 && product->m <= DIRECT_ROWS && depth * product->ldb <= DIRECT_COUNT;
+      lies && product->m <= DIRECT_ROWS && depth * product->ldb <= DIRECT_COUNT;
   // A transposed B is packed panel by panel when it is first used; another one row by row before,
   // to read whole rows.
   const bool early = lies && !direct;
@@ -298,13 +279,7 @@ static void pack_panels(const ck_product *product, void *panels, size_t begin, s
     for (size_t column = 0; column < product->n; column += PANEL) {
       const size_t left = product->n - column, place = term * whole + column * depth;
       const size_t width = left < PANEL ? left : PANEL;
-      if (product->bf16) {
-        float panel[DEPTH * PANEL];
-        copy_panel(panel, product, column, width, term, depth);
-        narrow((uint16_t *)panels + place, panel, depth * PANEL);
-      } else {
-        copy_panel((float *)panels + place, product, column, width, term, depth);
-      }
+      pack_b((float *)panels + place, product, column, width, term, depth);
     }
   }
 }

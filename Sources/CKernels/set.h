@@ -18,6 +18,11 @@
 
 #include "products.h"
 
+#include "halves.h"
+#if defined(MATRIX_TILES)
+#include "halftiles.h"
+#endif
+
 #include "dots.h"
 
 #include "scores.h"
@@ -29,6 +34,11 @@ const ck_kernels SET(ck_kernels) = {
     .round_rows = round_rows,
     .dots = dot_product,
     .dot_rows = DOT_ROWS,
+    .half_rows = half_rows,
+    .half_panels = half_panels,
+    .half_product = half_product,
+    .half_strip = HALF_ROWS,
+    .half_bytes = HALF_BYTES,
     .pack = pack_panels,
     .panel = PANEL,
     .depth = DEPTH,

@@ -17,6 +17,7 @@ enum {
 };
 
 typedef uint32_t vu __attribute__((ext_vector_type(WIDTH)));
+typedef uint32_t vu_unaligned __attribute__((ext_vector_type(WIDTH), aligned(4)));
 typedef uint16_t vh_unaligned __attribute__((ext_vector_type(WIDTH), aligned(2)));
 
 /// Rounds in place.
@@ -27,23 +28,19 @@ INLINE void round_floats(float *x, size_t count) {
   }
 }
 
-INLINE vf widened(const uint16_t *from) {
-  return (vf)(__builtin_convertvector(*(const vh_unaligned *)from, vu) << 16);
-}
-
 /// c (rows, …) = c + a · b over `depth` terms, or a · b when `fresh`; one chain of multiply-adds
 /// for each element.
 ///
 /// - a: rows `A_STRIDE` apart.
-/// - b: f32 or bf16, as the function is for; terms `b_step` apart, pairs of registers `b_pair`.
+/// - b: terms `b_step` apart, pairs of registers `b_pair`.
 /// - next: the c of the tile that follows, fetched meanwhile; its rows lie `ldc` apart, too.
 typedef void tile_function(
-    size_t depth, const float *a, const void *b, size_t b_step, size_t b_pair, float *c,
+    size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c,
     size_t ldc, bool fresh, const float *next);
 
 INLINE void tile(
-    const int rows, const int registers, const bool bf16, size_t depth, const float *a,
-    const void *b, size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh,
+    const int rows, const int registers, size_t depth, const float *a, const float *b,
+    size_t b_step, size_t b_pair, float *c, size_t ldc, bool fresh,
     const float *next) {
   vf sum[TILE_ROWS][4];
 #pragma clang loop unroll(full)
@@ -64,8 +61,7 @@ INLINE void tile(
 #pragma clang loop unroll(full)
     for (int v = 0; v < registers; v++) {
       const size_t place = p * b_step + (v / 2 ? b_pair : 0) + (v % 2) * WIDTH;
-      column[v] = bf16 ? widened((const uint16_t *)b + place)
-                       : *(const vf_unaligned *)((const float *)b + place);
+      column[v] = *(const vf_unaligned *)(b + place);
     }
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++) {
@@ -82,14 +78,14 @@ INLINE void tile(
       *(vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH) = sum[r][v];
 }
 
-#define TILE(name, rows, registers, bf16)                                                   \
-  static void name(                                                                        \
-      size_t depth, const float *a, const void *b, size_t b_step, size_t b_pair, float *c, \
-      size_t ldc, bool fresh, const float *next) {                                         \
-    tile(rows, registers, bf16, depth, a, b, b_step, b_pair, c, ldc, fresh, next);         \
+#define TILE(name, rows, registers)                                                         \
+  static void name(                                                                         \
+      size_t depth, const float *a, const float *b, size_t b_step, size_t b_pair, float *c, \
+      size_t ldc, bool fresh, const float *next) {                                          \
+    tile(rows, registers, depth, a, b, b_step, b_pair, c, ldc, fresh, next);                \
   }
-#define NARROW(rows) TILE(tile_##rows##_2, rows, 2, false)
-#define WIDE(rows) TILE(tile_##rows##_4, rows, 4, false) TILE(tile_##rows##_bf16, rows, 4, true)
+#define NARROW(rows) TILE(tile_##rows##_2, rows, 2)
+#define WIDE(rows) TILE(tile_##rows##_4, rows, 4)
 
 NARROW(1) NARROW(2) NARROW(3) NARROW(4) NARROW(5) NARROW(6)
 WIDE(1) WIDE(2) WIDE(3)
@@ -114,13 +110,5 @@ static tile_function *const wide_tiles[WIDE_ROWS] = {
     tile_1_4, tile_2_4, tile_3_4,
 #if TILE_ROWS == 14
     tile_4_4, tile_5_4, tile_6_4,
-#endif
-};
-
-/// The same from panels of bf16.
-static tile_function *const half_tiles[WIDE_ROWS] = {
-    tile_1_bf16, tile_2_bf16, tile_3_bf16,
-#if TILE_ROWS == 14
-    tile_4_bf16, tile_5_bf16, tile_6_bf16,
 #endif
 };

@@ -150,8 +150,9 @@ extension PackedMatrix {
 
   /// Memory that native products pack a weight into, counted in floats.
   static func floats(outputs: Int, inputs: Int, on compute: Compute) -> Int {
-    let count = unsafe ck_packed_count(compute.pool, outputs, inputs)
-    return compute.products == .bf16 ? (count + 1) / 2 : count
+    let bytes = unsafe ck_packed_bytes(
+      compute.pool, outputs, inputs, compute.products == .bf16)
+    return (bytes + 3) / 4
   }
 
   /// Rows of a packed weight, out of its codes if it is in codes: `y[t] = W[ids[t]]`.

@@ -182,6 +182,44 @@ public func matmulReference(into c: Floats, _ a: Floats, _ b: Floats, _ product:
   }
 }
 
+/// The naive twin of products of bf16: both sides are rounded first. The terms are taken in groups
+/// of 32, the last one filled up with zeros. Of each group the even terms are one chain of fused
+/// multiply-adds from 0, the odd terms another; then C = C + (even + odd). Subnormal numbers count
+/// as 0 wherever they are read or would be written. `NativeMatMul` gives exactly these bits.
+///
+/// - Source: what a tile's dot product of bf16 computes, Intel 64 and IA-32 Architectures Software
+///   Developer's Manual, volume 2, TDPBF16PS; the padding and the order of groups are ours.
+public func halfMatmulReference(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product) {
+  let (m, n, k) = (product.m, product.n, product.k)
+  func term(_ i: Int, _ j: Int, _ p: Int) -> (Float, Float) {
+    guard p < k else { return (0, 0) }
+    return (
+      bf16Reference(flushed(product.transposeA ? a[p * m + i] : a[i * k + p])),
+      bf16Reference(flushed(product.transposeB ? b[j * k + p] : b[p * n + j]))
+    )
+  }
+  for i in 0..<m {
+    for j in 0..<n {
+      var sum = product.accumulate ? flushed(c[i * n + j]) : 0
+      for group in stride(from: 0, to: k, by: 32) {
+        var (even, odd): (Float, Float) = (0, 0)
+        for p in stride(from: group, to: group + 32, by: 2) {
+          let (first, second) = (term(i, j, p), term(i, j, p + 1))
+          even = flushed(even.addingProduct(first.0, first.1))
+          odd = flushed(odd.addingProduct(second.0, second.1))
+        }
+        sum = flushed(sum + flushed(even + odd))
+      }
+      c[i * n + j] = sum
+    }
+  }
+}
+
+/// 0 of the same sign for a subnormal number.
+private func flushed(_ x: Float) -> Float {
+  abs(x) < .leastNormalMagnitude ? Float(signOf: x, magnitudeOf: 0) : x
+}
+
 /// The nearest bf16, ties to even; what is not a number stays none.
 ///
 /// - Source: the format is f32's upper half.
@@ -193,17 +231,15 @@ func bf16Reference(_ value: Float) -> Float {
 }
 
 struct ReferenceMatMul: MatMul {
-  func kernelSet(on compute: Compute) -> String { "native-fma-chain-1" }
+  func kernelSet(on compute: Compute) -> String { "native-fma-chain-1+bf16-groups-1" }
 
   var multipliesBF16: Bool { true }
 
   func multiply(into c: Floats, _ a: Floats, _ b: Floats, _ product: Product, on compute: Compute) {
-    func read(_ values: Floats) -> Floats {
-      guard compute.products == .bf16 else { return values }
-      let result = Floats(zeros: values.count)
-      for index in 0..<values.count { result[index] = bf16Reference(values[index]) }
-      return result
+    if compute.products == .bf16 {
+      halfMatmulReference(into: c, a, b, product)
+    } else {
+      matmulReference(into: c, a, b, product)
     }
-    matmulReference(into: c, read(a), read(b), product)
   }
 }

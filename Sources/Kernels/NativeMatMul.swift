@@ -5,8 +5,9 @@ internal import CKernels
 /// Element (i, j) is one chain of fused multiply-adds over k in order, whatever the tiling: the
 /// bits depend on row i of A, column j of B and the order of k alone, never on m, n, the threads
 /// or the instruction set. That is what batch invariance and bit-identical training stand on.
+/// Products of bf16 are sums of another fixed order, that of `halfMatmulReference`.
 struct NativeMatMul: MatMul {
-  func kernelSet(on compute: Compute) -> String { "native-fma-chain-1" }
+  func kernelSet(on compute: Compute) -> String { "native-fma-chain-1+bf16-groups-1" }
 
   var multipliesBF16: Bool { true }
 

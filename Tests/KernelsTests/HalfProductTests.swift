@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A product of numbers rounded to bf16")
 struct HalfProductTests {
-  /// The naive twin: both sides rounded, then the chain.
+  /// The naive twin.
   private func expected(
     _ start: Floats, _ a: Floats, _ b: Floats, _ product: Product
   ) throws -> [UInt32] {
@@ -36,12 +36,36 @@ struct HalfProductTests {
     }
   }
 
+  @Test("counts subnormal numbers as 0, in terms, sums and what is added to")
+  func subnormal() throws {
+    var values = Values(24)
+    let (m, n, k) = (33, 35, 70)
+    // Products and sums around the smallest normal number, 2⁻¹²⁶.
+    func small(_ count: Int, _ size: Float) -> Floats {
+      let result = values.floats(count)
+      for index in 0..<count { result[index] *= size }
+      return result
+    }
+    let (a, b, start) = (small(m * k, 0x1p-62), small(k * n, 0x1p-62), small(m * n, 0x1p-126))
+    for accumulate in [false, true] {
+      let product = Product(m: m, n: n, k: k, accumulate: accumulate)
+      let expected = try expected(start, a, b, product)
+      let nothing = expected.filter { $0 << 1 == 0 }.count
+      #expect(nothing > 10 && nothing < expected.count / 2)
+      for compute in try everyCompute().map({ $0.multiplying(.bf16) }) {
+        let c = start.copy
+        matmul(into: c, a, b, product, on: compute)
+        #expect(c.bits == expected, "\(compute.instructionSet)")
+      }
+    }
+  }
+
   @Test("rounds to the nearest, ties to even, and keeps infinities and what is no number")
   func rounding() throws {
     let numbers: [(Float, Float)] = [
       (1, 1), (0x1.01p0, 0x1p0), (0x1.03p0, 0x1.04p0), (0x1.010002p0, 0x1.02p0),
-      (-0x1.01p0, -0x1p0), (0x1p-140, 0), (.greatestFiniteMagnitude, .infinity),
-      (-.infinity, -.infinity), (0x1.fep-126, 0x1.fep-126),
+      (-0x1.01p0, -0x1p0), (0x1p-140, 0), (Float.leastNormalMagnitude.nextDown, 0),
+      (.greatestFiniteMagnitude, .infinity), (-.infinity, -.infinity), (0x1.fep-126, 0x1.fep-126),
     ]
     for compute in try everyCompute().map({ $0.multiplying(.bf16) }) {
       let count = numbers.count
@@ -70,7 +94,8 @@ struct HalfProductTests {
           packed.bytes == PackedMatrix.bytes(outputs: n, inputs: k, codes: nil, on: compute))
         let whole = PackedMatrix.bytes(
           outputs: n, inputs: k, codes: nil, on: compute.multiplying(.f32))
-        #expect(packed.bytes == (whole / 2 + 3) / 4 * 4)
+        // But for what fills the last group of 32 terms.
+        #expect(packed.bytes == whole / k * ((k + 31) / 32 * 32) / 2)
         let row = Floats(zeros: k)
         packed.gatherRows(into: row, ids: [Int32(n - 1)], on: compute)
         let one = Floats(zeros: k)

@@ -64,7 +64,8 @@ typedef struct {
   float *c;
   size_t lda, ldb, ldc;
   bool transpose_a, transpose_b, accumulate;
-  bool bf16;  // A and B are rounded to bf16 (B not in `codes`); sums are f32 all the same
+  bool bf16;  // A and B are rounded to bf16, and summed in f32 as halves.h says; with `codes` only
+              // A is rounded, and sums are those of floats
   // op(B) as `ck_pack` laid it out, instead of `b`; NULL: it is read from `b`.
   const void *panels;
   // The same in codes; NULL: it is not.
@@ -74,8 +75,8 @@ typedef struct {
 
 void ck_matmul(ck_pool *pool, const ck_product *product);
 
-/// Numbers that `ck_pack` writes for op(B) of (k, n): of 4 bytes, or of 2 as bf16.
-size_t ck_packed_count(const ck_pool *pool, size_t n, size_t k);
+/// Bytes that `ck_pack` writes for op(B) of (k, n).
+size_t ck_packed_bytes(const ck_pool *pool, size_t n, size_t k, bool bf16);
 /// Bytes of `panels` for W of (n, k), k a multiple of CODE_GROUP, and of CODE_NEST where scales are
 /// nested; all 0 at first.
 size_t ck_codes_bytes(const ck_pool *pool, const ck_codes *codes, size_t n, size_t k);
