@@ -1,14 +1,12 @@
 // Products of numbers rounded to bf16 on the processor's own tiles: halves.h says what they are.
-// Included by the set that has such tiles.
+// Included by halves.h.
 
 enum {
-  /// A strip is a tile: 16 rows.
-  HALF_ROWS = 16,
-  HALF_BYTES = 2,
-  /// Terms worked on at a time: two strips and a panel of B of so many stay near.
-  HALF_DEPTH = 1024,
   /// Bytes of a tile.
   TILE_BYTES = 1024,
+  /// Bytes of panels that rows go through one after the other: they stay in the second cache, so
+  /// that C is written row by row, as memory likes it. Panel by panel it took twice as long.
+  NEAR_BYTES = 1 << 20,
 };
 
 /// Sixteen rows of pairs of op(A) from 16 columns of A.
@@ -49,105 +47,127 @@ static void half_rows(const ck_product *product, void *strips, size_t begin, siz
   }
 }
 
-/// c (two strips, PANEL) = or += two strips times a panel; the second strip may have no rows.
-INLINE void multiply_strips(
-    const bool both, size_t depth, const uint8_t *a, size_t a_pair, const uint8_t *b, float *c,
-    size_t ldc, bool fresh, const float *next) {
-  const size_t step = ldc * sizeof(float);
-  float *below = c + HALF_ROWS * ldc;
-  if (fresh) {
+/// What one step of products on tiles is: one or two strips times one or two panels. Tiles 0 and 1
+/// are C of the upper strip, 2 and 3 of the lower one; 4 and 5 the strips, 6 and 7 the panels.
+typedef struct {
+  size_t depth;
+  const uint8_t *a, *b;
+  size_t a_pair, b_pair;  // bytes to the second of each
+  float *c;
+  size_t ldc;
+  bool fresh;
+} half_step;
+
+INLINE void multiply_tiles(const bool rows, const bool columns, const half_step *s) {
+  const size_t step = s->ldc * sizeof(float);
+  float *below = s->c + HALF_ROWS * s->ldc;
+  if (s->fresh) {
     _tile_zero(0);
-    _tile_zero(1);
-    if (both) _tile_zero(2);
-    if (both) _tile_zero(3);
+    if (columns) _tile_zero(1);
+    if (rows) _tile_zero(2);
+    if (rows && columns) _tile_zero(3);
   } else {
-    _tile_loadd(0, c, step);
-    _tile_loadd(1, c + LANES, step);
-    if (both) _tile_loadd(2, below, step);
-    if (both) _tile_loadd(3, below + LANES, step);
+    _tile_loadd(0, s->c, step);
+    if (columns) _tile_loadd(1, s->c + LANES, step);
+    if (rows) _tile_loadd(2, below, step);
+    if (rows && columns) _tile_loadd(3, below + LANES, step);
   }
-  const size_t groups = depth / HALF_GROUP, lines = both ? 2 * HALF_ROWS : HALF_ROWS;
-  const size_t each = (lines + groups - 1) / groups;
-  size_t line = 0;
-  for (size_t g = 0; g < groups; g++, a += TILE_BYTES, b += 2 * TILE_BYTES) {
+  const uint8_t *a = s->a, *b = s->b, *end = a + s->depth / HALF_GROUP * TILE_BYTES;
+  for (; a < end; a += TILE_BYTES, b += TILE_BYTES) {
     _tile_loadd(4, a, 64);
-    _tile_loadd(6, b, 128);
+    _tile_loadd(6, b, 64);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + 64, 128);
-    _tile_dpbf16ps(1, 4, 7);
-    // What the next strips write is fetched meanwhile.
-    for (size_t i = 0; i < each && line < lines; i++, line++) {
-      __builtin_prefetch(next + line * ldc, 1);
-      __builtin_prefetch(next + line * ldc + LANES, 1);
-    }
-    if (!both) continue;
-    _tile_loadd(5, a + a_pair, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+    if (columns) _tile_loadd(7, b + s->b_pair, 64);
+    if (columns) _tile_dpbf16ps(1, 4, 7);
+    if (rows) _tile_loadd(5, a + s->a_pair, 64);
+    if (rows) _tile_dpbf16ps(2, 5, 6);
+    if (rows && columns) _tile_dpbf16ps(3, 5, 7);
   }
-  _tile_stored(0, c, step);
-  _tile_stored(1, c + LANES, step);
-  if (both) _tile_stored(2, below, step);
-  if (both) _tile_stored(3, below + LANES, step);
+  _tile_stored(0, s->c, step);
+  if (columns) _tile_stored(1, s->c + LANES, step);
+  if (rows) _tile_stored(2, below, step);
+  if (rows && columns) _tile_stored(3, below + LANES, step);
 }
 
-/// One or two strips of `rows` in all times a panel, of which C has `width` columns.
-static void half_strips(
-    size_t rows, size_t depth, const uint8_t *a, size_t a_pair, const uint8_t *b, float *c,
-    size_t ldc, size_t width, bool fresh, const float *next) {
-  float whole[2 * HALF_ROWS * PANEL];
-  float *target = width == PANEL ? c : whole;
-  const size_t step = width == PANEL ? ldc : (size_t)PANEL;
-  if (target == whole && !fresh)
-    for (size_t r = 0; r < rows; r++)
-      memcpy(whole + r * PANEL, c + r * ldc, width * sizeof(float));
-  if (rows > HALF_ROWS)
-    multiply_strips(true, depth, a, a_pair, b, target, step, fresh, next);
+/// A step of which C has `rows` rows and `width` columns.
+static void half_strips(half_step s, size_t rows, size_t width) {
+  enum { COLUMNS = HALF_SIDE * HALF_PANEL };
+  float whole[2 * HALF_ROWS * COLUMNS];
+  float *c = s.c;
+  const size_t ldc = s.ldc;
+  const bool part = width % HALF_PANEL != 0;
+  if (part) {
+    s.c = whole;
+    s.ldc = COLUMNS;
+    for (size_t r = 0; r < rows && !s.fresh; r++)
+      memcpy(whole + r * COLUMNS, c + r * ldc, width * sizeof(float));
+  }
+  if (rows > HALF_ROWS && width > HALF_PANEL)
+    multiply_tiles(true, true, &s);
+  else if (rows > HALF_ROWS)
+    multiply_tiles(true, false, &s);
+  else if (width > HALF_PANEL)
+    multiply_tiles(false, true, &s);
   else
-    multiply_strips(false, depth, a, a_pair, b, target, step, fresh, next);
-  if (target == whole)
-    for (size_t r = 0; r < rows; r++)
-      memcpy(c + r * ldc, whole + r * PANEL, width * sizeof(float));
+    multiply_tiles(false, false, &s);
+  for (size_t r = 0; r < rows && part; r++)
+    memcpy(c + r * ldc, whole + r * COLUMNS, width * sizeof(float));
 }
 
-/// Pairs of strips that have `rows` rows each, from row `first` to `end`.
-static void half_pass(const ck_half *work, size_t first, size_t end, size_t rows) {
-  const ck_product *product = work->product;
-  const size_t terms = ck_half_terms(product->k), ldc = product->ldc;
+/// Shapes the tiles for steps of so many rows.
+static void begin_half_tiles(size_t rows) {
   const size_t upper = rows < HALF_ROWS ? rows : HALF_ROWS, lower = rows - upper;
+  const size_t heights[8] = {upper, upper, lower, lower, upper, lower, LANES, LANES};
   tile_shapes shapes = {.palette = 1};
   for (size_t t = 0; t < 8; t++) {
-    shapes.row_bytes[t] = 64;
-    shapes.rows[t] = (uint8_t)(t >= 6 ? 16 : t == 2 || t == 3 || t == 5 ? lower : upper);
-    if (shapes.rows[t] == 0) shapes.row_bytes[t] = 0;
+    shapes.rows[t] = (uint8_t)heights[t];
+    shapes.row_bytes[t] = heights[t] ? 64 : 0;
   }
   tiles_begin(&shapes);
+}
+
+/// Rows [row, row + rows), those of a step, times the panels [panel, panels_end).
+static void half_line(
+    const ck_half *work, size_t row, size_t rows, size_t panel, size_t panels_end) {
+  const ck_product *product = work->product;
+  const size_t terms = ck_half_terms(product->k);
+  const size_t panel_bytes = work->panel_terms * HALF_PANEL * HALF_BYTES;
   for (size_t term = 0; term < terms; term += HALF_DEPTH) {
-    const size_t depth = terms - term < HALF_DEPTH ? terms - term : HALF_DEPTH;
-    const bool fresh = term == 0 && !product->accumulate && !product->bias;
-    for (size_t panel = work->panel; panel < work->panels_end; panel++) {
-      const size_t column = panel * PANEL, left = product->n - column;
-      const size_t width = left < PANEL ? left : PANEL;
-      const uint8_t *b =
-          (const uint8_t *)work->panels + panel * terms * PANEL * 2 + term * PANEL * 2;
-      for (size_t row = first; row < end; row += rows) {
-        float *c = product->c + row * ldc + column;
-        if (product->bias && term == 0) spread_bias(product, c, column, rows, width);
-        const float *next = row + rows < end ? c + rows * ldc : product->c + first * ldc + column + PANEL;
-        half_strips(
-            rows, depth, (const uint8_t *)work->strips + (row * terms + term * HALF_ROWS) * 2,
-            HALF_ROWS * terms * 2, b, c, ldc, width, fresh, next);
-      }
+    half_step s = {
+        .depth = terms - term < HALF_DEPTH ? terms - term : HALF_DEPTH, .ldc = product->ldc,
+        .a_pair = HALF_ROWS * work->strip_terms * HALF_BYTES, .b_pair = panel_bytes,
+        .fresh = term == 0 && !product->accumulate && !product->bias};
+    s.a = (const uint8_t *)work->strips +
+          (row * work->strip_terms + (work->strip_term + term) * HALF_ROWS) * HALF_BYTES;
+    s.b = (const uint8_t *)work->panels + panel * panel_bytes +
+          (work->panel_term + term) * HALF_PANEL * HALF_BYTES;
+    s.c = product->c + row * s.ldc + panel * HALF_PANEL;
+    for (size_t p = panel; p < panels_end; p += HALF_SIDE) {
+      const size_t width = half_width(work, p);
+      if (product->bias && term == 0) spread_bias(product, s.c, p * HALF_PANEL, rows, width);
+      half_strips(s, rows, width);
+      s.b += HALF_SIDE * panel_bytes;
+      s.c += HALF_SIDE * HALF_PANEL;
     }
   }
-  tiles_end();
 }
 
 /// Strips of `a` times panels of `b`, into the product's C.
 static void half_product(const ck_half *work) {
   const size_t first = work->strip * HALF_ROWS, last = work->strips_end * HALF_ROWS;
   const size_t end = last < work->product->m ? last : work->product->m;
-  const size_t even = (end - first) / (2 * HALF_ROWS) * (2 * HALF_ROWS);
-  if (even > 0) half_pass(work, first, first + even, 2 * HALF_ROWS);
-  if (first + even < end) half_pass(work, first + even, end, end - first - even);
+  const size_t step = 2 * HALF_ROWS, even = first + (end - first) / step * step;
+  const size_t panel_bytes = ck_half_terms(work->product->k) * HALF_PANEL * HALF_BYTES;
+  const size_t near = (NEAR_BYTES / panel_bytes + 1) / HALF_SIDE * HALF_SIDE;
+  const size_t panels = near > HALF_SIDE ? near : (size_t)HALF_SIDE;
+  for (size_t panel = work->panel; panel < work->panels_end; panel += panels) {
+    const size_t panels_end =
+        panel + panels < work->panels_end ? panel + panels : work->panels_end;
+    if (even > first) begin_half_tiles(step);
+    for (size_t row = first; row < even; row += step)
+      half_line(work, row, step, panel, panels_end);
+    if (even < end) begin_half_tiles(end - even);
+    if (even < end) half_line(work, even, end - even, panel, panels_end);
+  }
+  tiles_end();
 }

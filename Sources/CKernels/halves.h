@@ -6,16 +6,31 @@
 // C = C + (even + odd). Subnormal numbers count as 0 wherever they are read or would be written.
 // All of it is fixed, so every set gives the same bits.
 //
-// op(B) lies in panels, one after the other: the terms 2p and 2p + 1 of a column side by side, a
-// "pair", and the pairs of a panel's columns one after the other.
+// op(B) lies in panels of 16 columns, one after the other, the same with each set: the terms 2p
+// and 2p + 1 of a column side by side, a "pair", and the pairs of a panel's columns one after the
+// other.
 
 enum {
   /// Terms of a group.
   HALF_GROUP = CK_HALF_GROUP,
-#if !defined(MATRIX_TILES)
-  /// Rows of A that are multiplied together, a "strip": with two registers of columns, and an even
-  /// and an odd chain for each, they fill the registers.
+  /// Columns of a panel.
+  HALF_PANEL = CK_HALF_PANEL,
+  /// 32-bit words, each a pair, of a panel's group.
+  HALF_WORDS = HALF_GROUP / 2 * HALF_PANEL,
+#if defined(MATRIX_TILES)
+  /// A strip is a tile of 16 rows; two of them are multiplied with two panels.
+  HALF_ROWS = 16,
+  HALF_SIDE = 2,
+  HALF_BYTES = 2,
+  /// Terms worked on at a time: two strips of so many stay in the first cache.
+  HALF_DEPTH = 640,
+#else
+  /// Rows of A that are multiplied together, a "strip", and the panels: with an even and an odd
+  /// chain for each number, they fill the registers.
   HALF_ROWS = WIDTH == 16 ? 6 : 2,
+  HALF_SIDE = WIDTH == 16 ? 2 : 1,
+  /// Registers of a panel's columns.
+  HALF_REGISTERS = HALF_PANEL / WIDTH,
   /// Bytes of each of its numbers: they are kept as floats.
   HALF_BYTES = 4,
   /// Terms worked on at a time; a panel of B then stays in the first cache.
@@ -66,52 +81,61 @@ INLINE void row_pairs(uint32_t *to, const float *from, size_t count) {
   }
 }
 
-/// A group of columns of op(B) which lie in rows of B, by way of pairs that lie in rows.
+/// Sixteen columns' group of op(B) out of rows of B.
 static void pack_lying_pairs(
     uint32_t *to, const ck_product *product, size_t column, size_t term) {
-  const size_t count = product->k - term < HALF_GROUP ? product->k - term : HALF_GROUP;
-  uint32_t rows[PANEL * LANES];
-  for (size_t j = 0; j < PANEL; j++) {
+  uint32_t rows[HALF_WORDS];
+  for (size_t j = 0; j < HALF_PANEL; j++) {
     if (column + j < product->n)
-      row_pairs(rows + j * LANES, product->b + (column + j) * product->ldb + term, count);
+      row_pairs(
+          rows + j * LANES, product->b + (column + j) * product->ldb + term, product->k - term);
     else
       memset(rows + j * LANES, 0, LANES * sizeof(uint32_t));
   }
-  transpose((float *)to, PANEL, (const float *)rows, LANES, PANEL, LANES);
+  transpose((float *)to, HALF_PANEL, (const float *)rows, LANES, HALF_PANEL, LANES);
 }
 
-/// Pairs of terms `term` and `term + 1` of `width` columns from `column` on.
-INLINE void pack_pair(
-    uint32_t *to, const ck_product *product, size_t column, size_t width, size_t term) {
-  const float *even = product->b + term * product->ldb + column;
-  for (size_t j = 0; j < PANEL; j += LANES) {
-    const size_t count = j >= width ? 0 : width - j < LANES ? width - j : LANES;
-    v16 first = 0, second = 0;
-    if (count > 0 && term < product->k) first = load16(even + j, count);
-    if (count > 0 && term + 1 < product->k) second = load16(even + product->ldb + j, count);
-    u16 pairs = pairs16(first, second);
-    memcpy(to + j, &pairs, (PANEL - j < LANES ? PANEL - j : LANES) * sizeof(uint32_t));
+/// The same out of columns of B.
+static void pack_standing_pairs(
+    uint32_t *to, const ck_product *product, size_t column, size_t term) {
+  const size_t left = product->n - column, width = left < HALF_PANEL ? left : HALF_PANEL;
+  const float *from = product->b + term * product->ldb + column;
+  for (size_t p = 0; p < LANES; p++, from += 2 * product->ldb) {
+    v16 even = 0, odd = 0;
+    if (term + 2 * p < product->k) even = load16(from, width);
+    if (term + 2 * p + 1 < product->k) odd = load16(from + product->ldb, width);
+    *(u16_unaligned *)(to + p * HALF_PANEL) = pairs16(even, odd);
   }
 }
 
 /// Panels [begin, end) of op(B); `panels` is where the first of all is.
 static void half_panels(const ck_product *product, void *panels, size_t begin, size_t end) {
-  const size_t terms = ck_half_terms(product->k), words = terms / 2 * PANEL;
-  for (size_t term = 0; term < terms; term += HALF_GROUP)
-    for (size_t panel = begin; panel < end; panel++) {
-      uint32_t *to = (uint32_t *)panels + panel * words + term / 2 * PANEL;
-      const size_t column = panel * PANEL;
-      if (product->transpose_b) {
-        pack_lying_pairs(to, product, column, term);
-        continue;
+  const size_t words = ck_half_terms(product->k) / 2 * HALF_PANEL;
+  // A few panels at a time: whole lines of rows, and few pages at once.
+  enum { TOGETHER = 8 };
+  for (size_t first = begin; first < end; first += TOGETHER) {
+    const size_t last = first + TOGETHER < end ? first + TOGETHER : end;
+    for (size_t term = 0; term < product->k; term += HALF_GROUP)
+      for (size_t panel = first; panel < last; panel++) {
+        uint32_t *to = (uint32_t *)panels + panel * words + term / 2 * HALF_PANEL;
+        if (product->transpose_b)
+          pack_lying_pairs(to, product, panel * HALF_PANEL, term);
+        else
+          pack_standing_pairs(to, product, panel * HALF_PANEL, term);
       }
-      const size_t left = product->n - column, width = left < PANEL ? left : PANEL;
-      for (size_t p = 0; p < LANES; p++)
-        pack_pair(to + p * PANEL, product, column, width, term + 2 * p);
-    }
+  }
 }
 
-#if !defined(MATRIX_TILES)
+/// Columns of C that one step from `panel` on computes.
+INLINE size_t half_width(const ck_half *work, size_t panel) {
+  const size_t end = panel + HALF_SIDE < work->panels_end ? panel + HALF_SIDE : work->panels_end;
+  const size_t columns = end * HALF_PANEL, n = work->product->n;
+  return (columns < n ? columns : n) - panel * HALF_PANEL;
+}
+
+#if defined(MATRIX_TILES)
+#include "halftiles.h"
+#else
 /// Strips [begin, end) of op(A): the numbers of a strip's rows for each term side by side.
 static void half_rows(const ck_product *product, void *strips, size_t begin, size_t end) {
   const size_t terms = ck_half_terms(product->k);
@@ -127,59 +151,77 @@ static void half_rows(const ck_product *product, void *strips, size_t begin, siz
       transpose(to, rows, product->a + row * product->lda, product->lda, rows, product->k);
     }
     memset(to + product->k * rows, 0, (terms - product->k) * rows * sizeof(float));
-    for (size_t i = 0; i < terms * rows; i += LANES) store16(to + i, LANES, half16(load16(to + i, LANES)));
+    for (size_t i = 0; i < terms * rows; i += LANES)
+      store16(to + i, LANES, half16(load16(to + i, LANES)));
   }
 }
 
-/// c (rows, PANEL) = or += a strip times a panel.
+/// c (rows, columns of the panels) = or += a strip times one panel, or two `pair` words apart.
 INLINE void half_tile(
-    const int rows, size_t depth, const float *a, const uint32_t *b, float *c, size_t ldc,
-    bool fresh) {
+    const int rows, const int panels, size_t depth, const float *a, const uint32_t *b,
+    size_t pair, float *c, size_t ldc, bool fresh) {
+  enum { MOST = HALF_SIDE * HALF_REGISTERS };
+  const int registers = panels * HALF_REGISTERS;
   for (size_t term = 0; term < depth; term += HALF_GROUP, fresh = false) {
-    vf even[HALF_ROWS][2], odd[HALF_ROWS][2];
+    vf even[HALF_ROWS][MOST], odd[HALF_ROWS][MOST];
 #pragma clang loop unroll(full)
-    for (int r = 0; r < rows; r++) even[r][0] = even[r][1] = odd[r][0] = odd[r][1] = 0;
+    for (int r = 0; r < rows; r++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < registers; v++) even[r][v] = odd[r][v] = 0;
 #pragma clang loop unroll_count(2)
-    for (size_t p = 0; p < HALF_GROUP / 2; p++, a += 2 * rows, b += PANEL) {
-      const vu first = *(const vu_unaligned *)b, second = *(const vu_unaligned *)(b + WIDTH);
-      const vf even0 = (vf)(first << 16), odd0 = (vf)(first & 0xffff0000);
-      const vf even1 = (vf)(second << 16), odd1 = (vf)(second & 0xffff0000);
+    for (size_t p = 0; p < HALF_GROUP / 2; p++, a += 2 * rows, b += HALF_PANEL) {
+      vf first[MOST], second[MOST];
+#pragma clang loop unroll(full)
+      for (int v = 0; v < registers; v++) {
+        const size_t place = v / HALF_REGISTERS ? pair : 0;
+        const vu pairs = *(const vu_unaligned *)(b + place + v % HALF_REGISTERS * WIDTH);
+        first[v] = (vf)(pairs << 16);
+        second[v] = (vf)(pairs & 0xffff0000);
+      }
 #pragma clang loop unroll(full)
       for (int r = 0; r < rows; r++) {
         const vf x = (vf)(a[r]), y = (vf)(a[rows + r]);
-        even[r][0] = __builtin_elementwise_fma(x, even0, even[r][0]);
-        even[r][1] = __builtin_elementwise_fma(x, even1, even[r][1]);
-        odd[r][0] = __builtin_elementwise_fma(y, odd0, odd[r][0]);
-        odd[r][1] = __builtin_elementwise_fma(y, odd1, odd[r][1]);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < registers; v++) {
+          even[r][v] = __builtin_elementwise_fma(x, first[v], even[r][v]);
+          odd[r][v] = __builtin_elementwise_fma(y, second[v], odd[r][v]);
+        }
       }
     }
 #pragma clang loop unroll(full)
     for (int r = 0; r < rows; r++)
 #pragma clang loop unroll(full)
-      for (int v = 0; v < 2; v++) {
+      for (int v = 0; v < registers; v++) {
         vf_unaligned *place = (vf_unaligned *)(c + (size_t)r * ldc + v * WIDTH);
         *place = (fresh ? (vf)(0) : *place) + (even[r][v] + odd[r][v]);
       }
   }
 }
 
-#define HALF_TILE(rows)                                                                       \
-  static void half_tile_##rows(                                                               \
-      size_t depth, const float *a, const uint32_t *b, float *c, size_t ldc, bool fresh) {    \
-    half_tile(rows, depth, a, b, c, ldc, fresh);                                              \
+typedef void half_function(
+    size_t depth, const float *a, const uint32_t *b, size_t pair, float *c, size_t ldc,
+    bool fresh);
+
+#define HALF_TILE(rows, panels)                                                               \
+  static void half_tile_##rows##_##panels(                                                    \
+      size_t depth, const float *a, const uint32_t *b, size_t pair, float *c, size_t ldc,     \
+      bool fresh) {                                                                           \
+    half_tile(rows, panels, depth, a, b, pair, c, ldc, fresh);                                \
   }
-HALF_TILE(1) HALF_TILE(2)
+HALF_TILE(1, 1) HALF_TILE(2, 1)
 #if WIDTH == 16
-HALF_TILE(3) HALF_TILE(4) HALF_TILE(5) HALF_TILE(6)
+HALF_TILE(3, 1) HALF_TILE(4, 1) HALF_TILE(5, 1) HALF_TILE(6, 1)
+HALF_TILE(1, 2) HALF_TILE(2, 2) HALF_TILE(3, 2) HALF_TILE(4, 2) HALF_TILE(5, 2) HALF_TILE(6, 2)
 #endif
 #undef HALF_TILE
 
-/// [rows − 1]
-static void (*const half_tiles[HALF_ROWS])(
-    size_t, const float *, const uint32_t *, float *, size_t, bool) = {
-    half_tile_1, half_tile_2,
+/// [panels − 1][rows − 1]
+static half_function *const half_tiles[HALF_SIDE][HALF_ROWS] = {
 #if WIDTH == 16
-    half_tile_3, half_tile_4, half_tile_5, half_tile_6,
+    {half_tile_1_1, half_tile_2_1, half_tile_3_1, half_tile_4_1, half_tile_5_1, half_tile_6_1},
+    {half_tile_1_2, half_tile_2_2, half_tile_3_2, half_tile_4_2, half_tile_5_2, half_tile_6_2},
+#else
+    {half_tile_1_1, half_tile_2_1},
 #endif
 };
 
@@ -210,44 +252,47 @@ INLINE void flush_end(uint64_t before) {
 #endif
 }
 
-/// One strip times one panel, of which C has `width` columns.
+/// One strip times one or two panels, of which C has `width` columns.
 static void half_strip(
-    size_t rows, size_t depth, const float *a, const uint32_t *b, float *c, size_t ldc,
-    size_t width, bool fresh) {
-  if (width == PANEL) {
-    half_tiles[rows - 1](depth, a, b, c, ldc, fresh);
+    size_t rows, size_t depth, const float *a, const uint32_t *b, size_t pair, float *c,
+    size_t ldc, size_t width, bool fresh) {
+  const size_t panels = (width + HALF_PANEL - 1) / HALF_PANEL;
+  half_function *const tile = half_tiles[panels - 1][rows - 1];
+  if (width % HALF_PANEL == 0) {
+    tile(depth, a, b, pair, c, ldc, fresh);
     return;
   }
-  float whole[HALF_ROWS * PANEL] = {0};
+  enum { COLUMNS = HALF_SIDE * HALF_PANEL };
+  float whole[HALF_ROWS * COLUMNS] = {0};
   if (!fresh)
     for (size_t r = 0; r < rows; r++)
-      memcpy(whole + r * PANEL, c + r * ldc, width * sizeof(float));
-  half_tiles[rows - 1](depth, a, b, whole, PANEL, fresh);
+      memcpy(whole + r * COLUMNS, c + r * ldc, width * sizeof(float));
+  tile(depth, a, b, pair, whole, COLUMNS, fresh);
   for (size_t r = 0; r < rows; r++)
-    memcpy(c + r * ldc, whole + r * PANEL, width * sizeof(float));
+    memcpy(c + r * ldc, whole + r * COLUMNS, width * sizeof(float));
 }
 
 /// Strips of `a` times panels of `b`, into the product's C.
 static void half_product(const ck_half *work) {
   const ck_product *product = work->product;
-  const size_t terms = ck_half_terms(product->k);
+  const size_t terms = ck_half_terms(product->k), words = work->panel_terms / 2 * HALF_PANEL;
   const uint64_t before = flush_begin();
   for (size_t term = 0; term < terms; term += HALF_DEPTH) {
     const size_t depth = terms - term < HALF_DEPTH ? terms - term : HALF_DEPTH;
     const bool fresh = term == 0 && !product->accumulate && !product->bias;
-    for (size_t panel = work->panel; panel < work->panels_end; panel++) {
-      const size_t column = panel * PANEL, left = product->n - column;
-      const size_t width = left < PANEL ? left : PANEL;
+    for (size_t panel = work->panel; panel < work->panels_end; panel += HALF_SIDE) {
+      const size_t width = half_width(work, panel), column = panel * HALF_PANEL;
       const uint32_t *b =
-          (const uint32_t *)work->panels + panel * (terms / 2) * PANEL + term / 2 * PANEL;
+          (const uint32_t *)work->panels + panel * words +
+          (work->panel_term + term) / 2 * HALF_PANEL;
       for (size_t s = work->strip; s < work->strips_end; s++) {
         const size_t row = s * HALF_ROWS, below = product->m - row;
         const size_t rows = below < HALF_ROWS ? below : HALF_ROWS;
         float *c = product->c + row * product->ldc + column;
+        const float *a = (const float *)work->strips + row * work->strip_terms +
+                         (work->strip_term + term) * rows;
         if (product->bias && term == 0) spread_bias(product, c, column, rows, width);
-        half_strip(
-            rows, depth, (const float *)work->strips + row * terms + term * rows, b, c,
-            product->ldc, width, fresh);
+        half_strip(rows, depth, a, b, words, c, product->ldc, width, fresh);
       }
     }
   }

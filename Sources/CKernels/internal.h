@@ -22,20 +22,22 @@ typedef struct {
   float *shared;  // of all threads, during `ck_pool_run_shared`
 } ck_workspace;
 
-/// Terms of a group in products of bf16.
-enum { CK_HALF_GROUP = 32 };
+/// Terms of a group in products of bf16, and columns of a panel.
+enum { CK_HALF_GROUP = 32, CK_HALF_PANEL = 16 };
 
 /// Terms that a row of such a product is filled up to.
 static inline size_t ck_half_terms(size_t k) {
   return (k + CK_HALF_GROUP - 1) / CK_HALF_GROUP * CK_HALF_GROUP;
 }
 
-/// Strips [strip, strips_end) of rows of op(A) and panels [panel, panels_end) of op(B), out of all
-/// that `half_rows` and `half_panels` packed for `product`.
+/// What a product of bf16 multiplies: strips [strip, strips_end) of rows of op(A) with panels
+/// [panel, panels_end) of op(B), which `half_rows` and `half_panels` packed.
 typedef struct {
   const ck_product *product;
   const void *strips, *panels;
   size_t strip, strips_end, panel, panels_end;
+  // Terms that were packed, whole groups, and the first of the product's among them.
+  size_t strip_terms, strip_term, panel_terms, panel_term;
 } ck_half;
 
 /// The kernels of one instruction set. All work on [begin, end) of what the argument describes.
@@ -53,8 +55,8 @@ typedef struct {
   void (*half_panels)(const ck_product *product, void *panels, size_t begin, size_t end);
   void (*half_product)(const ck_half *work);
   size_t half_strip, half_bytes;  // rows of a strip, and bytes of each of its numbers
-  /// Packs the terms [begin, end) of op(B) as floats; `begin` and all `end`s but k are multiples of the
-  /// even depth.
+  /// Packs the terms [begin, end) of op(B) as floats; `begin` and all `end`s but k are multiples of
+  /// the even depth.
   void (*pack)(const ck_product *product, void *panels, size_t begin, size_t end);
   size_t panel, depth;  // columns of a packed panel, and its terms at most
   void (*elements)(const ck_elements *work, size_t begin, size_t end);
@@ -68,6 +70,10 @@ typedef struct {
   void (*attention)(
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head, size_t begin, size_t end);
+  /// With `half`, before: packs all that `attention` and `attention_back` read of one key head.
+  void (*pack_half_sides)(
+      ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
+      size_t kv_head);
   void (*into_pages)(
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head);
@@ -75,6 +81,8 @@ typedef struct {
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head, size_t begin, size_t end);
   double (*fma_rate)(void);
+  double (*half_rate)(void);
+  double (*whole_rate)(void);
 } ck_kernels;
 
 extern const ck_kernels ck_kernels_portable;

@@ -48,3 +48,5 @@ const ck_kernels *ck_kernels_for(ck_isa isa) {
 }
 
 double ck_fma_rate(ck_isa isa) { return ck_kernels_for(isa)->fma_rate(); }
+double ck_half_rate(ck_isa isa) { return ck_kernels_for(isa)->half_rate(); }
+double ck_whole_rate(ck_isa isa) { return ck_kernels_for(isa)->whole_rate(); }

@@ -1,5 +1,5 @@
-// The processor's registers of tiles (AMX): eight of at most 16 rows of 64 bytes. Included by the set
-// that has them.
+// The processor's registers of tiles (AMX): eight of at most 16 rows of 64 bytes. Included by the
+// set that has them.
 //
 // Every use begins with `tiles_begin` and ends with `tiles_end`, so that the system need not keep
 // their 8 KiB when it changes threads.

@@ -17,8 +17,8 @@ typedef struct {
   size_t group, rows, first, end, size, columns, kv_columns;
 } score_shape;
 
-/// Some keys of a tile, begin ..< end. Scores of pages begin `lead` columns before, so that they
-/// are of whole registers.
+/// Some keys of a tile, begin ..< end. Scores begin `lead` columns before, so that those of pages
+/// are of whole registers and those of bf16 of whole groups.
 typedef struct {
   size_t begin, end, lead;
 } key_block;
@@ -48,9 +48,18 @@ INLINE score_shape score_shape_of(
 }
 
 /// The block with key `begin`, from it on.
-INLINE key_block block_from(const score_shape *s, const ck_attention_piece *piece, size_t begin) {
+INLINE key_block block_from(
+    const score_shape *s, const ck_attention *work, const ck_attention_piece *piece,
+    size_t begin) {
   const size_t end = (begin / KEY_BLOCK + 1) * KEY_BLOCK;
-  return (key_block){begin, end < s->end ? end : s->end, piece->pages ? begin % 16 : 0};
+  const size_t unit = work->half ? HALF_GROUP : piece->pages ? LANES : 1;
+  return (key_block){begin, end < s->end ? end : s->end, begin % unit};
+}
+
+/// Columns of a block's scores: with bf16 whole groups, beyond the last key whatever it is.
+INLINE size_t block_columns(const ck_attention *work, key_block block) {
+  const size_t columns = block.end - block.begin + block.lead;
+  return work->half ? ck_half_terms(columns) : columns;
 }
 
 /// The part of a block in the prefix (own: 0) or among the piece's own keys (1): its first key,
@@ -69,6 +78,8 @@ INLINE key_run run_of(const ck_attention_piece *piece, key_block block, int own)
   const size_t end = block.end < border ? block.end : border;
   return (key_run){block.begin, end > block.begin ? end - block.begin : 0, 0};
 }
+
+#include "halfscores.h"
 
 /// Copies one key head's query heads between packed rows and a tile's (rows, size).
 INLINE void gather_heads(
@@ -99,19 +110,10 @@ static void against_keys(
   }
 }
 
-/// One key head's keys or values of a page in f32: where they lie, or widened into `scratch`.
-INLINE const float *page_part(
-    const ck_attention *work, const void *page, size_t place, float *scratch) {
-  if (!work->half_pages) return (const float *)page + place;
-  widen(scratch, (const uint16_t *)page + place, work->page_rows * work->size);
-  return scratch;
-}
-
 /// The same over pages, from the block's lead on.
 static void against_pages(
     ck_workspace *space, float *scores, const float *tile, const ck_attention *work,
-    const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head,
-    float *scratch) {
+    const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head) {
   const size_t rows = work->page_rows, begin = block.begin - block.lead;
   ck_product product = {
       .m = s->rows, .k = s->size, .a = tile, .lda = s->size, .ldc = SCORE_STRIDE, .ldb = rows};
@@ -120,7 +122,7 @@ static void against_pages(
     const size_t row = key % rows, left = (block.end - key + 15) / 16 * 16;
     count = rows - row < left ? rows - row : left;
     product.n = count;
-    product.b = page_part(work, piece->pages[key / rows], place, scratch) + row;
+    product.b = (const float *)piece->pages[key / rows] + place + row;
     product.c = scores + (key - begin);
     matmul(space, &product);
   }
@@ -149,7 +151,7 @@ static void over_keys(
 static void over_pages(
     ck_workspace *space, float *tile, const float *scores, const ck_attention *work,
     const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head,
-    bool fresh, float *scratch) {
+    bool fresh) {
   const size_t rows = work->page_rows;
   ck_product product = {
       .m = s->rows, .n = s->size, .lda = SCORE_STRIDE, .c = tile, .ldc = s->size, .ldb = s->size,
@@ -160,7 +162,7 @@ static void over_pages(
     count = rows - row < left ? rows - row : left;
     product.k = count;
     product.a = scores + block.lead + (key - block.begin);
-    product.b = page_part(work, piece->pages[key / rows], place, scratch) + row * s->size;
+    product.b = (const float *)piece->pages[key / rows] + place + row * s->size;
     matmul(space, &product);
     product.accumulate = true;
   }
@@ -176,38 +178,25 @@ static void into_page(
     memcpy(values + r * size, v + r * columns, size * sizeof(float));
 }
 
-/// The same, rounded to bf16; `scratch` has `size` places.
-static void into_half_page(
-    uint16_t *keys, uint16_t *values, size_t rows, const float *k, const float *v, size_t columns,
-    size_t count, size_t size, uint16_t *scratch) {
-  for (size_t r = 0; r < count; r++) {
-    narrow(scratch, k + r * columns, size);
-    for (size_t d = 0; d < size; d++) keys[d * rows + r] = scratch[d];
-    narrow(values + r * size, v + r * columns, size);
-  }
-}
-
 /// Puts the new rows of one key head where they belong in their pages.
 static void into_pages(
     ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
     size_t kv_head) {
   const size_t size = work->size, columns = work->kv_heads * size, rows = work->page_rows;
-  uint16_t *scratch = (uint16_t *)ck_buffer_reserve(&space->tiles, size);
+  (void)space;
   for (size_t t = 0, count; t < piece->queries; t += count) {
     const size_t row = (piece->first + t) % rows, left = piece->queries - t;
     count = rows - row < left ? rows - row : left;
     void *page = piece->pages[(piece->first + t) / rows];
-    const size_t keys = work->page_keys + kv_head * size * rows + row;
-    const size_t values = work->page_values + (kv_head * rows + row) * size;
     const float *k = piece->own_k + t * columns + kv_head * size;
     const float *v = piece->own_v + t * columns + kv_head * size;
-    if (work->half_pages) {
-      uint16_t *half = page;
-      into_half_page(half + keys, half + values, rows, k, v, columns, count, size, scratch);
-    } else {
-      float *whole = page;
-      into_page(whole + keys, whole + values, rows, k, v, columns, count, size);
+    if (work->half) {
+      into_half_page(work, page, kv_head, row, k, v, columns, count);
+      continue;
     }
+    float *keys = (float *)page + work->page_keys + kv_head * size * rows + row;
+    float *values = (float *)page + work->page_values + (kv_head * rows + row) * size;
+    into_page(keys, values, rows, k, v, columns, count, size);
   }
 }
 
@@ -244,8 +233,7 @@ INLINE seen_columns columns_seen(
 }
 
 /// Sets what a row does not see of its scores to 0.
-INLINE void hide(float *row, key_block block, seen_columns seen) {
-  const size_t columns = block.end - block.begin + block.lead;
+INLINE void hide(float *row, size_t columns, seen_columns seen) {
   memset(row, 0, seen.begin * sizeof(float));
   memset(row + seen.end, 0, (columns - seen.end) * sizeof(float));
 }
@@ -274,37 +262,59 @@ INLINE void weigh(
   now->sum += row_exp(scores, scores, count, scale, now->top);
 }
 
+/// A block's scores, of a tile's queries: `q`, or with bf16 their strips.
+static void block_scores_of(
+    ck_workspace *space, float *scores, const float *q, const ck_attention *work,
+    const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head) {
+  if (work->half)
+    half_across(
+        scores, q, half_side_of(work, piece, kv_head, HALF_KEYS), work, piece, s, block);
+  else if (piece->pages)
+    against_pages(space, scores, q, work, piece, s, block, kv_head);
+  else
+    against_keys(space, scores, q, piece->prefix_k, piece->own_k, piece, s, block, kv_head);
+}
+
+/// sums (rows, size) += a block's weights · values, or = when `fresh`.
+static void block_sums(
+    ck_workspace *space, float *sums, const float *weights, const ck_attention *work,
+    const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head,
+    bool fresh) {
+  if (work->half)
+    half_along(
+        space, sums, weights, half_side_of(work, piece, kv_head, HALF_VALUES), work, piece, s,
+        block, fresh);
+  else if (piece->pages)
+    over_pages(space, sums, weights, work, piece, s, block, kv_head, fresh);
+  else
+    over_keys(
+        space, sums, weights, piece->prefix_v, piece->own_v, piece, s, block, kv_head, fresh);
+}
+
 static void attention(
     ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
     size_t kv_head, size_t begin, size_t end) {
   const score_shape s = score_shape_of(work, piece, begin, end);
   float *scores = ck_buffer_reserve(&space->scores, s.rows * SCORE_STRIDE);
-  const size_t widened = work->half_pages ? work->page_rows * s.size : 0;
   const size_t state = (s.rows * sizeof(running) + 63) / 64 * 16;
-  float *part = ck_buffer_reserve(&space->tiles, widened + state + 2 * s.rows * s.size);
-  running *rows = (running *)(part + widened);
-  float *q = part + widened + state, *sums = q + s.rows * s.size;
+  const size_t strips = work->half ? half_strip_words(s.rows, s.size) : 0;
+  float *part = ck_buffer_reserve(&space->tiles, state + strips + 2 * s.rows * s.size);
+  running *rows = (running *)part;
+  float *q = part + state + strips, *sums = q + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
+  if (work->half) q = half_tile_strips(part + state, q, &s);
   for (size_t r = 0; r < s.rows; r++) rows[r] = (running){0, -INFINITY};
   for (size_t key = s.first; key < s.end;) {
-    const key_block block = block_from(&s, piece, key);
-    const bool fresh = key == s.first;
-    if (piece->pages)
-      against_pages(space, scores, q, work, piece, &s, block, kv_head, part);
-    else
-      against_keys(
-          space, scores, q, piece->prefix_k, piece->own_k, piece, &s, block, kv_head);
+    const key_block block = block_from(&s, work, piece, key);
+    const size_t columns = block_columns(work, block);
+    block_scores_of(space, scores, q, work, piece, &s, block, kv_head);
     for (size_t r = 0; r < s.rows; r++) {
       const seen_columns seen = columns_seen(work, piece, block, begin + r / s.group);
       float *row = scores + r * SCORE_STRIDE;
       weigh(&rows[r], row, seen, work->scale, sums + r * s.size, s.size);
-      hide(row, block, seen);
+      hide(row, columns, seen);
     }
-    if (piece->pages)
-      over_pages(space, sums, scores, work, piece, &s, block, kv_head, fresh, part);
-    else
-      over_keys(
-          space, sums, scores, piece->prefix_v, piece->own_v, piece, &s, block, kv_head, fresh);
+    block_sums(space, sums, scores, work, piece, &s, block, kv_head, key == s.first);
     key = block.end;
   }
   for (size_t r = 0; r < s.rows; r++) {
@@ -321,6 +331,7 @@ static void attention(
 static void score_slopes(
     const ck_attention *work, const ck_attention_piece *piece, const score_shape *s,
     key_block block, size_t kv_head, size_t begin, float *scores, float *d_weights) {
+  const size_t columns = block_columns(work, block);
   for (size_t r = 0; r < s->rows; r++) {
     const size_t t = begin + r / s->group, head = kv_head * s->group + r % s->group;
     const seen_columns seen = columns_seen(work, piece, block, t);
@@ -335,8 +346,8 @@ static void score_slopes(
       store16(score, n, weight);
       store16(slope, n, weight * (load16(slope, n) - mean) * work->scale);
     }
-    hide(row, block, seen);
-    hide(slopes, block, seen);
+    hide(row, columns, seen);
+    hide(slopes, columns, seen);
   }
 }
 
@@ -346,12 +357,24 @@ static void attention_back(
   const score_shape s = score_shape_of(work, piece, begin, end);
   float *scores = ck_buffer_reserve(&space->scores, 2 * s.rows * SCORE_STRIDE);
   float *slopes = scores + s.rows * SCORE_STRIDE;
-  float *q = ck_buffer_reserve(&space->tiles, 3 * s.rows * s.size);
+  const size_t half = work->half ? half_back_words(&s) : 0;
+  float *q = ck_buffer_reserve(&space->tiles, 3 * s.rows * s.size + half);
   float *d_out = q + s.rows * s.size, *dq = d_out + s.rows * s.size;
   gather_heads(q, piece->q, &s, kv_head, begin);
   gather_heads(d_out, piece->d_out, &s, kv_head, begin);
+  half_back packed = {0};
+  if (work->half) packed = half_back_of(dq + s.rows * s.size, q, d_out, &s);
   for (size_t key = s.first; key < s.end;) {
-    const key_block block = block_from(&s, piece, key);
+    const key_block block = block_from(&s, work, piece, key);
+    const bool fresh = key == s.first;
+    key = block.end;
+    if (work->half) {
+      half_block_scores(scores, slopes, &packed, work, piece, &s, block, kv_head);
+      score_slopes(work, piece, &s, block, kv_head, begin, scores, slopes);
+      half_block_back(
+          space, scores, slopes, &packed, dq, work, piece, &s, block, kv_head, fresh);
+      continue;
+    }
     against_keys(space, scores, q, piece->prefix_k, piece->own_k, piece, &s, block, kv_head);
     against_keys(space, slopes, d_out, piece->prefix_v, piece->own_v, piece, &s, block, kv_head);
     score_slopes(work, piece, &s, block, kv_head, begin, scores, slopes);
@@ -359,9 +382,7 @@ static void attention_back(
         space, piece->prefix_dv, piece->own_dv, scores, d_out, piece, &s, block, kv_head);
     into_keys(space, piece->prefix_dk, piece->own_dk, slopes, q, piece, &s, block, kv_head);
     over_keys(
-        space, dq, slopes, piece->prefix_k, piece->own_k, piece, &s, block, kv_head,
-        key == s.first);
-    key = block.end;
+        space, dq, slopes, piece->prefix_k, piece->own_k, piece, &s, block, kv_head, fresh);
   }
   for (size_t r = 0; r < s.rows; r++) {
     const size_t t = begin + r / s.group, head = kv_head * s.group + r % s.group;

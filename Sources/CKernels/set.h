@@ -19,9 +19,6 @@
 #include "products.h"
 
 #include "halves.h"
-#if defined(MATRIX_TILES)
-#include "halftiles.h"
-#endif
 
 #include "dots.h"
 
@@ -51,7 +48,10 @@ const ck_kernels SET(ck_kernels) = {
     .argmax = argmax,
     .cross_entropy = cross_entropy,
     .attention = attention,
+    .pack_half_sides = pack_half_sides,
     .into_pages = into_pages,
     .attention_back = attention_back,
     .fma_rate = fma_rate,
+    .half_rate = half_rate,
+    .whole_rate = whole_rate,
 };

@@ -3,7 +3,8 @@ internal import CKernels
 /// Softmax attention over packed sequences: per head, `out = softmax(scale · q · Kᵀ) · V`.
 ///
 /// No more than a few query rows' scores exist at any time. A row's result depends on its own
-/// query and on the keys and values that it sees, not on what else is packed.
+/// query and on the keys and values that it sees, not on what else is packed. Where products are of
+/// bf16, so are both of these, the weights of a row with them.
 /// - Parameters:
 ///   - out: (T, heads · headSize), overwritten.
 ///   - logSumExp: (T, heads), overwritten: `log Σ exp(scores)` of each row, for the backward pass.
@@ -23,7 +24,7 @@ public func attention(
     unsafe call.log_sum_exp = logSumExp.base + piece.own.lowerBound * shape.heads
     return unsafe call
   }
-  unsafe run(pieces, [], shape, causal: layout.causal) { call in
+  unsafe run(pieces, [], shape, causal: layout.causal, compute.products) { call in
     unsafe ck_attention_forward(compute.pool, &call)
   }
 }
@@ -66,7 +67,7 @@ public func attentionBackward(
     }
     return unsafe call
   }
-  unsafe run(pieces, groupEnds, shape, causal: layout.causal) { call in
+  unsafe run(pieces, groupEnds, shape, causal: layout.causal, compute.products) { call in
     unsafe ck_attention_backward(compute.pool, &call)
   }
 }
@@ -92,7 +93,7 @@ extension ck_attention_piece {
 /// Lends the pieces to C for one call.
 private func run(
   _ pieces: [ck_attention_piece], _ groupEnds: [Int], _ shape: AttentionShape, causal: Bool,
-  _ body: (inout ck_attention) -> Void
+  _ products: ProductPrecision, _ body: (inout ck_attention) -> Void
 ) {
   unsafe pieces.withUnsafeBufferPointer { pieces in
     unsafe groupEnds.withUnsafeBufferPointer { ends in
@@ -102,6 +103,7 @@ private func run(
       )
       unsafe call.scale = shape.scale
       unsafe call.causal = causal
+      unsafe call.half = products == .bf16
       unsafe call.window = shape.window ?? 0
       unsafe call.piece_count = pieces.count
       unsafe call.pieces = pieces.baseAddress

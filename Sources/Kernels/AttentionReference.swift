@@ -97,22 +97,38 @@ public func attentionOverPagesReference(
 extension PageLayout {
   /// Where element `d` of a head's key, or value, of a position lies in its page.
   private func place(_ layer: Int, _ head: Int, _ d: Int, position: Int) -> (key: Int, value: Int) {
-    let (row, size) = (position % rows, headSize)
+    let row = position % rows
+    let (keys, values) = (
+      keysOffset(layer) + head * headCount, valuesOffset(layer) + head * headCount
+    )
+    guard precision == .bf16 else {
+      return (keys + d * rows + row, values + row * headSize + d)
+    }
     return (
-      keysOffset(layer) + (head * size + d) * rows + row,
-      valuesOffset(layer) + (head * rows + row) * size + d
+      keys + row / 16 * 16 * paddedSize + d / 2 * 32 + row % 16 * 2 + d % 2,
+      values + (d / 16 * rows + row / 2 * 2) * 16 + d % 16 * 2 + row % 2
     )
   }
+
+  /// Elements of a head with what fills the last group.
+  private var paddedSize: Int { precision == .f32 ? headSize : (headSize + 31) / 32 * 32 }
 
   /// One position's key and value, (keyValueHeads · headSize) each, into its page.
   fileprivate func write(
     _ key: Floats, _ value: Floats, position: Int, of pages: [Floats], layer: Int
   ) {
-    for column in 0..<columns {
-      let (head, d) = column.quotientAndRemainder(dividingBy: headSize)
+    let page = pages[position / rows]
+    for (head, d) in (0..<keyValueHeads).flatMap({ head in (0..<paddedSize).map { (head, $0) } }) {
+      // A new group of positions has values of 0 until others come.
+      if precision == .bf16 && position % 32 == 0 {
+        for next in position..<position + 32 {
+          put(0, into: page, at: place(layer, head, d, position: next).value)
+        }
+      }
+      let column = head * headSize + d
       let place = place(layer, head, d, position: position)
-      put(key[column], into: pages[position / rows], at: place.key)
-      put(value[column], into: pages[position / rows], at: place.value)
+      put(d < headSize ? key[column] : 0, into: page, at: place.key)
+      put(d < headSize ? value[column] : 0, into: page, at: place.value)
     }
   }
 

@@ -18,7 +18,7 @@ public final class Compute: Sendable {
   public let threads: Int
   public let instructionSet: InstructionSet
   public let matMul: any MatMul
-  /// Of the products that `matmul` is asked for; scores of attention are f32.
+  /// Of the products that `matmul` and `attention` are asked for.
   public let products: ProductPrecision
   private let owner: Pool
   // The pool locks itself; the pointer never changes.

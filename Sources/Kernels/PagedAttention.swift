@@ -4,20 +4,23 @@ internal import CKernels
 ///
 /// A page has the keys and values of `rows` positions in all layers, one layer after the other:
 /// keys as (keyValueHeads, headSize, rows), which is how scores read them, then values as
-/// (keyValueHeads, rows, headSize).
+/// (keyValueHeads, rows, headSize). In bf16 each head has panels of the right side of a product
+/// instead, of keys as columns and of (rows, headSize), all filled up to whole groups.
 public struct PageLayout: Equatable, Sendable {
   public let layers: Int
   /// Positions of a page.
   public let rows: Int
   public let keyValueHeads, headSize: Int
-  /// What keys and values are rounded to when they are put in.
+  /// What keys and values are rounded to when they are put in, and of what attention's products are.
   public let precision: ProductPrecision
 
-  /// - Precondition: `rows` is a multiple of 16.
+  /// - Precondition: `rows` is a multiple of 16, in bf16 of 32.
   public init(
     layers: Int, rows: Int, keyValueHeads: Int, headSize: Int, precision: ProductPrecision = .f32
   ) {
-    precondition(layers > 0 && rows > 0 && rows % 16 == 0, "\(layers) layers, \(rows) rows")
+    precondition(
+      layers > 0 && rows > 0 && rows % (precision == .f32 ? 16 : 32) == 0,
+      "\(layers) layers, \(rows) rows")
     (self.layers, self.rows, self.precision) = (layers, rows, precision)
     (self.keyValueHeads, self.headSize) = (keyValueHeads, headSize)
   }
@@ -31,7 +34,12 @@ public struct PageLayout: Equatable, Sendable {
   /// Pages of so many positions.
   public func pages(_ positions: Int) -> Int { (positions + rows - 1) / rows }
 
-  private var half: Int { rows * columns }
+  /// Numbers of one head's keys, or values.
+  var headCount: Int {
+    precision == .f32 ? rows * headSize : ck_half_side_bytes(rows, headSize) / 2
+  }
+
+  private var half: Int { keyValueHeads * headCount }
   func keysOffset(_ layer: Int) -> Int { 2 * layer * half }
   func valuesOffset(_ layer: Int) -> Int { (2 * layer + 1) * half }
 }
@@ -118,7 +126,7 @@ public final class PagedBatch {
 ///
 /// A row's result is the same bits as `attention` gives it in the whole sequence, however the
 /// sequence was cut into calls and whatever other sequences are in the batch; of pages in bf16, as
-/// `attention` gives it for keys and values that were rounded.
+/// `attention` gives it with products of bf16.
 /// - Parameters:
 ///   - out: (rows, heads · headSize), overwritten.
 ///   - q: (rows, heads · headSize), the new rows of the sequences in order.
@@ -153,7 +161,7 @@ public func attentionOverPages(
     unsafe call.page_rows = layout.rows
     unsafe call.page_keys = layout.keysOffset(layer)
     unsafe call.page_values = layout.valuesOffset(layer)
-    unsafe call.half_pages = layout.precision == .bf16
+    unsafe call.half = layout.precision == .bf16
     unsafe ck_attention_forward(compute.pool, &call)
   }
 }

@@ -92,10 +92,8 @@ struct HalfProductTests {
         let packed = try #require(packLinear(weight, outputs: n, in: Arena(), on: compute))
         #expect(
           packed.bytes == PackedMatrix.bytes(outputs: n, inputs: k, codes: nil, on: compute))
-        let whole = PackedMatrix.bytes(
-          outputs: n, inputs: k, codes: nil, on: compute.multiplying(.f32))
-        // But for what fills the last group of 32 terms.
-        #expect(packed.bytes == whole / k * ((k + 31) / 32 * 32) / 2)
+        // Two bytes each, in whole panels and groups.
+        #expect(packed.bytes == 2 * ((n + 15) / 16 * 16) * ((k + 31) / 32 * 32))
         let row = Floats(zeros: k)
         packed.gatherRows(into: row, ids: [Int32(n - 1)], on: compute)
         let one = Floats(zeros: k)

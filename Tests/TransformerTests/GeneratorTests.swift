@@ -70,7 +70,11 @@ struct GeneratorTests {
     func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
     let batchMax = 1 + below(8)
     // From the pages of one request up to those of all.
-    let pageBytes = (precision == .f32 ? 4 : 2) * 2 * 16 * 16 * model.text.layerCount
+    let text = model.text
+    let pageBytes = PagePool.pageBytes(
+      PageLayout(
+        layers: text.layerCount, rows: 32, keyValueHeads: text.keyValueHeadCount,
+        headSize: text.headSize, precision: precision.keyValues))
     let pagesMax = 8 + below(60)
     let generator = Generator(
       model: model, compute: try Compute(threads: 1 + below(2)),
@@ -78,7 +82,7 @@ struct GeneratorTests {
         batchMax: batchMax, stepRowsMax: batchMax + 1 + below(70),
         keyValueBytesMax: pagesMax * pageBytes,
         prefixBytesMax: [0, pagesMax / 2, pagesMax][below(3)] * pageBytes,
-        featureBytesMax: [0, 4_000, 1 << 20][below(3)], pageRows: 16))
+        featureBytesMax: [0, 4_000, 1 << 20][below(3)], pageRows: 32))
     let start = ContinuousClock.now
     var answers: [Int: GeneratedAnswer] = [:]
     var gone: Set<Int> = []

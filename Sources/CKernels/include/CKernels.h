@@ -30,8 +30,11 @@ typedef struct ck_pool ck_pool;
 ck_pool *ck_pool_create(int threads, ck_isa isa, bool pinned);
 void ck_pool_destroy(ck_pool *pool);
 
-/// Fused multiply-adds of registers on this thread for a few milliseconds, in FLOP/s.
+/// Multiply-adds of registers on this thread for a few milliseconds, in FLOP/s: of f32, of bf16, and
+/// of whole numbers of 8 bits.
 double ck_fma_rate(ck_isa isa);
+double ck_half_rate(ck_isa isa);
+double ck_whole_rate(ck_isa isa);
 
 /// Terms whose codes lie together, and terms that share the scale of nested scales.
 enum { CODE_GROUP = 32, CODE_NEST = 256 };
@@ -235,6 +238,7 @@ typedef struct {
   const float *d_out;                           // the rest for the backward pass only
   float *dq, *prefix_dk, *prefix_dv, *own_dk, *own_dv;
   size_t queries, first, prefix, own;
+  void *panels;                                 // set by the calls below
 } ck_attention_piece;
 
 typedef struct {
@@ -244,16 +248,20 @@ typedef struct {
   size_t window;  // keys that a query sees at most, its own the last; 0: all; only with `causal`
   size_t piece_count;
   const ck_attention_piece *pieces;
+  // Products are of numbers rounded to bf16, and pages hold such.
+  bool half;
   // Positions of a page, a multiple of 16, and where its keys (kv_heads, size, page_rows) and its
-  // values (kv_heads, page_rows, size) begin.
+  // values (kv_heads, page_rows, size) begin. With `half` positions are a multiple of 32; each
+  // head's keys and values are panels of bf16, of keys in columns and of values in columns.
   size_t page_rows, page_keys, page_values;
-  bool half_pages;  // of bf16; otherwise of f32
   // Backward: pieces that share keys follow each other; group g is group_ends[g-1]..<group_ends[g].
   size_t group_count;
   const size_t *group_ends;
 } ck_attention;
 
 void ck_attention_forward(ck_pool *pool, const ck_attention *work);
+/// Bytes of one key head's keys, or values, of so many positions as panels of bf16.
+size_t ck_half_side_bytes(size_t positions, size_t size);
 /// Adds to dk and dv, overwrites dq.
 void ck_attention_backward(ck_pool *pool, const ck_attention *work);
 

@@ -29,8 +29,8 @@ struct Decoder {
   let gate: GateFunction
   let compute: Compute
   let arena: Arena
-  /// What attention over packed rows sees of keys and values.
-  private let keyValues: ProductPrecision
+  /// For attention over packed rows, whose products are those of attention over pages.
+  let attending: Compute
 
   /// - Parameters:
   ///   - positions: the longest sequence that will be asked for.
@@ -47,7 +47,7 @@ struct Decoder {
     windowedLayers = Set(config.window?.layers ?? [])
     normPlus = config.traits.normsAddOne ? 1 : 0
     gate = config.traits.gate.kernel
-    keyValues = model.keyValues
+    attending = model.keyValues == .bf16 ? compute.multiplying(.bf16) : compute
     self.compute = compute
     self.arena = arena
   }
@@ -293,12 +293,8 @@ extension Decoder {
     let logSumExp = arena.floats(positions.count * shape.heads)
     let shape = attention(in: index).shape
     let state = forward(index, x, into: y, positions: positions) { out, q, k, v in
-      if keyValues == .bf16 {
-        roundToBF16(k, on: compute)
-        roundToBF16(v, on: compute)
-      }
       Kernels.attention(
-        into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: compute)
+        into: out, logSumExp: logSumExp, q: q, k: k, v: v, layout, shape, on: attending)
     }
     return (state, logSumExp)
   }

@@ -77,7 +77,7 @@ extension Decoder {
     Kernels.attentionBackward(
       dq: dQuery, dk: dKey, dv: dValue, dOut: dAttended, out: state.attended,
       logSumExp: logSumExp, q: state.query, k: state.key, v: state.value, layout, shape,
-      on: compute)
+      on: attending)
     rotate(dQuery, positions: positions, rotary, pairing, inverse: true, on: compute)
     rotate(dKey, positions: positions, rotary, pairing, inverse: true, on: compute)
     let dRawQuery = furtherNormBackward(

@@ -80,7 +80,7 @@ public struct GenerationLimits: Hashable, Sendable {
   public var featureBytesMax: Int
   /// Positions of a sequence; nil: as many as the model has.
   public var contextMax: Int?
-  /// Positions of a page; a multiple of 16.
+  /// Positions of a page; a multiple of 16, where keys are kept in bf16 of 32.
   public var pageRows: Int
 
   /// - Parameter prefixBytesMax: nil is half of `keyValueBytesMax`.

@@ -135,7 +135,7 @@ extension ModelOutline {
       weights: weightBytes(on: compute), keyValues: limits.keyValueBytesMax,
       activations: activationBytes(limits, threads: compute.threads),
       features: llava == nil ? 0 : limits.featureBytesMax,
-      keyValuesPerToken: pageBytes(rows: 16) / 16)
+      keyValuesPerToken: pageBytes(rows: 32) / 32)
   }
 
   /// Limits of a generator for so many requests at one time, each of so many positions.

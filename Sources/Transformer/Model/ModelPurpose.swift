@@ -32,9 +32,9 @@ public enum GenerationPrecision: String, Hashable, Sendable, CaseIterable {
   /// memory.
   case bf16
   /// The language model's matrices in whole numbers of 8 bits, or in the file's own codes of fewer;
-  /// activations are rounded to 8 bits, too, keys and values to bf16. Several times as quick, and
-  /// not quite the same model: `comd parity precision` measures by how much. The vision tower stays
-  /// in f32.
+  /// activations are rounded to 8 bits, too. Several times as quick, and not quite the same model:
+  /// `comd parity precision` measures by how much. Attention, the vision tower and what else has no
+  /// codes are as with `bf16`.
   case int8
 
   var activations: CodeLayout.Activations {
@@ -47,8 +47,8 @@ public enum GenerationPrecision: String, Hashable, Sendable, CaseIterable {
   /// Of the matrices that are not in codes.
   var products: ProductPrecision {
     switch self {
-    case .f32, .int8: .f32
-    case .bf16: .bf16
+    case .f32: .f32
+    case .bf16, .int8: .bf16
     }
   }
 

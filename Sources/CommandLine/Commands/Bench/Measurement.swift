@@ -22,7 +22,7 @@ struct Measurement: Encodable {
   var threads: Int
   var precision: String
   var gflops: Double
-  /// Fused multiply-adds of all threads, measured in this process.
+  /// Multiply-adds of all threads, of the precision's numbers, measured in this process.
   var peakGflops: Double
   /// `gflops` of `peakGflops`.
   var share: Double
@@ -77,7 +77,8 @@ func tell(
   let apart = generating.sorted()
   let threads = options.computing.threads
   let gflops = value * operations / 1e9
-  let peak = operations > 0 ? peakGigaflops() * Double(threads) : 0
+  let peak =
+    operations > 0 ? peakGigaflops(options.computing.precision.multiplied) * Double(threads) : 0
   let measurement = Measurement(
     bench: bench, value: value, unit: unit, low: sorted.first ?? 0, high: sorted.last ?? 0,
     runs: values.count, threads: threads, precision: options.computing.precision.rawValue,

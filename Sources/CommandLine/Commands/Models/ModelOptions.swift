@@ -44,6 +44,15 @@ struct ComputeOptions: ParsableArguments {
 }
 
 extension ComputeOptions.Precision {
+  /// What most multiplications are of.
+  var multiplied: MultipliedNumbers {
+    switch self {
+    case .f32: .f32
+    case .bf16: .bf16
+    case .int8: .int8
+    }
+  }
+
   var generation: GenerationPrecision {
     switch self {
     case .f32: .f32
