@@ -72,8 +72,9 @@ INLINE vf halves(const uint8_t *from) {
   return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)from));
 #else
   const vu bits = __builtin_convertvector(*(const vh_unaligned *)from, vu), size = bits & 0x7fff;
-  // The exponent is rebased by a product, which is exact and knows subnormal numbers.
-  const vu number = (vu)((vf)(size << 13) * 0x1p112f);
+  // Subnormal numbers as whole ones: they must not become 0 where others count as 0.
+  const vu small = (vu)(__builtin_convertvector(size, vf) * 0x1p-24f);
+  const vu number = size < 0x400 ? small : (size << 13) + (112u << 23);
   return (vf)((size < 0x7c00 ? number : size << 13 | 0x7f800000) | (bits & 0x8000) << 16);
 #endif
 }

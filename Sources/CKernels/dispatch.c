@@ -16,7 +16,10 @@ static void product_task(void *context, size_t index, ck_workspace *space) {
   const ck_product part = piece(
       tasks->product, row, smaller(tasks->rows.part, tasks->product->m - row), column,
       smaller(tasks->columns.part, tasks->product->n - column));
-  tasks->kernels->matmul(space, &part);
+  if (part.bf16 && part.codes)
+    tasks->kernels->half_code_rows(space, &part);
+  else
+    tasks->kernels->matmul(space, &part);
 }
 
 static size_t panel_columns(const ck_kernels *kernels, size_t n) {
@@ -107,12 +110,13 @@ void ck_matmul(ck_pool *pool, const ck_product *asked) {
   const ck_product *product = &whole;
   whole.panel_columns = panel_columns(kernels, whole.n);
   if (whole.m == 0 || whole.n == 0) return;
-  if (whole.bf16 && !whole.codes && whole.k > 0) {
-    ck_half_matmul(pool, product);
-    return;
-  }
   if (whole.codes && whole.codes->whole) {
     dot_matmul(pool, product);
+    return;
+  }
+  const bool direct = whole.codes && whole.m <= CK_CODE_ROWS;
+  if (whole.bf16 && whole.k > 0 && !direct) {
+    ck_half_matmul(pool, product);
     return;
   }
   product_tasks tasks = {.kernels = kernels, .product = product};

@@ -6,6 +6,10 @@ enum {
   /// Bytes of a block for each thread, and of the other side, all of it, at most.
   HALF_BLOCK = 1 << 20,
   HALF_WHOLE = 1 << 26,
+  /// Up to so many rows are few, and bytes of decoded panels for few and for many.
+  FEW_ROWS = 64,
+  NEAR_FEW = 1 << 16,
+  NEAR_MANY = 1 << 19,
 };
 
 typedef struct {
@@ -97,7 +101,70 @@ static void run_halves(
   ck_pool_step(pool, tasks->strip_parts.tasks * tasks->panel_parts.tasks, half_task, tasks);
 }
 
+/// A product whose right side is in codes: each task decodes some columns and multiplies them.
+typedef struct {
+  const ck_kernels *kernels;
+  const ck_product *product;
+  void *strips;
+  ck_cut strip_packing, columns;
+  size_t together;  // columns that are decoded at a time
+} code_tasks;
+
+static void code_pack_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
+  const code_tasks *tasks = context;
+  const ck_cut *cut = &tasks->strip_packing;
+  const size_t begin = index * cut->part;
+  tasks->kernels->half_rows(
+      tasks->product, tasks->strips, begin, smaller(begin + cut->part, cut->count));
+}
+
+static void code_task(void *context, size_t index, ck_workspace *space) {
+  const code_tasks *tasks = context;
+  const ck_product *product = tasks->product;
+  const size_t begin = index * tasks->columns.part, terms = product->k;
+  const size_t end = smaller(begin + tasks->columns.part, product->n);
+  // Whole panels of codes are decoded, which may be wider.
+  const size_t most = tasks->together + tasks->kernels->panel;
+  float *panels = ck_buffer_reserve(&space->packed_b, most * terms / 2);
+  for (size_t column = begin; column < end; column += tasks->together) {
+    const size_t columns = smaller(tasks->together, end - column);
+    const ck_product part = piece(product, 0, product->m, column, columns);
+    tasks->kernels->half_code_panels(&part, panels);
+    const ck_half work = {
+        .product = &part, .strips = tasks->strips, .strips_end = tasks->strip_packing.count,
+        .panels = panels, .panels_end = half_columns(columns) / CK_HALF_PANEL,
+        .strip_terms = terms, .panel_terms = terms};
+    tasks->kernels->half_product(&work);
+  }
+}
+
+static void code_matmul(ck_pool *pool, const ck_product *product) {
+  const ck_kernels *kernels = ck_pool_kernels(pool);
+  const size_t strips = (product->m + kernels->half_strip - 1) / kernels->half_strip;
+  const size_t unit = larger(kernels->panel, 2 * CK_HALF_PANEL);
+  const bool alone = works_alone(pool, product);
+  const size_t wanted = alone ? 1 : 8 * (size_t)ck_pool_threads(pool);
+  // For a few rows what is decoded stays in the first cache; many want C to be written in long
+  // rows.
+  const size_t near = (product->m <= FEW_ROWS ? NEAR_FEW : NEAR_MANY) / (product->k * 2);
+  code_tasks tasks = {
+      .kernels = kernels, .product = product,
+      .strip_packing = parts(strips, wanted, 1),
+      .columns = parts(product->n, smaller(wanted, larger(product->n / unit, 1)), unit),
+      .together = larger(near / unit, 1) * unit};
+  const size_t bytes = strips * kernels->half_strip * product->k * kernels->half_bytes;
+  tasks.strips = ck_pool_take(pool, bytes / sizeof(float));
+  ck_pool_step(pool, tasks.strip_packing.tasks, code_pack_task, &tasks);
+  ck_pool_step(pool, tasks.columns.tasks, code_task, &tasks);
+  ck_pool_give(pool);
+}
+
 void ck_half_matmul(ck_pool *pool, const ck_product *product) {
+  if (product->codes) {
+    code_matmul(pool, product);
+    return;
+  }
   const ck_kernels *kernels = ck_pool_kernels(pool);
   const half_plan plan = plan_halves(pool, product);
   half_tasks tasks = {.kernels = kernels};

@@ -22,8 +22,13 @@ typedef struct {
   float *shared;  // of all threads, during `ck_pool_run_shared`
 } ck_workspace;
 
-/// Terms of a group in products of bf16, and columns of a panel.
-enum { CK_HALF_GROUP = 32, CK_HALF_PANEL = 16 };
+enum {
+  /// Terms of a group in products of bf16, and columns of a panel.
+  CK_HALF_GROUP = 32,
+  CK_HALF_PANEL = 16,
+  /// Rows that are multiplied with codes directly: for more of them, decoding once pays.
+  CK_CODE_ROWS = 4,
+};
 
 /// Terms that a row of such a product is filled up to.
 static inline size_t ck_half_terms(size_t k) {
@@ -55,6 +60,9 @@ typedef struct {
   void (*half_panels)(const ck_product *product, void *panels, size_t begin, size_t end);
   void (*half_product)(const ck_half *work);
   size_t half_strip, half_bytes;  // rows of a strip, and bytes of each of its numbers
+  /// The same with weights in codes: a whole product of at most CK_CODE_ROWS rows, and panels.
+  void (*half_code_rows)(ck_workspace *space, const ck_product *product);
+  void (*half_code_panels)(const ck_product *product, void *panels);
   /// Packs the terms [begin, end) of op(B) as floats; `begin` and all `end`s but k are multiples of
   /// the even depth.
   void (*pack)(const ck_product *product, void *panels, size_t begin, size_t end);

@@ -93,8 +93,6 @@ static void pack_a(
       memcpy(to + r * A_STRIDE, from + r * product->lda, depth * sizeof(float));
     }
   }
-  if (!product->bf16) return;
-  for (size_t r = 0; r < rows; r++) round_floats(to + r * A_STRIDE, depth);
 }
 
 /// One panel of op(B), (depth, PANEL): `width` columns from `column`, then zeros.

@@ -11,6 +11,7 @@
 #include "tiles.h"
 
 #include "codes.h"
+#include "halfnumbers.h"
 
 #if defined(MATRIX_TILES)
 #include "matrix.h"
@@ -19,6 +20,8 @@
 #include "products.h"
 
 #include "halves.h"
+
+#include "halfcodes.h"
 
 #include "dots.h"
 
@@ -34,6 +37,8 @@ const ck_kernels SET(ck_kernels) = {
     .half_rows = half_rows,
     .half_panels = half_panels,
     .half_product = half_product,
+    .half_code_rows = half_code_rows,
+    .half_code_panels = half_code_panels,
     .half_strip = HALF_ROWS,
     .half_bytes = HALF_BYTES,
     .pack = pack_panels,

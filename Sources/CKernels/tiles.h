@@ -12,21 +12,12 @@ enum {
   /// Between rows of packed A: a multiple of the cache line that is not a power of two, so that
   /// rows lie in different sets; a constant, so that one register addresses them all.
   A_STRIDE = DEPTH + 16,
-  /// Rows that are multiplied with codes directly: for more of them, decoding once pays.
-  CODE_ROWS = 4,
+  CODE_ROWS = CK_CODE_ROWS,
 };
 
 typedef uint32_t vu __attribute__((ext_vector_type(WIDTH)));
 typedef uint32_t vu_unaligned __attribute__((ext_vector_type(WIDTH), aligned(4)));
 typedef uint16_t vh_unaligned __attribute__((ext_vector_type(WIDTH), aligned(2)));
-
-/// Rounds in place.
-INLINE void round_floats(float *x, size_t count) {
-  for (size_t i = 0; i < count; i += LANES) {
-    const size_t n = count - i < LANES ? count - i : LANES;
-    store16(x + i, n, rounded16(load16(x + i, n)));
-  }
-}
 
 /// c (rows, …) = c + a · b over `depth` terms, or a · b when `fresh`; one chain of multiply-adds
 /// for each element.

@@ -35,38 +35,12 @@ INLINE void store16(float *x, size_t n, v16 value) {
 }
 
 typedef uint32_t u16 __attribute__((ext_vector_type(16)));
-typedef uint16_t h16 __attribute__((ext_vector_type(16)));
-typedef uint16_t h16_unaligned __attribute__((ext_vector_type(16), aligned(2)));
 
 /// To the nearest bf16, ties to even; what is not a number stays none.
 INLINE v16 rounded16(v16 x) {
   const u16 bits = (u16)x;
   const u16 near = bits + 0x7fff + ((bits >> 16) & 1);
   return (v16)((x == x ? near : bits | 0x400000) & 0xffff0000);
-}
-
-/// Rounded floats as bf16, and back.
-INLINE void narrow(uint16_t *to, const float *x, size_t count) {
-  for (size_t i = 0; i < count; i += LANES) {
-    const size_t n = count - i < LANES ? count - i : LANES;
-    const h16 half = __builtin_convertvector((u16)rounded16(load16(x + i, n)) >> 16, h16);
-    if (n == LANES)
-      *(h16_unaligned *)(to + i) = half;
-    else
-      memcpy(to + i, &half, n * sizeof(uint16_t));
-  }
-}
-
-INLINE void widen(float *to, const uint16_t *from, size_t count) {
-  for (size_t i = 0; i < count; i += LANES) {
-    const size_t n = count - i < LANES ? count - i : LANES;
-    h16 half = 0;
-    if (n == LANES)
-      half = *(const h16_unaligned *)(from + i);
-    else
-      memcpy(&half, from + i, n * sizeof(uint16_t));
-    store16(to + i, n, (v16)(__builtin_convertvector(half, u16) << 16));
-  }
 }
 
 /// The lanes added as a tree of halves.

@@ -36,5 +36,10 @@ public final class FolderLock: Sendable {
     self.descriptor = descriptor
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    // Not by closing alone: a process that is just being started has the descriptor, too, until
+    // its own program begins.
+    flock(descriptor, LOCK_UN)
+    close(descriptor)
+  }
 }

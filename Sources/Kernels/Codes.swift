@@ -5,7 +5,7 @@ internal import CKernels
 public struct CodeLayout: Hashable, Sendable {
   /// How the other side of a product, the activations, is read.
   public enum Activations: Hashable, Sendable {
-    /// As it is: a product has the bits of the product with the decoded weight.
+    /// As products' numbers are: a product has the bits of the product with the decoded weight.
     case f32
     /// Rounded to whole numbers −127…127, with a scale for each 256 terms of a row: a product is
     /// of whole numbers. The bits are those of `dotReference`, with every instruction set.

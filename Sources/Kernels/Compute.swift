@@ -4,8 +4,7 @@ internal import CKernels
 public enum ProductPrecision: String, Hashable, Sendable, CaseIterable {
   case f32
   /// Both sides are rounded to bf16 first, to the nearest, ties to even; products and sums are f32,
-  /// in the order of `halfMatmulReference`. Weights in codes of few bits are not rounded, and their
-  /// sums are those of f32.
+  /// in the order of `halfMatmulReference`. Weights in codes of few bits are decoded and rounded.
   case bf16
 }
 

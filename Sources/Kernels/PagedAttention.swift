@@ -11,7 +11,7 @@ public struct PageLayout: Equatable, Sendable {
   /// Positions of a page.
   public let rows: Int
   public let keyValueHeads, headSize: Int
-  /// What keys and values are rounded to when they are put in, and of what attention's products are.
+  /// What keys and values are rounded to when they are put in, and what attention multiplies.
   public let precision: ProductPrecision
 
   /// - Precondition: `rows` is a multiple of 16, in bf16 of 32.

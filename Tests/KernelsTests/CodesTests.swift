@@ -78,9 +78,9 @@ struct CodesTests {
 
   @Test(
     "multiply to the bits of the decoded matrix, for any rows, on every set and thread count",
-    arguments: layouts)
-  func product(_ layout: CodeLayout) throws {
-    for compute in try everyCompute() {
+    arguments: layouts, ProductPrecision.allCases)
+  func product(_ layout: CodeLayout, products: ProductPrecision) throws {
+    for compute in try everyCompute().map({ $0.multiplying(products) }) {
       for (outputs, about) in [(1, 32), (64, 288), (77, 320), (200, 576)] {
         let inputs = Self.whole(about, layout)
         let (coded, _, decoded) = matrix(
@@ -92,7 +92,9 @@ struct CodesTests {
           let product = Product(
             m: rows, n: outputs, k: inputs, transposeB: true, accumulate: rows % 2 == 0)
           let (expected, found) = (start.copy, start.copy)
-          matmulReference(into: expected, x, decoded, product)
+          matmul(
+            into: expected, x, decoded, product,
+            on: try Compute(matMul: .reference).multiplying(products))
           matmul(into: found, x, coded, product, on: compute)
           #expect(found.bits == expected.bits, "\(rows) rows of (\(outputs), \(inputs))")
         }
@@ -127,10 +129,10 @@ struct CodesTests {
 
   @Test(
     "begin their sums with a bias as if it had been in every row of C",
-    arguments: layouts(.f32) + layouts(.int8))
-  func bias(_ layout: CodeLayout) throws {
+    arguments: layouts(.f32) + layouts(.int8), ProductPrecision.allCases)
+  func bias(_ layout: CodeLayout, products: ProductPrecision) throws {
     let inputs = Self.whole(320, layout)
-    for compute in try everyCompute() {
+    for compute in try everyCompute().map({ $0.multiplying(products) }) {
       let (coded, _, _) = matrix(layout, outputs: 77, inputs: inputs, seed: 5, on: compute)
       var values = Values(3)
       let bias = values.floats(77)

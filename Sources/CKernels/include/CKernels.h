@@ -30,8 +30,8 @@ typedef struct ck_pool ck_pool;
 ck_pool *ck_pool_create(int threads, ck_isa isa, bool pinned);
 void ck_pool_destroy(ck_pool *pool);
 
-/// Multiply-adds of registers on this thread for a few milliseconds, in FLOP/s: of f32, of bf16, and
-/// of whole numbers of 8 bits.
+/// Multiply-adds of registers on this thread for a few milliseconds, in FLOP/s: of f32, of bf16,
+/// and of whole numbers of 8 bits.
 double ck_fma_rate(ck_isa isa);
 double ck_half_rate(ck_isa isa);
 double ck_whole_rate(ck_isa isa);
@@ -54,7 +54,7 @@ typedef struct {
   size_t block;    // 16 (6 bits only) or 32
   bool offsets;    // without: w = scale · code
   ck_scales scales;
-  bool whole;      // A is rounded to 8 bits, and products are of whole numbers
+  bool whole;      // A is rounded to 8 bits, and products are of whole numbers; `bf16` is not read
   uint8_t *panels; // as `ck_codes_place` lays them out
 } ck_codes;
 
@@ -67,8 +67,7 @@ typedef struct {
   float *c;
   size_t lda, ldb, ldc;
   bool transpose_a, transpose_b, accumulate;
-  bool bf16;  // A and B are rounded to bf16, and summed in f32 as halves.h says; with `codes` only
-              // A is rounded, and sums are those of floats
+  bool bf16;  // A and B are rounded to bf16, and summed in f32 as halves.h says
   // op(B) as `ck_pack` laid it out, instead of `b`; NULL: it is read from `b`.
   const void *panels;
   // The same in codes; NULL: it is not.
