@@ -200,8 +200,9 @@ reads. llama.cpp reads the same GGUF file; CTranslate2 the same weights, decoded
 
 ## Share of the processor's peak
 
-Six operations for each parameter and token, of the fused multiply-adds of all threads that the same
-process measures.
+Six operations for each parameter and token, of what the quickest instruction for these numbers does
+on all threads, which the same process measures: for bf16 tiles of the processor (AMX) where it has
+them, else multiply-adds of f32.
 
 {shares}
 
