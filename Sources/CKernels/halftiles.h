@@ -56,21 +56,25 @@ typedef struct {
   float *c;
   size_t ldc;
   bool fresh;
+  const float *bias;      // with which the sums begin instead of with C; NULL: none
 } half_step;
 
 INLINE void multiply_tiles(const bool rows, const bool columns, const half_step *s) {
   const size_t step = s->ldc * sizeof(float);
   float *below = s->c + HALF_ROWS * s->ldc;
+  // One row for all rows of a tile, or those of C.
+  const size_t from_step = s->bias ? 0 : step;
+  const float *from = s->bias ? s->bias : s->c, *from_below = s->bias ? s->bias : below;
   if (s->fresh) {
     _tile_zero(0);
     if (columns) _tile_zero(1);
     if (rows) _tile_zero(2);
     if (rows && columns) _tile_zero(3);
   } else {
-    _tile_loadd(0, s->c, step);
-    if (columns) _tile_loadd(1, s->c + LANES, step);
-    if (rows) _tile_loadd(2, below, step);
-    if (rows && columns) _tile_loadd(3, below + LANES, step);
+    _tile_loadd(0, from, from_step);
+    if (columns) _tile_loadd(1, from + LANES, from_step);
+    if (rows) _tile_loadd(2, from_below, from_step);
+    if (rows && columns) _tile_loadd(3, from_below + LANES, from_step);
   }
   const uint8_t *a = s->a, *b = s->b, *end = a + s->depth / HALF_GROUP * TILE_BYTES;
   for (; a < end; a += TILE_BYTES, b += TILE_BYTES) {
@@ -100,7 +104,8 @@ static void half_strips(half_step s, size_t rows, size_t width) {
     s.c = whole;
     s.ldc = COLUMNS;
     for (size_t r = 0; r < rows && !s.fresh; r++)
-      memcpy(whole + r * COLUMNS, c + r * ldc, width * sizeof(float));
+      memcpy(whole + r * COLUMNS, s.bias ? s.bias : c + r * ldc, width * sizeof(float));
+    s.bias = NULL;
   }
   if (rows > HALF_ROWS && width > HALF_PANEL)
     multiply_tiles(true, true, &s);
@@ -143,9 +148,8 @@ static void half_line(
           (work->panel_term + term) * HALF_PANEL * HALF_BYTES;
     s.c = product->c + row * s.ldc + panel * HALF_PANEL;
     for (size_t p = panel; p < panels_end; p += HALF_SIDE) {
-      const size_t width = half_width(work, p);
-      if (product->bias && term == 0) spread_bias(product, s.c, p * HALF_PANEL, rows, width);
-      half_strips(s, rows, width);
+      if (product->bias && term == 0) s.bias = product->bias + p * HALF_PANEL;
+      half_strips(s, rows, half_width(work, p));
       s.b += HALF_SIDE * panel_bytes;
       s.c += HALF_SIDE * HALF_PANEL;
     }
