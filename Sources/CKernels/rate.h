@@ -46,37 +46,27 @@ INLINE void begin_rate_tiles(void) {
   tiles_begin(&shapes);
 }
 
-/// Of bf16, tiles of 16 × 32 and 32 × 16.
-static double half_rate(void) {
-  begin_rate_tiles();
-  struct timespec begin;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
-  for (int round = 0; round < TILE_ROUNDS; round++) {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+/// Of tiles of (16, terms) and (terms, 16).
+#define TILE_RATE(name, multiply, terms)                      \
+  static double name(void) {                                  \
+    begin_rate_tiles();                                       \
+    struct timespec begin;                                    \
+    clock_gettime(CLOCK_MONOTONIC, &begin);                   \
+    for (int round = 0; round < TILE_ROUNDS; round++) {       \
+      multiply(0, 4, 6);                                      \
+      multiply(1, 4, 7);                                      \
+      multiply(2, 5, 6);                                      \
+      multiply(3, 5, 7);                                      \
+    }                                                         \
+    const double seconds = seconds_since(&begin);             \
+    tiles_end();                                              \
+    return 2.0 * 4 * 16 * 16 * (terms) * TILE_ROUNDS / seconds; \
   }
-  const double seconds = seconds_since(&begin);
-  tiles_end();
-  return 2.0 * 4 * 16 * 16 * 32 * TILE_ROUNDS / seconds;
-}
 
-/// Of whole numbers of 8 bits, tiles of 16 × 64 and 64 × 16.
-static double whole_rate(void) {
-  begin_rate_tiles();
-  struct timespec begin;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
-  for (int round = 0; round < TILE_ROUNDS; round++) {
-    _tile_dpbssd(0, 4, 6);
-    _tile_dpbssd(1, 4, 7);
-    _tile_dpbssd(2, 5, 6);
-    _tile_dpbssd(3, 5, 7);
-  }
-  const double seconds = seconds_since(&begin);
-  tiles_end();
-  return 2.0 * 4 * 16 * 16 * 64 * TILE_ROUNDS / seconds;
-}
+/// Of bf16, and of whole numbers of 8 bits.
+TILE_RATE(half_rate, _tile_dpbf16ps, 32)
+TILE_RATE(whole_rate, _tile_dpbssd, 64)
+#undef TILE_RATE
 #else
 /// Of bf16: they are multiplied as floats.
 static double half_rate(void) { return fma_rate(); }
