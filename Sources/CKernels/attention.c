@@ -20,18 +20,19 @@ static void attention_task(void *context, size_t index, ck_workspace *space) {
   const size_t tile = ck_attention_tile(work);
   const size_t begin = index / work->kv_heads * tile;
   if (piece->pages && piece->queries <= tile)
-    tasks->kernels->into_pages(space, work, piece, index % work->kv_heads);
+    tasks->kernels->into_pages(work, piece, index % work->kv_heads);
   tasks->kernels->attention(
       space, work, piece, index % work->kv_heads, begin, smaller(begin + tile, piece->queries));
 }
 
 /// Task: one key head of one piece with several tiles, each of which sees all the new rows.
 static void page_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
   const attention_tasks *tasks = context;
   const ck_attention *work = tasks->work;
   const ck_attention_piece *piece = &work->pieces[index / work->kv_heads];
   if (piece->pages && tiles_of(work, piece) > 1)
-    tasks->kernels->into_pages(space, work, piece, index % work->kv_heads);
+    tasks->kernels->into_pages(work, piece, index % work->kv_heads);
 }
 
 size_t ck_half_side_bytes(size_t positions, size_t size) {
@@ -57,16 +58,14 @@ static void begin_attention(ck_pool *pool, ck_attention *work) {
   const size_t list = (work->piece_count * sizeof *pieces + 63) / 64 * 64;
   size_t bytes = list;
   for (size_t i = 0; i < work->piece_count; i++)
-    bytes += (pieces[i].d_out ? 3 : 2) * work->kv_heads *
-             ck_half_side_bytes(pieces[i].prefix + pieces[i].own, work->size);
+    bytes += ck_half_sides(&pieces[i]) * work->kv_heads * ck_half_piece_bytes(work, &pieces[i]);
   uint8_t *memory = (uint8_t *)ck_pool_take(pool, bytes / sizeof(float));
   ck_attention_piece *own = (ck_attention_piece *)memory;
   memcpy(own, pieces, work->piece_count * sizeof *pieces);
   size_t place = list;
   for (size_t i = 0; i < work->piece_count; i++) {
     own[i].panels = memory + place;
-    place += (own[i].d_out ? 3 : 2) * work->kv_heads *
-             ck_half_side_bytes(own[i].prefix + own[i].own, work->size);
+    place += ck_half_sides(&own[i]) * work->kv_heads * ck_half_piece_bytes(work, &own[i]);
   }
   work->pieces = own;
   attention_tasks tasks = {ck_pool_kernels(pool), work};

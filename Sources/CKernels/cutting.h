@@ -52,7 +52,7 @@ static inline size_t half_columns(size_t n) {
   return (n + CK_HALF_PANEL - 1) / CK_HALF_PANEL * CK_HALF_PANEL;
 }
 
-/// Products of bf16 whose both sides are floats, or the right one packed.
+/// Products of bf16; the right side as it lies, packed or in codes.
 void ck_half_matmul(ck_pool *pool, const ck_product *product);
 
 #endif

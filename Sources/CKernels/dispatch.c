@@ -56,29 +56,28 @@ static void cut_product(product_tasks *tasks, const ck_pool *pool) {
 typedef struct {
   const ck_kernels *kernels;
   const ck_product *product;
+  float *a;      // all rows, rounded
   size_t tiles;  // of rows
   ck_cut rounding, rows, columns;
 } dot_tasks;
 
 static void round_task(void *context, size_t index, ck_workspace *space) {
+  (void)space;
   const dot_tasks *tasks = context;
   const size_t begin = index * tasks->rounding.part;
   tasks->kernels->round_rows(
-      tasks->product, space->shared, begin,
-      smaller(begin + tasks->rounding.part, tasks->tiles));
+      tasks->product, tasks->a, begin, smaller(begin + tasks->rounding.part, tasks->tiles));
 }
 
 static void dot_task(void *context, size_t index, ck_workspace *space) {
   const dot_tasks *tasks = context;
   const size_t tile = index / tasks->columns.tasks * tasks->rows.part;
   const size_t column = index % tasks->columns.tasks * tasks->columns.part;
-  ck_product part = *tasks->product;
-  part.n = smaller(tasks->columns.part, part.n - column);
-  part.first_column = column;
-  part.c += column;
-  if (part.bias) part.bias += column;
+  const ck_product part = piece(
+      tasks->product, 0, tasks->product->m, column,
+      smaller(tasks->columns.part, tasks->product->n - column));
   tasks->kernels->dots(
-      space, &part, space->shared, tile, smaller(tile + tasks->rows.part, tasks->tiles));
+      space, &part, tasks->a, tile, smaller(tile + tasks->rows.part, tasks->tiles));
 }
 
 /// Tasks go through the columns of as many rows of A as stay in the second cache, then on to the
@@ -99,9 +98,10 @@ static void dot_matmul(ck_pool *pool, const ck_product *product) {
   // Where the columns do not give everybody work, rows do.
   const size_t needed = (wanted / 4 + tasks.columns.tasks - 1) / tasks.columns.tasks;
   tasks.rows = parts(tiles, smaller(larger(blocks, needed), tiles), 1);
-  ck_pool_run_shared(
-      pool, words, tasks.rounding.tasks, round_task, tasks.rows.tasks * tasks.columns.tasks,
-      dot_task, &tasks);
+  tasks.a = ck_pool_take(pool, words);
+  ck_pool_step(pool, tasks.rounding.tasks, round_task, &tasks);
+  ck_pool_step(pool, tasks.rows.tasks * tasks.columns.tasks, dot_task, &tasks);
+  ck_pool_give(pool);
 }
 
 void ck_matmul(ck_pool *pool, const ck_product *asked) {
@@ -320,4 +320,3 @@ double ck_cross_entropy_run(ck_pool *pool, const ck_cross_entropy *work) {
   }
   return total;
 }
-

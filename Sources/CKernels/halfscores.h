@@ -1,6 +1,7 @@
 // Attention's products of numbers rounded to bf16: keys and values lie as panels, either packed for
 // one call or in pages. Groups of terms begin at multiples of 32 among a piece's keys, wherever its
-// window, its pages and its prefix end. Included by scores.h.
+// window, its pages and its prefix end; what a row does not see of a group counts with a weight of
+// 0. Included by scores.h.
 
 /// What is packed of one key head, in this order: `across` has positions in columns, as scores read
 /// it; `along` has them as terms, as sums read it. Forward the first two, backward the first three
@@ -22,11 +23,9 @@ INLINE half_panels_of half_side_of(
         piece->pages, work->page_rows,
         start * sizeof(uint16_t) + kv_head * ck_half_side_bytes(work->page_rows, work->size)};
   }
-  const size_t positions = piece->prefix + piece->own;
-  const size_t sides = piece->d_out ? 3 : 2;
   return (half_panels_of){
-      &piece->panels, ck_half_terms(positions),
-      (kv_head * sides + side) * ck_half_side_bytes(positions, work->size)};
+      &piece->panels, ck_half_terms(piece->prefix + piece->own),
+      (kv_head * ck_half_sides(piece) + side) * ck_half_piece_bytes(work, piece)};
 }
 
 /// Floats that strips of (rows, terms) take.
@@ -54,8 +53,7 @@ INLINE float *half_tile_strips(float *strips, const float *tile, const score_sha
 /// scores (rows, block's columns) = strips (rows, size) · a side's panels
 static void half_across(
     float *scores, const float *strips, half_panels_of side, const ck_attention *work,
-    const ck_attention_piece *piece, const score_shape *s, key_block block) {
-  (void)piece;
+    const score_shape *s, key_block block) {
   const size_t terms = ck_half_terms(s->size), begin = block.begin - block.lead;
   const size_t end = begin + block_columns(work, block);
   ck_product product = {.m = s->rows, .k = s->size, .ldc = SCORE_STRIDE};
@@ -76,9 +74,7 @@ static void half_across(
 /// sums (rows, size) += weights (rows, block's columns) · a side's panels, or = when `fresh`.
 static void half_along(
     ck_workspace *space, float *sums, const float *weights, half_panels_of side,
-    const ck_attention *work, const ck_attention_piece *piece, const score_shape *s,
-    key_block block, bool fresh) {
-  (void)piece;
+    const ck_attention *work, const score_shape *s, key_block block, bool fresh) {
   const size_t columns = block_columns(work, block), begin = block.begin - block.lead;
   float *strips = ck_buffer_reserve(&space->packed_a, half_strip_words(s->rows, columns));
   ck_product product = {
@@ -117,9 +113,20 @@ INLINE void into_half_row(
   }
 }
 
+/// Sets the values behind `row` in its group of positions to 0: weights of 0 are multiplied with
+/// them, which must give 0 whatever the page held before, as one copied from another sequence.
+INLINE void clear_behind(uint16_t *values, size_t rows, size_t row, size_t terms) {
+  const size_t next = row + 1, end = ck_half_terms(next);
+  for (size_t panel = 0; panel < terms / HALF_PANEL; panel++) {
+    uint16_t *lines = values + panel * rows * HALF_PANEL;
+    for (size_t i = 0; i < HALF_PANEL && next % 2; i++) lines[row * HALF_PANEL + 2 * i + 1] = 0;
+    const size_t even = (next + 1) / 2 * 2;
+    memset(lines + even * HALF_PANEL, 0, (end - even) * HALF_PANEL * sizeof(uint16_t));
+  }
+}
+
 /// Puts `count` keys and values, of rows `columns` apart, into one head's panels of a page, from
-/// `row` on. Where a group of positions begins, its values become 0: until others come, weights of
-/// 0 are multiplied with them.
+/// `row` on.
 static void into_half_page(
     const ck_attention *work, void *page, size_t kv_head, size_t row, const float *k,
     const float *v, size_t columns, size_t count) {
@@ -127,14 +134,9 @@ static void into_half_page(
   const size_t head = ck_half_side_bytes(rows, size) / sizeof(uint16_t);
   uint16_t *keys = (uint16_t *)page + work->page_keys + kv_head * head;
   uint16_t *values = (uint16_t *)page + work->page_values + kv_head * head;
-  for (size_t r = row; r < row + count; r++) {
-    if (r % HALF_GROUP == 0)
-      for (size_t panel = 0; panel < terms / HALF_PANEL; panel++)
-        memset(
-            values + (panel * rows + r) * HALF_PANEL, 0,
-            HALF_GROUP * HALF_PANEL * sizeof(uint16_t));
+  for (size_t r = row; r < row + count; r++)
     into_half_row(keys, values, rows, r, k + (r - row) * columns, v + (r - row) * columns, size);
-  }
+  clear_behind(values, rows, row + count - 1, terms);
 }
 
 /// Packs one side of a piece's key head out of its prefix and its own rows, by way of `gathered`.
@@ -164,11 +166,11 @@ static void pack_half_side(
 static void pack_half_sides(
     ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
     size_t kv_head) {
-  const size_t positions = piece->prefix + piece->own;
-  const size_t bytes = ck_half_side_bytes(positions, work->size);
+  const size_t bytes = ck_half_piece_bytes(work, piece);
   const bool back = piece->d_out;
-  float *gathered = ck_buffer_reserve(&space->tiles, positions * work->size);
-  uint8_t *to = (uint8_t *)piece->panels + kv_head * (back ? 3 : 2) * bytes;
+  float *gathered =
+      ck_buffer_reserve(&space->tiles, (piece->prefix + piece->own) * work->size);
+  uint8_t *to = (uint8_t *)piece->panels + kv_head * ck_half_sides(piece) * bytes;
   pack_half_side(to, gathered, piece->prefix_k, piece->own_k, work, piece, kv_head, true);
   if (back)
     pack_half_side(
@@ -211,11 +213,10 @@ INLINE void half_block_scores(
     float *scores, float *slopes, const half_back *packed, const ck_attention *work,
     const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head) {
   half_across(
-      scores, packed->q_strips, half_side_of(work, piece, kv_head, HALF_KEYS), work, piece, s,
-      block);
+      scores, packed->q_strips, half_side_of(work, piece, kv_head, HALF_KEYS), work, s, block);
   half_across(
-      slopes, packed->d_out_strips, half_side_of(work, piece, kv_head, HALF_VALUES), work, piece,
-      s, block);
+      slopes, packed->d_out_strips, half_side_of(work, piece, kv_head, HALF_VALUES), work, s,
+      block);
 }
 
 /// keys (keys, size) += scoresᵀ · a tile's panels
@@ -253,6 +254,6 @@ INLINE void half_block_back(
   half_into_keys(
       space, piece->prefix_dk, piece->own_dk, slopes, packed->q_panels, piece, s, block, kv_head);
   half_along(
-      space, dq, slopes, half_side_of(work, piece, kv_head, HALF_KEYS_ALONG), work, piece, s,
-      block, fresh);
+      space, dq, slopes, half_side_of(work, piece, kv_head, HALF_KEYS_ALONG), work, s, block,
+      fresh);
 }

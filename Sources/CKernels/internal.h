@@ -19,7 +19,6 @@ float *ck_buffer_reserve(ck_buffer *buffer, size_t count);
 
 typedef struct {
   ck_buffer packed_a, packed_b, scores, tiles;
-  float *shared;  // of all threads, during `ck_pool_run_shared`
 } ck_workspace;
 
 enum {
@@ -83,8 +82,7 @@ typedef struct {
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head);
   void (*into_pages)(
-      ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
-      size_t kv_head);
+      const ck_attention *work, const ck_attention_piece *piece, size_t kv_head);
   void (*attention_back)(
       ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
       size_t kv_head, size_t begin, size_t end);
@@ -110,6 +108,15 @@ static inline size_t ck_even_depth(size_t k, size_t most) {
   if (blocks < 2) return most;
   const size_t depth = (k + blocks - 1) / blocks;
   return (depth + CODE_GROUP - 1) / CODE_GROUP * CODE_GROUP;
+}
+
+/// Sides of a key head that are packed for one call: keys and values, and backward keys once more.
+static inline size_t ck_half_sides(const ck_attention_piece *piece) { return piece->d_out ? 3 : 2; }
+
+/// Bytes of one side of a piece without pages.
+static inline size_t ck_half_piece_bytes(
+    const ck_attention *work, const ck_attention_piece *piece) {
+  return ck_half_side_bytes(piece->prefix + piece->own, work->size);
 }
 
 /// 32-bit words that a row of A takes in 8 bits: the scales of CODE_NEST terms each, the sums of
@@ -169,11 +176,6 @@ typedef void ck_task(void *context, size_t index, ck_workspace *space);
 
 /// Runs `task` for 0..<count, each index once, on the threads of the pool; any thread, any order.
 void ck_pool_run(ck_pool *pool, size_t count, ck_task *task, void *context);
-/// The same for `first`, then for `second`; meanwhile they share `floats` floats, aligned to 64
-/// bytes, which hold anything at first.
-void ck_pool_run_shared(
-    ck_pool *pool, size_t floats, size_t first_count, ck_task *first, size_t second_count,
-    ck_task *second, void *context);
 /// Several runs in a row with memory of their own: nobody else runs between `take`, which brings
 /// `floats` floats, aligned to 64 bytes and holding anything, and `give`.
 float *ck_pool_take(ck_pool *pool, size_t floats);

@@ -144,16 +144,6 @@ void ck_pool_step(ck_pool *pool, size_t count, ck_task *task, void *context) {
 
 void ck_pool_give(ck_pool *pool) { pthread_mutex_unlock(&pool->turn); }
 
-void ck_pool_run_shared(
-    ck_pool *pool, size_t floats, size_t first_count, ck_task *first, size_t second_count,
-    ck_task *second, void *context) {
-  float *shared = ck_pool_take(pool, floats);
-  for (int i = 0; i < pool->threads; i++) pool->members[i].space.shared = shared;
-  ck_pool_step(pool, first_count, first, context);
-  ck_pool_step(pool, second_count, second, context);
-  ck_pool_give(pool);
-}
-
 static void ck_pool_free(ck_pool *pool, int started) {
   if (started > 1) {
     pool->stop = true;

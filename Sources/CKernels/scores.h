@@ -180,10 +180,8 @@ static void into_page(
 
 /// Puts the new rows of one key head where they belong in their pages.
 static void into_pages(
-    ck_workspace *space, const ck_attention *work, const ck_attention_piece *piece,
-    size_t kv_head) {
+    const ck_attention *work, const ck_attention_piece *piece, size_t kv_head) {
   const size_t size = work->size, columns = work->kv_heads * size, rows = work->page_rows;
-  (void)space;
   for (size_t t = 0, count; t < piece->queries; t += count) {
     const size_t row = (piece->first + t) % rows, left = piece->queries - t;
     count = rows - row < left ? rows - row : left;
@@ -267,8 +265,7 @@ static void block_scores_of(
     ck_workspace *space, float *scores, const float *q, const ck_attention *work,
     const ck_attention_piece *piece, const score_shape *s, key_block block, size_t kv_head) {
   if (work->half)
-    half_across(
-        scores, q, half_side_of(work, piece, kv_head, HALF_KEYS), work, piece, s, block);
+    half_across(scores, q, half_side_of(work, piece, kv_head, HALF_KEYS), work, s, block);
   else if (piece->pages)
     against_pages(space, scores, q, work, piece, s, block, kv_head);
   else
@@ -282,8 +279,8 @@ static void block_sums(
     bool fresh) {
   if (work->half)
     half_along(
-        space, sums, weights, half_side_of(work, piece, kv_head, HALF_VALUES), work, piece, s,
-        block, fresh);
+        space, sums, weights, half_side_of(work, piece, kv_head, HALF_VALUES), work, s, block,
+        fresh);
   else if (piece->pages)
     over_pages(space, sums, weights, work, piece, s, block, kv_head, fresh);
   else

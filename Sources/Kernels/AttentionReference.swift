@@ -119,9 +119,9 @@ extension PageLayout {
   ) {
     let page = pages[position / rows]
     for (head, d) in (0..<keyValueHeads).flatMap({ head in (0..<paddedSize).map { (head, $0) } }) {
-      // A new group of positions has values of 0 until others come.
-      if precision == .bf16 && position % 32 == 0 {
-        for next in position..<position + 32 {
+      // Values behind the last position are 0 to the end of its group.
+      if precision == .bf16 {
+        for next in position..<position / 32 * 32 + 32 {
           put(0, into: page, at: place(layer, head, d, position: next).value)
         }
       }

@@ -36,8 +36,8 @@ extension ClusterSettings {
     # \(ConversationTemplate.names.joined(separator: ", ")).
     # A teacher's is the one it was trained on. A student learns its own; the default has a <STOP>
     # after each instruction, too, as in the paper. precision: f32, bf16 (weights, keys and
-    # values in half the memory) or, for the teacher, int8 (quicker; `comd parity precision` says
-    # what it costs).
+    # values in half the memory; with AMX several times as quick) or, for the teacher, int8 (quicker
+    # where long answers are written; `comd parity precision` says what it costs).
     models:
     \(lines(of: models.teacher, key: "teacher"))
     \(lines(of: models.student, key: "student"))

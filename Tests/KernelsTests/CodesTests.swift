@@ -104,9 +104,9 @@ struct CodesTests {
 
   @Test(
     "multiply activations in 8 bits to the twin's bits, for any rows, on every set and thread count",
-    arguments: layouts(.int8))
-  func wholeNumbers(_ layout: CodeLayout) throws {
-    for compute in try everyCompute() {
+    arguments: layouts(.int8), ProductPrecision.allCases)
+  func wholeNumbers(_ layout: CodeLayout, products: ProductPrecision) throws {
+    for compute in try everyCompute().map({ $0.multiplying(products) }) {
       for (outputs, about) in [(1, 32), (77, 320), (130, 800)] {
         let inputs = Self.whole(about, layout)
         let (coded, weight, _) = matrix(

@@ -174,6 +174,51 @@ extension PagedAttentionTests {
   }
 }
 
+extension PagedAttentionTests {
+  @Test(
+    "goes on behind a beginning in a page that was copied, whatever else was in it",
+    arguments: ProductPrecision.allCases, [1, 20, 33])
+  func copiedPage(precision: ProductPrecision, common: Int) throws {
+    let compute = try Compute()
+    let shape = AttentionShape(heads: 6, keyValueHeads: 2, headSize: 20)
+    let layout = layout(shape, rows: 64, precision)
+    let (length, columns) = (40, shape.keyValueColumns)
+    let x = AttentionTests.Inputs(length, shape)
+    /// The output of the last `new` rows of the sequence, which are put into the pages.
+    func run(_ pages: [Floats], _ x: AttentionTests.Inputs, new: Int) -> [UInt32] {
+      let batch = PagedBatch(layout)
+      batch.append(pages: pages, length: length, newRows: new)
+      let out = Floats(zeros: new * shape.columns)
+      let rows = (length - new) * columns..<length * columns
+      attentionOverPages(
+        into: out, q: x.q[(length - new) * shape.columns..<length * shape.columns],
+        k: x.k[rows], v: x.v[rows], batch, layer: 0, shape, on: compute)
+      return out.bits
+    }
+    let whole = run(pages(length, layout), x, new: length)
+    // Another sequence with the same beginning, and nothing behind it that can be added up.
+    let other = AttentionTests.Inputs(length, shape)
+    for rest in [other.k, other.v] { rest[common * columns..<length * columns].fill(.infinity) }
+    let theirs = pages(length, layout)
+    _ = run(theirs, other, new: length)
+    // One row at a time: behind each of them lies what the other sequence left.
+    let mine = theirs.map { Floats($0.array) }
+    let batch = PagedBatch(layout)
+    for row in common..<length {
+      batch.removeAll()
+      batch.append(pages: mine, length: row + 1, newRows: 1)
+      let out = Floats(zeros: shape.columns)
+      let place = row * columns..<(row + 1) * columns
+      attentionOverPages(
+        into: out, q: x.q[row * shape.columns..<(row + 1) * shape.columns], k: x.k[place],
+        v: x.v[place], batch, layer: 0, shape, on: compute)
+      #expect(
+        out.bits.elementsEqual(whole[row * shape.columns..<(row + 1) * shape.columns]),
+        "row \(row)")
+    }
+  }
+}
+
 @Suite("The largest of a row")
 struct ArgmaxTests {
   @Test("is found as the twin finds it: the first of equals, never what is not a number")

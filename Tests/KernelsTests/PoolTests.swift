@@ -36,3 +36,14 @@ struct PoolTests {
     #expect(try pinnedThreads() == 0)
   }
 }
+
+@Suite("The roof of an instruction set")
+struct PeakRateTests {
+  @Test("is measured for each kind of number, with the instructions of each set")
+  func rates() {
+    for set in InstructionSet.supported {
+      let rates = MultipliedNumbers.allCases.map { peakGigaflops($0, set, runs: 1) }
+      #expect(rates.allSatisfy { $0.isFinite && $0 > 0 }, "\(set): \(rates)")
+    }
+  }
+}

@@ -186,18 +186,32 @@ extension ModelOutline {
     let context = limits.contextMax ?? text.contextLength
     // Of each thread: packed blocks of both factors, and the scores of 64 query rows.
     let kernels = threads * (768 * 256 + 128 * 272 + 64 * (context + 256))
-    return 4 * (2 * passes + kernels)
+    return 4 * (2 * passes + kernels + packedRows(rows))
   }
 
-  /// A picture of the tower's own size, or in the most tiles.
-  /// - Parameter keepsLayers: all its layers' states are there at one time.
-  private func towerFloats(keepsLayers: Bool) -> Int {
+  /// Floats that the left side of a product takes at most when it is packed for all threads, as
+  /// those of f32 are not.
+  private func packedRows(_ rows: Int) -> Int {
+    guard products != .f32 else { return 0 }
+    let widest = max(text.hiddenSize, text.intermediateSize, text.headCount * text.headSize)
+    return max(rows * widest, towerRows * (llava?.vision.intermediateSize ?? 0))
+  }
+
+  /// Rows of a picture of the tower's own size, or in the most tiles.
+  private var towerRows: Int {
     guard let llava else { return 0 }
     let vision = llava.vision
     let side = vision.imageSize / vision.patchSize
     let tiles = llava.resolutions?
       .map { 1 + $0.height / vision.imageSize * ($0.width / vision.imageSize) }.max()
-    let rows = (tiles ?? 1) * (side * side + 1)
+    return (tiles ?? 1) * (side * side + 1)
+  }
+
+  /// One picture in the tower.
+  /// - Parameter keepsLayers: all its layers' states are there at one time.
+  private func towerFloats(keepsLayers: Bool) -> Int {
+    guard let llava else { return 0 }
+    let (vision, rows) = (llava.vision, towerRows)
     let layer = 8 * vision.hiddenSize + vision.headCount + vision.intermediateSize
     let patches = rows * vision.channelCount * vision.patchSize * vision.patchSize
     return (keepsLayers ? llava.visionLayersUsed : 1) * rows * layer + 2 * patches
@@ -298,7 +312,7 @@ extension ModelOutline {
       * towerFloats(keepsLayers: trained == .all)
     return TrainingMemory(
       state: 4 * layout.count + 12 * count, packed: packedBytes(trained, on: compute),
-      activations: 4 * floats)
+      activations: 4 * (floats + packedRows(rows)))
   }
 
   private func packedBytes(_ trained: TrainedParts, on compute: Compute) -> Int {
