@@ -131,7 +131,8 @@ static void dot_row(
       const v16 size = abs16(load16(x + start + i, LANES));
       top = size > top ? size : top;
     }
-    const float most = __builtin_reduce_max(top);
+    // Sizes have the order of their bits, and of whole numbers the largest is found in a tree.
+    const float most = __builtin_bit_cast(float, __builtin_reduce_max((i16)top));
     // What is not a number, or too large or small for a scale, becomes 0.
     const bool usable = most >= 0x1p-100f && most <= 0x1p120f;
     const float inverse = usable ? 127 / most : 0;
