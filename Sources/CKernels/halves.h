@@ -33,8 +33,11 @@ enum {
   HALF_REGISTERS = HALF_PANEL / WIDTH,
   /// Bytes of each of its numbers: they are kept as floats.
   HALF_BYTES = 4,
-  /// Terms worked on at a time; a panel of B then stays in the first cache.
-  HALF_DEPTH = 512,
+  /// Terms worked on at a time; what is multiplied with all strips, as floats, then stays in the
+  /// first cache.
+  HALF_DEPTH = 256,
+  /// Strips from which on a panel's pairs are taken apart first, and not in each of them.
+  HALF_APART = 3,
 #endif
 };
 
@@ -46,12 +49,14 @@ INLINE void row_pairs(uint32_t *to, const float *from, size_t count) {
     return;
   }
 #endif
-  float row[HALF_GROUP] = {0};
-  memcpy(row, from, (count < HALF_GROUP ? count : HALF_GROUP) * sizeof(float));
-  for (size_t p = 0; p < LANES; p++) {
-    const v16 terms = half16((v16){row[2 * p], row[2 * p + 1]});
-    to[p] = (uint32_t)((u16)terms)[0] >> 16 | ((u16)terms)[1];
-  }
+  const v16 low = load16(from, count < LANES ? count : LANES);
+  const v16 high = count > LANES ? load16(from + LANES, count < HALF_GROUP ? count - LANES : LANES)
+                                 : (v16)(0);
+  const v16 even = __builtin_shufflevector(
+      low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const v16 odd = __builtin_shufflevector(
+      low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  *(u16_unaligned *)to = pairs16(even, odd);
 }
 
 /// Sixteen columns' group of op(B) out of rows of B.
@@ -118,8 +123,13 @@ static void half_rows(const ck_product *product, void *strips, size_t begin, siz
     float *to = (float *)strips + row * terms;
     if (product->transpose_a) {
       const float *from = product->a + row;
-      for (size_t p = 0; p < product->k; p++)
-        memcpy(to + p * rows, from + p * product->lda, rows * sizeof(float));
+      // A copy of a fixed size is two instructions and no call.
+      if (rows == HALF_ROWS)
+        for (size_t p = 0; p < product->k; p++)
+          memcpy(to + p * HALF_ROWS, from + p * product->lda, HALF_ROWS * sizeof(float));
+      else
+        for (size_t p = 0; p < product->k; p++)
+          memcpy(to + p * rows, from + p * product->lda, rows * sizeof(float));
     } else {
       transpose(to, rows, product->a + row * product->lda, product->lda, rows, product->k);
     }
@@ -130,9 +140,11 @@ static void half_rows(const ck_product *product, void *strips, size_t begin, siz
 }
 
 /// c (rows, columns of the panels) = or += a strip times one panel, or two `pair` words apart.
+///
+/// - apart: each pair's two terms are floats, those of a panel's columns side by side; pairs else.
 INLINE void half_tile(
-    const int rows, const int panels, size_t depth, const float *a, const uint32_t *b,
-    size_t pair, float *c, size_t ldc, bool fresh) {
+    const int rows, const int panels, const bool apart, size_t depth, const float *a,
+    const uint32_t *b, size_t pair, float *c, size_t ldc, bool fresh) {
   enum { MOST = HALF_SIDE * HALF_REGISTERS };
   const int registers = panels * HALF_REGISTERS;
   for (size_t term = 0; term < depth; term += HALF_GROUP, fresh = false) {
@@ -142,15 +154,18 @@ INLINE void half_tile(
 #pragma clang loop unroll(full)
       for (int v = 0; v < registers; v++) even[r][v] = odd[r][v] = 0;
 #pragma clang loop unroll_count(2)
-    for (size_t p = 0; p < HALF_GROUP / 2; p++, a += 2 * rows, b += HALF_PANEL) {
+    for (size_t p = 0; p < HALF_GROUP / 2; p++, a += 2 * rows) {
       vf first[MOST], second[MOST];
 #pragma clang loop unroll(full)
       for (int v = 0; v < registers; v++) {
         const size_t place = v / HALF_REGISTERS ? pair : 0;
-        const vu pairs = *(const vu_unaligned *)(b + place + v % HALF_REGISTERS * WIDTH);
-        first[v] = (vf)(pairs << 16);
-        second[v] = (vf)(pairs & 0xffff0000);
+        const uint32_t *from = b + place + v % HALF_REGISTERS * WIDTH;
+        const vu pairs = *(const vu_unaligned *)from;
+        first[v] = (vf)(apart ? pairs : pairs << 16);
+        second[v] =
+            (vf)(apart ? *(const vu_unaligned *)(from + HALF_PANEL) : pairs & 0xffff0000);
       }
+      b += apart ? 2 * HALF_PANEL : HALF_PANEL;
 #pragma clang loop unroll(full)
       for (int r = 0; r < rows; r++) {
         const vf x = (vf)(a[r]), y = (vf)(a[rows + r]);
@@ -179,7 +194,12 @@ typedef void half_function(
   static void half_tile_##rows##_##panels(                                                    \
       size_t depth, const float *a, const uint32_t *b, size_t pair, float *c, size_t ldc,     \
       bool fresh) {                                                                           \
-    half_tile(rows, panels, depth, a, b, pair, c, ldc, fresh);                                \
+    half_tile(rows, panels, false, depth, a, b, pair, c, ldc, fresh);                         \
+  }                                                                                           \
+  static void apart_tile_##rows##_##panels(                                                   \
+      size_t depth, const float *a, const uint32_t *b, size_t pair, float *c, size_t ldc,     \
+      bool fresh) {                                                                           \
+    half_tile(rows, panels, true, depth, a, b, pair, c, ldc, fresh);                          \
   }
 HALF_TILE(1, 1) HALF_TILE(2, 1)
 #if WIDTH == 16
@@ -188,22 +208,37 @@ HALF_TILE(1, 2) HALF_TILE(2, 2) HALF_TILE(3, 2) HALF_TILE(4, 2) HALF_TILE(5, 2) 
 #endif
 #undef HALF_TILE
 
-/// [panels − 1][rows − 1]
-static half_function *const half_tiles[HALF_SIDE][HALF_ROWS] = {
+/// [apart][panels − 1][rows − 1]
+static half_function *const half_tiles[2][HALF_SIDE][HALF_ROWS] = {
 #if WIDTH == 16
-    {half_tile_1_1, half_tile_2_1, half_tile_3_1, half_tile_4_1, half_tile_5_1, half_tile_6_1},
-    {half_tile_1_2, half_tile_2_2, half_tile_3_2, half_tile_4_2, half_tile_5_2, half_tile_6_2},
+#define TILES(kind, panels) \
+  {kind##_1_##panels, kind##_2_##panels, kind##_3_##panels, \
+   kind##_4_##panels, kind##_5_##panels, kind##_6_##panels}
+    {TILES(half_tile, 1), TILES(half_tile, 2)},
+    {TILES(apart_tile, 1), TILES(apart_tile, 2)},
+#undef TILES
 #else
-    {half_tile_1_1, half_tile_2_1},
+    {{half_tile_1_1, half_tile_2_1}},
+    {{apart_tile_1_1, apart_tile_2_1}},
 #endif
 };
 
+/// Takes the pairs of a panel apart.
+static void take_apart(float *to, const uint32_t *panel, size_t depth) {
+  for (size_t p = 0; p < depth / 2; p++, panel += HALF_PANEL, to += 2 * HALF_PANEL)
+    for (int v = 0; v < HALF_REGISTERS; v++) {
+      const vu pairs = *(const vu_unaligned *)(panel + v * WIDTH);
+      *(vf_unaligned *)(to + v * WIDTH) = (vf)(pairs << 16);
+      *(vf_unaligned *)(to + HALF_PANEL + v * WIDTH) = (vf)(pairs & 0xffff0000);
+    }
+}
+
 /// One strip times one or two panels, of which C has `width` columns.
 static void half_strip(
-    size_t rows, size_t depth, const float *a, const uint32_t *b, size_t pair, float *c,
-    size_t ldc, size_t width, bool fresh) {
+    size_t rows, bool apart, size_t depth, const float *a, const uint32_t *b, size_t pair,
+    float *c, size_t ldc, size_t width, bool fresh) {
   const size_t panels = (width + HALF_PANEL - 1) / HALF_PANEL;
-  half_function *const tile = half_tiles[panels - 1][rows - 1];
+  half_function *const tile = half_tiles[apart][panels - 1][rows - 1];
   if (width % HALF_PANEL == 0) {
     tile(depth, a, b, pair, c, ldc, fresh);
     return;
@@ -222,6 +257,8 @@ static void half_strip(
 static void half_product(const ck_half *work) {
   const ck_product *product = work->product;
   const size_t terms = ck_half_terms(product->k), words = work->panel_terms / 2 * HALF_PANEL;
+  const bool apart = work->strips_end - work->strip >= HALF_APART;
+  float floats[HALF_SIDE * HALF_DEPTH * HALF_PANEL] __attribute__((aligned(64)));
   const uint64_t before = flush_begin();
   for (size_t term = 0; term < terms; term += HALF_DEPTH) {
     const size_t depth = terms - term < HALF_DEPTH ? terms - term : HALF_DEPTH;
@@ -231,6 +268,13 @@ static void half_product(const ck_half *work) {
       const uint32_t *b =
           (const uint32_t *)work->panels + panel * words +
           (work->panel_term + term) / 2 * HALF_PANEL;
+      size_t pair = words;
+      if (apart) {
+        for (size_t p = 0; p * HALF_PANEL < width; p++)
+          take_apart(floats + p * depth * HALF_PANEL, b + p * words, depth);
+        b = (const uint32_t *)floats;
+        pair = depth * HALF_PANEL;
+      }
       for (size_t s = work->strip; s < work->strips_end; s++) {
         const size_t row = s * HALF_ROWS, below = product->m - row;
         const size_t rows = below < HALF_ROWS ? below : HALF_ROWS;
@@ -238,7 +282,11 @@ static void half_product(const ck_half *work) {
         const float *a = (const float *)work->strips + row * work->strip_terms +
                          (work->strip_term + term) * rows;
         if (product->bias && term == 0) spread_bias(product, c, column, rows, width);
-        half_strip(rows, depth, a, b, words, c, product->ldc, width, fresh);
+        // C of the next strip, while this one is multiplied.
+        for (size_t r = HALF_ROWS; r < 2 * HALF_ROWS && r < below; r++)
+          for (size_t i = 0; i < width; i += LANES)
+            __builtin_prefetch(c + r * product->ldc + i, 1);
+        half_strip(rows, apart, depth, a, b, pair, c, product->ldc, width, fresh);
       }
     }
   }
