@@ -72,7 +72,7 @@ actor BlobServer {
     while let event = await server.events.next() {
       switch event {
       case .message(let incoming): await answer(incoming)
-      case .undeliverable: break  // The worker asks again when it is back.
+      case .undeliverable, .closed: break  // The worker asks again when it is back.
       }
     }
     arriving.values.forEach { $0.writer.abandon() }

@@ -1,5 +1,6 @@
 import Domain
 import Executors
+import Foundation
 import Logging
 import Protocol
 import Scheduling
@@ -26,6 +27,9 @@ actor ClusterLoop {
 
   private var connections: [WorkerID: ConnectionID] = [:]
   private var workers: [ConnectionID: WorkerID] = [:]
+  /// What happened last, for the operator.
+  private var recent: [StatusReport.Happening] = []
+  private static let recentMax = 12
 
   init(
     machine: consuming RunMachine, store: RunStore, control: MessageServer,
@@ -47,6 +51,11 @@ actor ClusterLoop {
       switch event {
       case .message(let incoming): effects += handle(incoming)
       case .undeliverable(let connection, _): forget(connection)
+      case .closed(let connection):
+        guard let worker = workers[connection] else { continue }
+        let isLatest = connections[worker] == connection
+        forget(connection)
+        if isLatest { effects += machine.handle(.disconnected(worker), at: now) }
       }
     }
     try perform(effects)
@@ -59,7 +68,8 @@ actor ClusterLoop {
 
   func status() -> StatusReport {
     StatusReport(
-      machine.snapshot(at: now), why: machine.explain(.phase, at: now).description)
+      machine.snapshot(at: now), why: machine.explain(.phase, at: now).description,
+      recent: recent)
   }
 
   func explain(_ subject: ExplanationSubject) -> Explanation {
@@ -129,6 +139,9 @@ actor ClusterLoop {
       return []
     case .note(let note):
       log.info("\(note)")
+      if recent.count == Self.recentMax { recent.removeFirst() }
+      recent.append(
+        StatusReport.Happening(at: Date().timeIntervalSince1970, what: note.description))
       return []
     case .request(.lookUp(let queries)):
       let known = try store.results(for: queries.map(\.address))

@@ -27,6 +27,16 @@ public struct StatusReport: Codable, Sendable {
     public var leased: Int
     public var done: Int
     public var quarantined: Int
+    /// Given to a second worker as well, because the first one was late.
+    public var speculated: Int
+    /// Taken back from a worker that was lost or stuck.
+    public var reassigned: Int
+  }
+  /// Something that happened, as the log has it.
+  public struct Happening: Codable, Hashable, Sendable {
+    /// Seconds since 1970.
+    public var at: Double
+    public var what: String
   }
 
   public var run: String
@@ -45,15 +55,19 @@ public struct StatusReport: Codable, Sendable {
   public var workers: [Worker]
   /// What the phase waits for.
   public var waitingFor: String
+  /// What happened last, oldest first.
+  public var recent: [Happening]
 
-  init(_ snapshot: Snapshot, why: String) {
+  init(_ snapshot: Snapshot, why: String, recent: [Happening]) {
+    self.recent = recent
     run = snapshot.run
     phase = snapshot.phase.name
     iterations = snapshot.iterations
     paused = snapshot.isPaused
     jobs = Jobs(
       waiting: snapshot.jobs.waiting, leased: snapshot.jobs.leased, done: snapshot.jobs.settled,
-      quarantined: snapshot.jobs.quarantined)
+      quarantined: snapshot.jobs.quarantined, speculated: snapshot.jobs.speculated,
+      reassigned: snapshot.jobs.reassigned)
     jobsPerSecond = snapshot.jobsPerSecond
     etaSeconds = snapshot.remaining.map(\.inSeconds)
     tuningPool = snapshot.pools.tuning

@@ -12,6 +12,8 @@ public enum Event: Hashable, Sendable {
   case prepared(RunInput, pool: [Instruction])
   /// A message. The transport has made sure that the sender's name is the owner of its key.
   case received(WorkerMessage, from: WorkerID)
+  /// The connection of a worker has ended; all that came over it was handed over before.
+  case disconnected(WorkerID)
   /// Time passed. The shell sends one at least every `timing.tickEvery`; without it nothing that
   /// waits for time moves.
   case tick

@@ -59,6 +59,8 @@ public enum JobReason: Hashable, Sendable, CustomStringConvertible {
   /// Others are before it in the queues.
   case queued(position: String, failedOn: [String])
   case leased(to: WorkerID, attempt: Int, listed: Bool, since: Duration)
+  /// The first one was late, so a second one has it, too.
+  case speculated(first: WorkerID, since: Duration, second: WorkerID, secondSince: Duration)
   case following(JobID)
   case done(attempts: Int)
   case quarantined(QuarantineReason)
@@ -76,6 +78,9 @@ public enum JobReason: Hashable, Sendable, CustomStringConvertible {
     case .leased(let worker, let attempt, let listed, let since):
       "with \(worker) as attempt \(attempt) for \(text(of: since))"
         + (listed ? "" : "; the worker has not confirmed it yet")
+    case .speculated(let first, let since, let second, let secondSince):
+      "with \(first) for \(text(of: since)), and with \(second), too, for "
+        + "\(text(of: secondSince)), because the first one was late"
     case .following(let job): "asks the same as \(job) and ends with it"
     case .done(let attempts): "done after \(attempts) attempts"
     case .quarantined(let reason): "set aside: \(reason)"
@@ -88,6 +93,7 @@ public enum WorkerReason: Hashable, Sendable, CustomStringConvertible {
   case unknown
   case revoked
   case silent(Duration)
+  case disconnected(Duration)
   case draining(holding: Int)
   case paused
   /// It was given jobs it never confirmed.
@@ -102,6 +108,8 @@ public enum WorkerReason: Hashable, Sendable, CustomStringConvertible {
     case .unknown: "no such worker is connected"
     case .revoked: "its key is revoked"
     case .silent(let duration): "not heard for \(text(of: duration))"
+    case .disconnected(let duration):
+      "its connection ended \(text(of: duration)) ago; it may come back"
     case .draining(let holding): "is leaving; \(holding) jobs are still with it"
     case .paused: "the run is paused"
     case .heldBack(let duration):
@@ -154,13 +162,25 @@ extension RunMachine {
       if isPaused { return .paused }
       let anyTaker = membership.names.contains { mayTakeJobs($0, at: clock.now) }
       guard anyTaker else { return .noWorkers }
+      if board.isSuspect(job) {
+        return .queued(
+          position: "for a worker with nothing else to do: \(entry.lostWith) were lost with it",
+          failedOn: entry.failedOn)
+      }
       let home = board.open.home(of: job).map { "for \($0), which has its picture" }
       return .queued(
         position: home ?? "for any worker, \(board.open.count) jobs are open",
         failedOn: entry.failedOn)
-    case .leased(let worker, _, let since):
+    case .leased:
+      guard let first = entry.leases.first else { return .unknown }
+      if let second = entry.leases.dropFirst().first {
+        return .speculated(
+          first: first.worker, since: clock.now - first.since, second: second.worker,
+          secondSince: clock.now - second.since)
+      }
       return .leased(
-        to: worker, attempt: entry.attempts, listed: entry.listed, since: clock.now - since)
+        to: first.worker, attempt: first.attempt, listed: first.listed,
+        since: clock.now - first.since)
     case .following(let other): return .following(other)
     case .done: return .done(attempts: entry.attempts)
     case .quarantined(let reason): return .quarantined(reason)
@@ -172,6 +192,7 @@ extension RunMachine {
     guard let member = membership.members[name] else { return .unknown }
     let holding = board.heldCount(member.id)
     let now = clock.now
+    if let cut = member.disconnectedAt { return .disconnected(now - cut) }
     if member.health == .suspect { return .silent(now - member.heardAt) }
     if member.draining { return .draining(holding: holding) }
     if let training, !state.trainingDone {

@@ -4,7 +4,9 @@ import Domain
 
 extension JobBoard {
   /// Takes in a report; afterwards the worker may be told to forget it.
-  mutating func report(_ report: JobReport, from worker: WorkerID, _ turn: inout Turn) {
+  mutating func report(
+    _ report: JobReport, from worker: WorkerID, at now: Moment, _ turn: inout Turn
+  ) {
     guard let entry = entries[report.job] else {
       if report.job.number > created || report.job.number < 1 {
         turn.note(.nonsense(worker, .unknownJob(report.job)))
@@ -24,14 +26,14 @@ extension JobBoard {
       return
     }
     switch report.outcome {
-    case .success(let result): succeeded(entry, result, report, from: worker, &turn)
+    case .success(let result): succeeded(entry, result, report, from: worker, at: now, &turn)
     case .failure(let failure): failed(entry, failure, report, from: worker, &turn)
     }
   }
 
   private mutating func succeeded(
     _ entry: Entry, _ result: GenerationResult, _ report: JobReport, from worker: WorkerID,
-    _ turn: inout Turn
+    at now: Moment, _ turn: inout Turn
   ) {
     switch entry.state {
     case .done(let accepted, let attempt):
@@ -40,6 +42,13 @@ extension JobBoard {
     case .awaitingLookUp, .waiting, .leased, .following:
       turn.persist(.accepted(report, from: worker))
       counts.accepted += 1
+      for lease in entry.leases {
+        if lease.worker != worker {
+          turn.send(lease.worker, .cancel([report.job]))
+        } else if lease.attempt == report.attempt {
+          took(now - lease.since, entry.job, on: worker)
+        }
+      }
       end(report.job, .done(result, attempt: report.attempt))
       turn.settled.append(SettledJob(purpose: entry.job.purpose, result: result))
       for follower in entry.followers { reuse(follower, result, &turn) }
@@ -61,7 +70,7 @@ extension JobBoard {
     }
   }
 
-  /// A failure of an older attempt is counted, but does not touch the lease of the present one.
+  /// A failure is counted whichever attempt it is of, and ends the lease of that attempt alone.
   private mutating func failed(
     _ entry: Entry, _ failure: JobFailure, _ report: JobReport, from worker: WorkerID,
     _ turn: inout Turn
@@ -78,8 +87,7 @@ extension JobBoard {
     changed.failedAttempts.insert(report.attempt)
     changed.failures += 1
     if !changed.failedOn.contains(worker.name) { changed.failedOn.append(worker.name) }
-    let isPresent = report.attempt == entry.attempts
-    if isPresent { changed.holder = nil }
+    if report.attempt == entry.attempts { changed.holder = nil }
     entries[report.job] = changed
     if changed.failedOn.count >= limits.failedWorkersMax {
       setAside(report.job, .failedOn(workers: changed.failedOn.sorted()), &turn)
@@ -88,9 +96,11 @@ extension JobBoard {
     } else {
       switch entry.state {
       case .leased:
-        guard isPresent else { return }
-        giveUpLease(report.job)
-        putBack(report.job)
+        guard let lease = entry.leases.first(where: { $0.attempt == report.attempt }) else {
+          return
+        }
+        giveUpLease(report.job, of: lease.worker)
+        if entries[report.job]?.leases.isEmpty == true { putBack(report.job) }
       case .waiting:
         open.remove(report.job)
         putBack(report.job)
@@ -119,7 +129,7 @@ extension JobBoard {
   }
 
   mutating func end(_ id: JobID, _ state: State) {
-    giveUpLease(id)
+    for lease in entries[id]?.leases ?? [] { giveUpLease(id, of: lease.worker) }
     open.remove(id)
     entries[id]?.state = state
     entries[id]?.followers = []
@@ -128,17 +138,23 @@ extension JobBoard {
     counts.waiting = open.count
   }
 
-  private mutating func giveUpLease(_ id: JobID) {
-    guard case .leased(let worker, _, _) = entries[id]?.state else { return }
+  private mutating func giveUpLease(_ id: JobID, of worker: WorkerID) {
     held[worker]?.remove(id)
-    counts.leased -= 1
+    guard let place = entries[id]?.leases.firstIndex(where: { $0.worker == worker }) else {
+      return
+    }
+    entries[id]?.leases.remove(at: place)
+    if entries[id]?.leases.isEmpty == true { counts.leased -= 1 }
   }
 
-  /// A lease ended without a word of its worker.
-  mutating func takeBack(_ id: JobID, _ turn: inout Turn) {
-    giveUpLease(id)
+  /// A lease ended without a word of its worker. A second worker that has the job goes on.
+  mutating func takeBack(_ id: JobID, from worker: WorkerID, _ turn: inout Turn) {
+    giveUpLease(id, of: worker)
     counts.reassigned += 1
-    if let attempts = entries[id]?.attempts, attempts >= limits.attemptsMax {
+    guard entries[id]?.leases.isEmpty == true else { return }
+    if let lost = entries[id]?.lostAlone, lost >= limits.lostAloneMax {
+      setAside(id, .lostWorkers(lost), &turn)
+    } else if let attempts = entries[id]?.attempts, attempts >= limits.attemptsMax {
       setAside(id, .attempts(attempts), &turn)
     } else {
       putBack(id)
@@ -149,7 +165,8 @@ extension JobBoard {
     guard var entry = entries[id] else { return }
     entry.state = .waiting
     entries[id] = entry
-    open.insert(entry.job, failedOn: entry.failedOn)
+    open.insert(
+      entry.job, failedOn: entry.failedOn + entry.stuckOn, isAlone: isSuspect(id))
     counts.waiting = open.count
   }
 }
@@ -184,10 +201,7 @@ extension JobBoard {
         end(job.id, .quarantined(.failures(entry.failures)))
         settled.append(SettledJob(purpose: job.purpose, result: nil))
       case .leased(let worker):
-        entries[job.id]?.holder = worker
-        entries[job.id]?.state = .leased(to: worker, until: now + leaseDuration, since: now)
-        held[worker, default: []].insert(job.id)
-        counts.leased += 1
+        hold(job.id, worker, attempt: restored.attempts, at: now)
       case .open:
         guard !joinEarlier(job, &turn) else { continue }
         if lookUp, restored.attempts == 0 {

@@ -12,8 +12,10 @@ public struct JobCounts: Hashable, Sendable {
   public var reused = 0
   public var failures = 0
   public var quarantined = 0
-  /// Leases taken back from a worker that was lost or did not hold the job.
+  /// Leases taken back from a worker that was lost, did not hold the job or was stuck in it.
   public var reassigned = 0
+  /// Jobs that a second worker was given as well, because the first one was late.
+  public var speculated = 0
   public var duplicatesCompared = 0
   public var duplicatesDiffering = 0
 
@@ -45,16 +47,28 @@ struct Turn {
 /// to `waiting`; too many failures end in `quarantined`. The first valid result wins, whichever
 /// attempt it is of: results depend on the request alone. A job with the address of another follows
 /// it.
+///
+/// A job has one lease, or two when the first one's worker is late at the end of a phase.
 struct JobBoard: Sendable {
   enum State: Hashable, Sendable {
     case awaitingLookUp
     case waiting
-    case leased(to: WorkerID, until: Moment, since: Moment)
+    case leased
     /// Ends as that job ends: it has the same request.
     case following(JobID)
     /// `attempt` is 0 when no worker of this phase computed it, or it is not known any more.
     case done(GenerationResult, attempt: Int)
     case quarantined(QuarantineReason)
+  }
+
+  /// A worker's hold on a job, until it is renewed or runs out.
+  struct Lease: Hashable, Sendable {
+    let worker: WorkerID
+    let attempt: Int
+    let since: Moment
+    var until: Moment
+    /// The worker has said that it holds the job.
+    var listed = false
   }
 
   struct PastResult: Sendable {
@@ -70,10 +84,15 @@ struct JobBoard: Sendable {
     /// Attempts whose failure has been counted.
     var failedAttempts: Set<Int> = []
     var failures = 0
+    /// Workers on which it was stuck.
+    var stuckOn: [String] = []
+    /// Workers that were lost while they held it, and those of them that held nothing else.
+    var lostWith = 0
+    var lostAlone = 0
     /// To whom the latest attempt was given.
     var holder: WorkerID?
-    /// The holder has said that it holds the job.
-    var listed = false
+    /// In the order of their attempts; not empty exactly when the job is leased.
+    var leases: [Lease] = []
     var state: State
     var followers: [JobID] = []
   }
@@ -86,13 +105,20 @@ struct JobBoard: Sendable {
   var past: [JobID: PastResult] = [:]
   var byAddress: [Digest: JobID] = [:]
   var held: [WorkerID: Set<JobID>] = [:]
+  var paces: [PaceKey: Pace] = [:]
   let limits: Limits
-  let leaseDuration: Duration
+  let timing: Timing
 
-  init(created: Int64, limits: Limits, leaseDuration: Duration) {
+  /// What jobs' times are compared within; no worker: all.
+  struct PaceKey: Hashable, Sendable {
+    var worker: String?
+    var model: Digest
+  }
+
+  init(created: Int64, limits: Limits, timing: Timing) {
     self.created = created
     self.limits = limits
-    self.leaseDuration = leaseDuration
+    self.timing = timing
   }
 
   /// Jobs that a worker holds, in id order.
@@ -160,40 +186,63 @@ struct JobBoard: Sendable {
   ) -> [Assignment] {
     var assignments: [Assignment] = []
     var warm = member.warm
+    if held[member.id, default: []].contains(where: isSuspect) { return [] }
     while assignments.count < count {
       let idle = heldCount(member.id) * 2 < max(member.capacity, 1)
       guard
         let id = open.take(
           for: member.id.name, warm: warm, cached: member.hello.models, workers: workers,
-          mayTakeOver: idle),
-        var entry = entries[id]
+          mayTakeOver: idle, holdsNothing: heldCount(member.id) == 0),
+        let assignment = give(id, to: member.id, at: now, &turn)
       else { break }
-      entry.attempts += 1
-      entry.holder = member.id
-      entry.listed = false
-      entry.state = .leased(to: member.id, until: now + leaseDuration, since: now)
-      entries[id] = entry
-      held[member.id, default: []].insert(id)
-      counts.leased += 1
-      counts.waiting = open.count
-      warm = entry.job.request.model
-      turn.persist(.leased(id, attempt: entry.attempts, to: member.id))
-      assignments.append(
-        Assignment(
-          job: id, attempt: entry.attempts, address: entry.job.address,
-          request: entry.job.request))
+      warm = assignment.request.model
+      assignments.append(assignment)
+      if isSuspect(id) { break }
     }
     return assignments
+  }
+
+  /// Workers were lost with it: it may be what kills them, and is done with nothing beside it.
+  func isSuspect(_ id: JobID) -> Bool {
+    (entries[id]?.lostWith ?? 0) >= limits.lostWithMax
+  }
+
+  /// A new attempt at a job, beside one that runs if there is one.
+  mutating func give(
+    _ id: JobID, to worker: WorkerID, at now: Moment, _ turn: inout Turn
+  ) -> Assignment? {
+    guard var entry = entries[id] else { return nil }
+    entry.attempts += 1
+    let attempt = entry.attempts
+    entries[id] = entry
+    hold(id, worker, attempt: attempt, at: now)
+    turn.persist(.leased(id, attempt: attempt, to: worker))
+    return Assignment(
+      job: id, attempt: attempt, address: entry.job.address, request: entry.job.request)
+  }
+
+  /// Notes a lease.
+  mutating func hold(_ id: JobID, _ worker: WorkerID, attempt: Int, at now: Moment) {
+    guard var entry = entries[id] else { return }
+    if entry.leases.isEmpty { counts.leased += 1 }
+    entry.leases.append(
+      Lease(worker: worker, attempt: attempt, since: now, until: now + timing.leaseDuration))
+    entry.holder = worker
+    entry.state = .leased
+    entries[id] = entry
+    held[worker, default: []].insert(id)
+    counts.waiting = open.count
   }
 
   /// The assignments that a worker should have, to be sent again after it came back.
   func assignments(of worker: WorkerID) -> [Assignment] {
     held(by: worker).compactMap { id in
-      entries[id].map { entry in
-        Assignment(
-          job: id, attempt: entry.attempts, address: entry.job.address,
-          request: entry.job.request)
-      }
+      guard let entry = entries[id],
+        let lease = entry.leases.first(where: { $0.worker == worker })
+      else { return nil }
+      return Assignment(
+        job: id, attempt: lease.attempt, address: entry.job.address,
+        request: entry.job.request)
     }
   }
 
@@ -205,55 +254,74 @@ struct JobBoard: Sendable {
   mutating func renew(_ worker: WorkerID, holding: [JobID], at now: Moment) -> [JobID] {
     var unwanted: [JobID] = []
     for id in holding {
-      guard var entry = entries[id], entry.holder == worker else {
+      guard let entry = entries[id] else {
         unwanted.append(id)
         continue
       }
-      switch entry.state {
-      case .leased(_, _, let since):
-        entry.state = .leased(to: worker, until: now + leaseDuration, since: since)
-        entry.listed = true
-        entries[id] = entry
-      case .waiting:
+      if entry.state == .waiting, entry.holder == worker, !entry.stuckOn.contains(worker.name) {
         open.remove(id)
-        entry.state = .leased(to: worker, until: now + leaseDuration, since: now)
-        entry.listed = true
-        entries[id] = entry
-        held[worker, default: []].insert(id)
-        counts.leased += 1
-        counts.waiting = open.count
-      case .awaitingLookUp, .following, .done, .quarantined: unwanted.append(id)
+        hold(id, worker, attempt: entry.attempts, at: now)
       }
+      guard let place = entries[id]?.leases.firstIndex(where: { $0.worker == worker }) else {
+        unwanted.append(id)
+        continue
+      }
+      entries[id]?.leases[place].until = now + timing.leaseDuration
+      entries[id]?.leases[place].listed = true
     }
     return unwanted
   }
 
   /// Takes back every lease of a worker that is no longer there.
-  mutating func release(_ worker: WorkerID, _ turn: inout Turn) {
-    for id in held(by: worker) { takeBack(id, &turn) }
+  ///
+  /// - Parameter isLoss: it did not leave: its process may have died of what it held.
+  mutating func release(_ worker: WorkerID, isLoss: Bool, _ turn: inout Turn) {
+    let jobs = held(by: worker)
+    for id in jobs where isLoss {
+      guard let lease = entries[id]?.leases.first(where: { $0.worker == worker }), lease.listed
+      else { continue }
+      entries[id]?.lostWith += 1
+      if jobs.count == 1 { entries[id]?.lostAlone += 1 }
+    }
+    for id in jobs { takeBack(id, from: worker, &turn) }
     held[worker] = nil
   }
 
   /// Takes back every lease under this name but of another boot.
   mutating func releaseOtherBoots(of worker: WorkerID, _ turn: inout Turn) {
     let others = held.keys.filter { $0.name == worker.name && $0 != worker }.sorted()
-    for other in others { release(other, &turn) }
+    for other in others { release(other, isLoss: true, &turn) }
   }
 
-  /// Takes back what ran out.
+  /// Takes back what ran out, and what a worker holds for many times as long as it usually takes
+  /// there: it lives, and is stuck in this job.
   /// - Returns: for each worker that never listed a job it was given, how many.
   mutating func expire(at now: Moment, _ turn: inout Turn) -> [WorkerID: Int] {
     var missed: [WorkerID: Int] = [:]
     for worker in held.keys.sorted() {
       for id in held(by: worker) {
-        guard let entry = entries[id], case .leased(_, let until, _) = entry.state, until <= now
+        guard let entry = entries[id],
+          let lease = entry.leases.first(where: { $0.worker == worker })
         else { continue }
-        if !entry.listed { missed[worker, default: 0] += 1 }
-        takeBack(id, &turn)
+        if lease.until <= now {
+          if !lease.listed { missed[worker, default: 0] += 1 }
+          takeBack(id, from: worker, &turn)
+        } else if now - lease.since >= timing.stuckAfter,
+          let usual = usual(entry.job, on: worker),
+          now - lease.since >= usual * Self.stuckRatio
+        {
+          turn.note(.stuck(id, on: worker, for: now - lease.since, usual: usual))
+          if !entry.stuckOn.contains(worker.name) { entries[id]?.stuckOn.append(worker.name) }
+          turn.send(worker, .cancel([id]))
+          takeBack(id, from: worker, &turn)
+        }
       }
     }
     return missed
   }
+
+  /// A worker is stuck in a job after so many times the longest usual time.
+  private static let stuckRatio = 8.0
 
   /// Forgets the settled jobs of a phase that is over; nothing may be unsettled.
   mutating func retire() {

@@ -7,8 +7,13 @@ struct Member: Sendable {
   let id: WorkerID
   var hello: WorkerHello
   let joinedAt: Moment
-  var heardAt: Moment
-  var health = Health.alive
+  private(set) var heardAt: Moment
+  private(set) var health = Health.alive
+  /// When its connection ended, if it has not been heard since.
+  private(set) var disconnectedAt: Moment?
+  /// The longest silence that it came back from, less and less with all that is heard since: the
+  /// measure of how long it may be silent this time.
+  private(set) var slowestGap = Duration.zero
   var sequence: UInt64 = 0
   /// Jobs that it is willing to hold in all, as its latest heartbeat said.
   var capacity = 0
@@ -22,6 +27,40 @@ struct Member: Sendable {
   /// Leases in a row that ran out without the worker ever listing the job.
   var missedLeases = 0
   var heldBackUntil = Moment.zero
+
+  init(id: WorkerID, hello: WorkerHello, joinedAt: Moment) {
+    self.id = id
+    self.hello = hello
+    self.joinedAt = joinedAt
+    heardAt = joinedAt
+  }
+
+  /// A sign of life.
+  mutating func heard(at now: Moment) {
+    slowestGap = max(now - heardAt, slowestGap * Self.gapKept)
+    heardAt = now
+    health = .alive
+    disconnectedAt = nil
+  }
+
+  mutating func suspect() { health = .suspect }
+
+  mutating func disconnected(at now: Moment) {
+    health = .suspect
+    disconnectedAt = now
+  }
+
+  /// What of the slowest gap is left with each sign of life.
+  private static let gapKept = 0.9
+  /// A worker is silent for too long beyond so many of its slowest gaps, when that is more than
+  /// the settings ask for; but not for ever.
+  private static let gapsAllowed = 2.0
+  private static let silenceMax = Duration.seconds(30)
+
+  /// How long it may be silent, where the settings say `limit`.
+  func patience(_ limit: Duration) -> Duration {
+    max(limit, min(slowestGap * Self.gapsAllowed, Self.silenceMax))
+  }
 }
 
 /// What a hello came to.
@@ -86,14 +125,13 @@ struct Membership: Sendable {
     if let earlier, earlier.id == id {
       update(id) { member in
         member.hello = hello
-        member.heardAt = now
-        member.health = .alive
+        member.heard(at: now)
       }
       return .again
     }
     if let earlier { fence(earlier.id) }
     kernelSet = hello.kernelSet
-    members[id.name] = Member(id: id, hello: hello, joinedAt: now, heardAt: now)
+    members[id.name] = Member(id: id, hello: hello, joinedAt: now)
     names.append(id.name)
     names.sort()
     return .joined(replacing: earlier?.id)
@@ -106,26 +144,34 @@ struct Membership: Sendable {
       return fenced[id.name, default: []].contains(id.boot) ? .fenced : .unknown
     }
     let recovered = member.health == .suspect
-    update(id) { member in
-      member.heardAt = now
-      member.health = .alive
-    }
+    update(id) { $0.heard(at: now) }
     return .member(recovered: recovered)
+  }
+
+  /// Notes that a member's connection has ended; false when it is no member.
+  mutating func disconnected(_ id: WorkerID, at now: Moment) -> Bool {
+    guard self[id] != nil else { return false }
+    update(id) { $0.disconnected(at: now) }
+    return true
   }
 
   /// Members by what their silence makes of them: newly suspect, and gone (not yet removed).
   mutating func judgeSilence(
     at now: Moment, timing: Timing, patience: Double
-  ) -> (suspected: [(WorkerID, Duration)], gone: [(WorkerID, Duration)]) {
+  ) -> (suspected: [(WorkerID, Duration)], gone: [(WorkerID, Departure)]) {
     var suspected: [(WorkerID, Duration)] = []
-    var gone: [(WorkerID, Duration)] = []
+    var gone: [(WorkerID, Departure)] = []
     for name in names {
       guard let member = members[name] else { continue }
       let silence = now - member.heardAt
-      if silence >= timing.goneAfter * patience {
-        gone.append((member.id, silence))
-      } else if silence >= timing.suspectAfter * patience, member.health == .alive {
-        members[name]?.health = .suspect
+      if let cut = member.disconnectedAt, now - cut >= timing.reconnectPatience * patience {
+        gone.append((member.id, .disconnected))
+      } else if silence >= member.patience(timing.goneAfter) * patience {
+        gone.append((member.id, .silent(silence)))
+      } else if silence >= member.patience(timing.suspectAfter) * patience,
+        member.health == .alive
+      {
+        members[name]?.suspect()
         suspected.append((member.id, silence))
       }
     }

@@ -6,12 +6,18 @@ public enum Note: Hashable, Sendable, CustomStringConvertible {
   case refused(WorkerID, Refusal)
   /// Nothing was heard for this long; it keeps its work for now.
   case suspected(WorkerID, silence: Duration)
+  /// Its connection has ended; it may come back.
+  case disconnected(WorkerID)
   case recovered(WorkerID)
   case left(WorkerID, Departure)
   /// The loop itself stood still, so no silence of this time is held against anybody.
   case observerStalled(Duration)
   case failed(JobID, on: WorkerID, JobFailure)
   case quarantined(JobID, QuarantineReason)
+  /// A late job was given to a second worker as well.
+  case speculated(JobID, on: WorkerID, beside: WorkerID, after: Duration)
+  /// A worker that lives has held a job for far longer than its like take there.
+  case stuck(JobID, on: WorkerID, for: Duration, usual: Duration)
   case twinDiffers(JobID, from: WorkerID)
   /// A message that no honest worker sends; it was dropped.
   case nonsense(WorkerID, Nonsense)
@@ -29,12 +35,17 @@ public enum Note: Hashable, Sendable, CustomStringConvertible {
     case .joined(let worker): "\(worker) joined"
     case .refused(let worker, let refusal): "\(worker) was refused: \(text(of: refusal))"
     case .suspected(let worker, let silence): "\(worker) has been silent for \(text(of: silence))"
+    case .disconnected(let worker): "\(worker) has lost its connection"
     case .recovered(let worker): "\(worker) is heard again"
     case .left(let worker, let departure): "\(worker) left: \(departure)"
     case .observerStalled(let stall): "the coordinator itself stood still for \(text(of: stall))"
     case .failed(let job, let worker, let failure):
       "\(job) failed on \(worker): \(text(of: failure))"
     case .quarantined(let job, let reason): "\(job) is set aside: \(reason)"
+    case .speculated(let job, let worker, let first, let time):
+      "\(job) has been with \(first) for \(text(of: time)); \(worker) tries it, too"
+    case .stuck(let job, let worker, let time, let usual):
+      "\(job) is taken from \(worker) after \(text(of: time)); \(text(of: usual)) is usual there"
     case .twinDiffers(let job, let worker): "\(worker) has another result for \(job)"
     case .nonsense(let worker, let nonsense): "dropped from \(worker): \(nonsense)"
     case .stepFenced(let training, let step, let epoch, let reason):
@@ -66,6 +77,8 @@ public struct GradientVote: Hashable, Sendable {
 public enum Departure: Hashable, Sendable, CustomStringConvertible {
   case goodbye
   case silent(Duration)
+  /// Its connection ended and did not come back.
+  case disconnected
   /// Another process started under the same name.
   case restarted(boot: UInt64)
   case revoked
@@ -74,6 +87,7 @@ public enum Departure: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .goodbye: "said goodbye"
     case .silent(let silence): "silent for \(text(of: silence))"
+    case .disconnected: "its connection ended and did not come back"
     case .restarted(let boot): "started again as boot \(String(boot, radix: 16))"
     case .revoked: "revoked"
     }
@@ -107,6 +121,8 @@ public enum QuarantineReason: Hashable, Sendable, CustomStringConvertible {
   case failedOn(workers: [String])
   case failures(Int)
   case attempts(Int)
+  /// So many workers were lost with it and nothing else.
+  case lostWorkers(Int)
   /// The job with the same request was set aside.
   case sameRequest(as: JobID)
 
@@ -115,6 +131,7 @@ public enum QuarantineReason: Hashable, Sendable, CustomStringConvertible {
     case .failedOn(let workers): "it failed on \(workers.joined(separator: ", "))"
     case .failures(let count): "it failed \(count) times"
     case .attempts(let count): "\(count) attempts brought no result"
+    case .lostWorkers(let count): "\(count) workers were lost while they did it and nothing else"
     case .sameRequest(let job): "it asks the same as \(job), which is set aside"
     }
   }

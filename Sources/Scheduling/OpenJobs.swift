@@ -8,7 +8,8 @@ import HeapModule
 /// beginning at hand. A worker takes, in this order: of its own groups with the model that it has
 /// in memory, of homeless groups with that model, of its own groups, of homeless groups, and, when
 /// it would be idle otherwise, a whole group from the home with the longest queue. Jobs that failed
-/// before stand apart, for workers on which they have not failed.
+/// before stand apart, for workers on which they have not failed; so do jobs with which workers
+/// were lost, for workers that hold nothing else.
 struct OpenJobs: Sendable {
   private struct Lane: Hashable, Sendable {
     var home: String?
@@ -31,21 +32,31 @@ struct OpenJobs: Sendable {
   private var countsOfModels: [Digest: Int] = [:]
   private var groups: [Digest: Group] = [:]
   private var homes: [String: Set<Digest>] = [:]
+  /// Jobs that a worker does with nothing beside them; the heap may name jobs that were removed.
+  private var alone: Heap<JobID> = []
+  private var waitingAlone: Set<JobID> = []
   private var retries: Heap<JobID> = []
   private var retryFailures: [JobID: [String]] = [:]
 
   /// Retries that a worker looks through before it gives up finding one for itself.
   private static let retriesLookedAtMax = 32
 
-  var count: Int { waiting.count + retryFailures.count }
+  var count: Int { waiting.count + retryFailures.count + waitingAlone.count }
   var isEmpty: Bool { count == 0 }
 
-  func contains(_ job: JobID) -> Bool { waiting[job] != nil || retryFailures[job] != nil }
+  func contains(_ job: JobID) -> Bool {
+    waiting[job] != nil || retryFailures[job] != nil || waitingAlone.contains(job)
+  }
 
   /// The worker that is preferred for the job, if any.
   func home(of job: JobID) -> String? { waiting[job]?.lane.home }
 
-  mutating func insert(_ job: Job, failedOn: [String]) {
+  mutating func insert(_ job: Job, failedOn: [String], isAlone: Bool) {
+    if isAlone {
+      alone.insert(job.id)
+      waitingAlone.insert(job.id)
+      return
+    }
     guard failedOn.isEmpty else {
       retries.insert(job.id)
       retryFailures[job.id] = failedOn
@@ -59,6 +70,7 @@ struct OpenJobs: Sendable {
 
   mutating func remove(_ job: JobID) {
     retryFailures[job] = nil
+    waitingAlone.remove(job)
     guard let entry = waiting.removeValue(forKey: job) else { return }
     add(-1, to: entry.lane)
     if let group = entry.group { groups[group]?.waiting.remove(job) }
@@ -72,9 +84,12 @@ struct OpenJobs: Sendable {
   ///   - workers: names of all workers that take jobs: a retry waits for one that has not failed
   ///     at it as long as there is one.
   ///   - mayTakeOver: whether a group may be taken from another worker.
+  ///   - holdsNothing: whether it may be one that is done alone.
   mutating func take(
-    for worker: String, warm: Digest?, cached: [Digest], workers: [String], mayTakeOver: Bool
+    for worker: String, warm: Digest?, cached: [Digest], workers: [String], mayTakeOver: Bool,
+    holdsNothing: Bool
   ) -> JobID? {
+    if holdsNothing, let job = takeAlone() { return job }
     if let job = takeRetry(for: worker, workers: workers) { return job }
     let models = modelsByPreference(warm: warm, cached: cached)
     for model in models {
@@ -168,6 +183,13 @@ struct OpenJobs: Sendable {
       return true
     }
     return false
+  }
+
+  private mutating func takeAlone() -> JobID? {
+    while let job = alone.popMin() {
+      if waitingAlone.remove(job) != nil { return job }
+    }
+    return nil
   }
 
   private mutating func takeRetry(for worker: String, workers: [String]) -> JobID? {

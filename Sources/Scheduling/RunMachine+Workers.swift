@@ -41,6 +41,13 @@ extension RunMachine {
     }
   }
 
+  /// Nothing new goes to a worker without a connection; soon its work goes to others.
+  mutating func disconnected(_ worker: WorkerID, at now: Moment, _ turn: inout Turn) {
+    guard membership.disconnected(worker, at: now) else { return }
+    turn.note(.disconnected(worker))
+    board.makeHomeless(worker.name)
+  }
+
   private mutating func greet(
     _ hello: WorkerHello, from worker: WorkerID, at now: Moment, _ turn: inout Turn
   ) {
@@ -54,7 +61,7 @@ extension RunMachine {
     case .again: break
     case .joined(let replaced):
       if let replaced {
-        forget(replaced, &turn)
+        forget(replaced, isLoss: true, &turn)
         turn.note(.left(replaced, .restarted(boot: worker.boot)))
         turn.persist(
           .workerLeft(replaced, reason: Departure.restarted(boot: worker.boot).description))
@@ -101,7 +108,7 @@ extension RunMachine {
     _ reports: [JobReport], from worker: WorkerID, at now: Moment, _ turn: inout Turn
   ) {
     let before = board.counts.accepted
-    for report in reports { board.report(report, from: worker, &turn) }
+    for report in reports { board.report(report, from: worker, at: now, &turn) }
     membership.update(worker) { member in
       member.accepted += board.counts.accepted - before
       member.missedLeases = 0
@@ -113,7 +120,10 @@ extension RunMachine {
 
   mutating func leave(_ worker: WorkerID, _ departure: Departure, _ turn: inout Turn) {
     guard membership[worker] != nil else { return }
-    forget(worker, &turn)
+    switch departure {
+    case .goodbye, .revoked: forget(worker, isLoss: false, &turn)
+    case .silent, .disconnected, .restarted: forget(worker, isLoss: true, &turn)
+    }
     membership.remove(worker)
     turn.note(.left(worker, departure))
     turn.persist(.workerLeft(worker, reason: departure.description))
@@ -127,9 +137,9 @@ extension RunMachine {
   }
 
   /// Takes back all that a worker has.
-  private mutating func forget(_ worker: WorkerID, _ turn: inout Turn) {
+  private mutating func forget(_ worker: WorkerID, isLoss: Bool, _ turn: inout Turn) {
     persistBusy(worker, &turn)
-    board.release(worker, &turn)
+    board.release(worker, isLoss: isLoss, &turn)
     board.makeHomeless(worker.name)
     hungry.formUnion(membership.names)
     hungry.remove(worker.name)

@@ -41,7 +41,7 @@ public struct RunMachine: Sendable {
     membership = Membership(revoked: revoked, kernelSet: settings.kernelSet)
     board = JobBoard(
       created: max(restored.jobsCreated, restored.jobs.last?.job.id.number ?? 0),
-      limits: settings.limits, leaseDuration: settings.timing.leaseDuration)
+      limits: settings.limits, timing: settings.timing)
     state = RunState(settings: settings, restored: restored)
   }
 
@@ -53,6 +53,7 @@ public struct RunMachine: Sendable {
     switch event {
     case .prepared(let input, let pool): prepared(input, pool, at: now, &turn)
     case .received(let message, let worker): received(message, from: worker, at: now, &turn)
+    case .disconnected(let worker): disconnected(worker, at: now, &turn)
     case .tick: tick(at: now, &turn)
     case .lookedUp(let asked, let found): board.lookedUp(asked, found: found, &turn)
     case .datasetBuilt(let training, let dataset, let samples):
@@ -92,18 +93,46 @@ public struct RunMachine: Sendable {
   }
 
   private mutating func tick(at now: Moment, _ turn: inout Turn) {
-    let silence = membership.judgeSilence(
+    let judged = membership.judgeSilence(
       at: now, timing: settings.timing, patience: clock.patience)
-    for (worker, duration) in silence.suspected {
-      turn.note(.suspected(worker, silence: duration))
+    for (worker, silence) in judged.suspected {
+      turn.note(.suspected(worker, silence: silence))
       board.makeHomeless(worker.name)
     }
-    for (worker, duration) in silence.gone { leave(worker, .silent(duration), &turn) }
+    for (worker, departure) in judged.gone { leave(worker, departure, &turn) }
     for (worker, count) in board.expire(at: now, &turn).sorted(by: { $0.key < $1.key }) {
       holdBack(worker, missed: count, at: now)
     }
+    speculate(at: now, &turn)
     rates.sample(settled: board.counts.settled, at: now)
     hungry.formUnion(membership.names)
+  }
+
+  /// At the end of a phase, workers with nothing to do try what others are late with.
+  private mutating func speculate(at now: Moment, _ turn: inout Turn) {
+    guard !isPaused else { return }
+    let idle = membership.ids.filter { worker in
+      mayTakeJobs(worker.name, at: now) && board.heldCount(worker) == 0
+        && (membership[worker]?.capacity ?? 0) > 0
+    }
+    guard !idle.isEmpty else { return }
+    var late = board.late(at: now)[...]
+    for worker in idle {
+      guard let member = membership[worker] else { continue }
+      var assignments: [Assignment] = []
+      // Each idle worker its share, the latest ones first.
+      let share = max(1, late.count / idle.count)
+      var passed: [JobID] = []
+      while assignments.count < min(share, member.capacity), let id = late.popFirst() {
+        if let twin = board.speculate(id, on: worker, at: now, &turn) {
+          assignments.append(twin)
+        } else {
+          passed.append(id)
+        }
+      }
+      late = passed + late
+      if !assignments.isEmpty { turn.send(worker, .assign(assignments)) }
+    }
   }
 
   /// Hands out jobs to every worker that can take some, evenly when they run short.

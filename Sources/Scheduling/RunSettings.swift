@@ -69,17 +69,29 @@ public struct RoleSampling: Hashable, Sendable {
 public struct Timing: Hashable, Sendable {
   /// How often the shell promises to send `.tick`.
   public var tickEvery: Duration = .milliseconds(250)
-  public var heartbeatEvery: Duration = .seconds(1)
+  public var heartbeatEvery: Duration = .milliseconds(500)
   /// Silence after which a worker gets no new work.
-  public var suspectAfter: Duration = .seconds(4)
-  /// Silence after which a worker's work goes to others.
-  public var goneAfter: Duration = .seconds(10)
+  public var suspectAfter: Duration = .milliseconds(1500)
+  /// Silence after which a worker's work goes to others. A worker that was heard again after a
+  /// longer one is given more.
+  public var goneAfter: Duration = .milliseconds(2500)
+  /// How long a worker may be without a connection: no more than making a new one takes.
+  public var reconnectPatience: Duration = .milliseconds(600)
   /// How long a job stays with a worker that does not say it holds it.
   public var leaseDuration: Duration = .seconds(12)
+  /// No worker counts as stuck in a job earlier than this, however long it usually takes.
+  public var stuckAfter: Duration = .seconds(60)
+  /// No job is given to a second worker earlier than this.
+  public var speculateAfter: Duration = .seconds(2)
   /// How long a message about training is waited on before it is sent again.
   public var resendAfter: Duration = .seconds(3)
   /// How long a training waits for workers that are still fetching, once one is ready.
   public var gatherPatience: Duration = .seconds(30)
+  /// The same after a restart of the coordinator, when the workers have what they need.
+  public var regatherPatience: Duration = .seconds(5)
+  /// How long no step begins after a restart of the coordinator: workers make their connections
+  /// anew one by one.
+  public var reconnectAllPatience: Duration = .seconds(3)
   /// How long the holders of the newest training state are waited for before an older one is used.
   public var statePatience: Duration = .seconds(30)
   /// How long the first step may take; later ones are measured by those before them.
@@ -102,7 +114,11 @@ public struct Limits: Hashable, Sendable {
   public var failedWorkersMax: Int = 3
   /// A job that failed this often, on whichever workers there are, is set aside.
   public var failuresMax: Int = 6
-  /// A job that was handed out this often without a result is set aside: it may kill its workers.
+  /// A job with which so many workers were lost is done with nothing beside it from then on.
+  public var lostWithMax: Int = 2
+  /// A job is set aside when so many workers were lost with it alone: it kills them.
+  public var lostAloneMax: Int = 3
+  /// A job that was handed out this often without a result is set aside.
   public var attemptsMax: Int = 64
 
   public init() {}

@@ -96,8 +96,7 @@ struct TrainingMachine: Sendable {
   var waiting: QuorumWait?
   var lastLoss: Double?
 
-  /// - Parameter isNew: false after a restart, when workers are still coming back: they are given
-  ///   some heartbeats to do so.
+  /// - Parameter isNew: false after a restart, when workers are still coming back.
   init(_ restored: RestoredTraining, isNew: Bool, timing: Timing, at now: Moment) {
     plan = restored.plan
     self.timing = timing
@@ -106,8 +105,8 @@ struct TrainingMachine: Sendable {
     position = restored.stepsCommitted
     if committed > 0 { lastCommit = (committed - 1, restored.commitEpoch) }
     patience = StepPatience(first: timing.firstStepPatience, least: timing.stepPatienceMin)
-    gatherUntil = now + (isNew ? timing.gatherPatience : timing.heartbeatEvery * 5)
-    reconnectUntil = isNew ? now : now + timing.heartbeatEvery * 3
+    gatherUntil = now + (isNew ? timing.gatherPatience : timing.regatherPatience)
+    reconnectUntil = isNew ? now : now + timing.reconnectAllPatience
   }
 
   // MARK: What is heard

@@ -144,11 +144,11 @@ public enum NounPhraseSource: Hashable, Sendable {
 
 /// How patient the cluster is.
 public struct TimingSettings: Hashable, Sendable {
-  public var heartbeat = Duration.seconds(1)
+  public var heartbeat = Duration.milliseconds(500)
   /// Silence after which a worker gets no new work.
-  public var suspectAfter = Duration.seconds(4)
-  /// Silence after which a worker's work goes to others.
-  public var goneAfter = Duration.seconds(10)
+  public var suspectAfter = Duration.milliseconds(1500)
+  /// Silence after which a worker's work goes to others; longer for one that came back from more.
+  public var goneAfter = Duration.milliseconds(2500)
   /// How long a job stays with a worker that does not say it holds it.
   public var lease = Duration.seconds(12)
   /// How long the first step of a training may take.

@@ -82,8 +82,9 @@ extension ClusterSettings {
     # prompts: prompts              # a folder whose files take the place of the built-in prompts
 
     # How patient the cluster is. suspect_after: silence after which a worker gets no new work;
-    # gone_after: silence after which its work goes to others; lease: how long a job stays with a
-    # worker that does not say it holds it; first_step: how long a training's first step may take.
+    # gone_after: silence after which its work goes to others (longer for a worker that came back
+    # from more; at once when its connection ends); lease: how long a job stays with a worker that
+    # does not say it holds it; first_step: how long a training's first step may take.
     timing:
       heartbeat: \(timing.heartbeat.written)
       suspect_after: \(timing.suspectAfter.written)

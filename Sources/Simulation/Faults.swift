@@ -26,7 +26,10 @@ public struct FaultSet: OptionSet, Hashable, Sendable {
   /// Workers join late and are drained.
   public static let churn = FaultSet(rawValue: 512)
 
-  public static let all = FaultSet(rawValue: 1023)
+  /// Connections of workers end and are made again.
+  public static let brokenLines = FaultSet(rawValue: 1024)
+
+  public static let all = FaultSet(rawValue: 2047)
 
   /// The names by which a command line chooses faults, each with its set.
   public static let named: [(name: String, faults: FaultSet)] = [
@@ -34,7 +37,7 @@ public struct FaultSet: OptionSet, Hashable, Sendable {
     ("delay", .delay), ("partitions", .partitions),
     ("coordinator-crashes", .coordinatorCrashes), ("worker-crashes", .workerCrashes),
     ("stalls", .stalls), ("slow-disk", .slowDisk), ("slow-workers", .slowWorkers),
-    ("churn", .churn),
+    ("churn", .churn), ("broken-lines", .brokenLines),
   ]
 
   /// The union of named sets, separated by commas; nil if a name is not known.
@@ -60,6 +63,8 @@ enum FaultAction: Hashable, Sendable {
   /// For good, or until the faults are healed.
   case stop(worker: Int)
   case start(worker: Int)
+  /// Its connection to the coordinator ends; it lives on and makes another one.
+  case breakLine(worker: Int)
   case stall(Machine, Duration)
   /// `from` is not heard by `to` any more, and not the other way round if `bothWays`.
   case cut(from: Machine, to: Machine, bothWays: Bool, Duration)
@@ -83,7 +88,8 @@ struct FaultPlan: Sendable {
   var startsWith: [Bool]
   var healAt: Duration
 
-  init(_ faults: FaultSet, workers: Int, random: inout SeededRandom) {
+  init(_ faults: FaultSet, workers: Int, seed: UInt64) {
+    var random = SeededRandom(seed: seed, "faults")
     slowness = (0..<workers).map { _ in
       faults.contains(.slowWorkers) && random.below(4) == 0 ? 2 + 4 * random.unit() : 1
     }
@@ -139,6 +145,9 @@ struct FaultPlan: Sendable {
     }
     for _ in 0..<times(.slowDisk, 2, &random) {
       actions.append((moment(&random), .slowDisk(.milliseconds(1000 + random.below(10000)))))
+    }
+    for _ in 0..<times(.brokenLines, 4, &random) {
+      actions.append((moment(&random), .breakLine(worker: random.below(workers))))
     }
     if times(.churn, 2, &random) == 2 {
       actions.append((moment(&random), .drain(worker: random.below(workers))))

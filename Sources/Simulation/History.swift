@@ -38,6 +38,7 @@ struct History {
 private func text(of happening: Happening) -> String {
   switch happening {
   case .toCoordinator(let message, let worker, _): "\(worker) → coordinator: \(message)"
+  case .closed(let worker, _): "\(worker)'s connection ended"
   case .toWorker(let message, let worker): "coordinator → \(worker): \(message)"
   case .toPeer(.partials(let attempt, let from, let sums), let worker):
     // A dictionary's own order is another one in every process.

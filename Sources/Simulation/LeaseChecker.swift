@@ -2,7 +2,8 @@ import Domain
 import Scheduling
 
 /// Keeps its own book of who holds which job, from what goes into the machine and what comes out:
-/// two live leases of one job are a violation.
+/// two live leases of one job are a violation, unless the second one is said to be a speculation;
+/// so is a third one.
 ///
 /// Its times are the coordinator's own; the machine may only end leases later than that, when it
 /// does not count its own stalls.
@@ -11,7 +12,7 @@ struct LeaseChecker {
     var worker: WorkerID
     var until: Moment
   }
-  private var leases: [JobID: Lease] = [:]
+  private var leases: [JobID: [Lease]] = [:]
   /// Members, with the newest heartbeat heard of each: older ones renew nothing.
   private var members: [WorkerID: UInt64] = [:]
   private let duration: Duration
@@ -25,7 +26,7 @@ struct LeaseChecker {
     members = [:]
     for stored in store.jobs {
       guard case .leased(let worker) = stored.state else { continue }
-      leases[stored.job.id] = Lease(worker: worker, until: now + duration)
+      leases[stored.job.id] = [Lease(worker: worker, until: now + duration)]
     }
   }
 
@@ -34,35 +35,52 @@ struct LeaseChecker {
       let newest = members[worker], heartbeat.sequence > newest
     {
       members[worker] = heartbeat.sequence
-      for job in heartbeat.holding where leases[job]?.worker == worker {
-        leases[job]?.until = now + duration
+      for job in heartbeat.holding {
+        for place in leases[job, default: []].indices
+        where leases[job]?[place].worker == worker {
+          leases[job]?[place].until = now + duration
+        }
       }
     }
-    for case .persist(let change) in effects {
-      switch change {
-      case .leased(let job, _, let worker):
-        if let lease = leases[job], lease.until > now {
-          violations.append(.twoLiveLeases(job, lease.worker, worker))
-        }
-        leases[job] = Lease(worker: worker, until: now + duration)
-      case .accepted(let report, _): leases[report.job] = nil
-      case .quarantined(let job), .reused(let job, _): leases[job] = nil
-      case .failed(let report, let worker):
-        // Only its holder can end a lease by failing.
-        if leases[report.job]?.worker.name == worker.name { leases[report.job] = nil }
-      case .workerLeft(let worker, _):
-        members[worker] = nil
-        leases = leases.filter { $0.value.worker != worker }
-      case .workerJoined(let worker, _):
-        members[worker] = 0
-        leases = leases.filter {
-          $0.value.worker.name != worker.name || $0.value.worker == worker
-        }
-      case .phase, .instructionsAdded, .jobsCreated, .duplicate, .assessed, .proposed,
-        .trainingPlanned, .epochOpened, .stepCommitted, .checkpointed, .trainingFinished,
-        .evaluated, .workerBusy:
-        break
+    var speculated: Set<JobID> = []
+    for effect in effects {
+      switch effect {
+      case .persist(let change): observe(change, speculated, at: now)
+      case .note(.speculated(let job, _, _, _)): speculated.insert(job)
+      // The machine has given up on this one.
+      case .note(.stuck(let job, let worker, _, _)):
+        leases[job]?.removeAll { $0.worker == worker }
+      case .note, .send, .request: continue
       }
+    }
+  }
+
+  private mutating func observe(_ change: Change, _ speculated: Set<JobID>, at now: Moment) {
+    switch change {
+    case .leased(let job, _, let worker):
+      var live = leases[job, default: []].filter { $0.until > now }
+      if let first = live.first, live.count > 1 || !speculated.contains(job) {
+        violations.append(.twoLiveLeases(job, first.worker, worker))
+      }
+      live.append(Lease(worker: worker, until: now + duration))
+      leases[job] = live
+    case .accepted(let report, _): leases[report.job] = nil
+    case .quarantined(let job), .reused(let job, _): leases[job] = nil
+    case .failed(let report, let worker):
+      // Only its holder can end a lease by failing.
+      leases[report.job]?.removeAll { $0.worker.name == worker.name }
+    case .workerLeft(let worker, _):
+      members[worker] = nil
+      for job in leases.keys { leases[job]?.removeAll { $0.worker == worker } }
+    case .workerJoined(let worker, _):
+      members[worker] = 0
+      for job in leases.keys {
+        leases[job]?.removeAll { $0.worker.name == worker.name && $0.worker != worker }
+      }
+    case .phase, .instructionsAdded, .jobsCreated, .duplicate, .assessed, .proposed,
+      .trainingPlanned, .epochOpened, .stepCommitted, .checkpointed, .trainingFinished,
+      .evaluated, .workerBusy:
+      break
     }
   }
 }

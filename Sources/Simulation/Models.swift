@@ -35,6 +35,8 @@ enum SimulatedRole: Int {
 
 /// A word in this question makes every worker fail.
 let poison = "poison"
+/// A word in this question kills every process that answers it.
+let deadly = "deadly"
 
 /// What a model answers: a function of the request alone.
 func simulatedOutcome(_ request: GenerationRequest, address: Digest, attempt: Int) -> JobOutcome {

@@ -7,6 +7,8 @@ public struct SimulationOutcome: Sendable {
   public var violations: [Violation]
   /// The last happenings before the first violation, oldest first; empty without one.
   public var history: [String]
+  /// What went wrong in it, in words.
+  public var faults: [String]
   /// From the start to the end of the run, in simulated time.
   public var simulatedTime: Duration
   /// Happenings that were gone through.
@@ -31,13 +33,24 @@ public struct SimulationOutcome: Sendable {
 public func simulate(
   seed: UInt64, faults: FaultSet, bug: PlantedBug? = nil, fingerprinted: Bool = false
 ) -> SimulationOutcome {
+  simulate(seed: seed, faults: faults, bug: bug, fingerprinted: fingerprinted) { $0 }
+}
+
+/// As above, with a part of the faults.
+func simulate(
+  seed: UInt64, faults: FaultSet, bug: PlantedBug?, fingerprinted: Bool = false,
+  reduced: (FaultPlan) -> FaultPlan
+) -> SimulationOutcome {
   var random = SeededRandom(seed: seed, "cluster")
   let world = World(seed: seed)
-  let undisturbed = Simulator(seed: seed, world: world, faults: [], workers: 3)
+  let undisturbed = Simulator(
+    seed: seed, world: world, plan: FaultPlan([], workers: 3, seed: seed), workers: 3)
   undisturbed.run()
   let expected = RunReport(undisturbed.store, completion: undisturbed.completion)
+  let workers = 2 + random.below(4)
+  let plan = reduced(FaultPlan(faults, workers: workers, seed: seed))
   let simulator = Simulator(
-    seed: seed, world: world, faults: faults, workers: 2 + random.below(4), bug: bug,
+    seed: seed, world: world, plan: plan, workers: workers, bug: bug,
     expectedLosses: expected.losses, fingerprinted: fingerprinted)
   simulator.run()
   var violations = undisturbed.violations + simulator.violations
@@ -47,7 +60,7 @@ public func simulate(
   }
   return SimulationOutcome(
     seed: seed, violations: violations,
-    history: violations.isEmpty ? [] : simulator.history.lines,
+    history: violations.isEmpty ? [] : simulator.history.lines, faults: plan.words,
     simulatedTime: simulator.now.sinceStart, events: simulator.events,
     counts: simulator.counts, fingerprint: simulator.history.fingerprint)
 }

@@ -4,6 +4,8 @@ import Scheduling
 /// What a worker's process waits for.
 enum WorkerTimer: Hashable, Sendable {
   case hello
+  /// The connection to the coordinator was made anew.
+  case reconnected
   case heartbeat
   /// The job that runs is done.
   case jobDone(JobID, token: Int)
@@ -129,6 +131,7 @@ extension Simulator {
   func ring(_ timer: WorkerTimer, _ worker: SimulatedWorker) {
     switch timer {
     case .hello: if !worker.isWelcome { sayHello(worker) }
+    case .reconnected: sayHello(worker)
     case .heartbeat:
       beat(worker)
       schedule(.heartbeat, for: worker, after: world.settings.timing.heartbeatEvery)
@@ -190,6 +193,13 @@ extension Simulator {
     worker.running = nil
     guard let assignment = worker.desk.running(job) else {
       workOn(worker)
+      return
+    }
+    for case .text(let text) in assignment.request.prompt.parts where text.contains(deadly) {
+      counts.deaths += 1
+      end(worker)
+      queue.schedule(
+        .restart(.worker(worker.number)), at: now + .milliseconds(200 + random.below(3000)))
       return
     }
     var outcome = simulatedOutcome(

@@ -19,6 +19,8 @@ enum PeerMessage: Hashable, Sendable {
 /// What can happen next in a history.
 enum Happening {
   case toCoordinator(WorkerMessage, from: WorkerID, incarnation: Int)
+  /// The coordinator's machine says that a worker's connection has ended.
+  case closed(WorkerID, incarnation: Int)
   case toWorker(CoordinatorMessage, WorkerID)
   case toPeer(PeerMessage, WorkerID)
   case tick(incarnation: Int)
@@ -79,7 +81,7 @@ final class Simulator {
   static let boundAfterHealing = Duration.seconds(1200)
 
   init(
-    seed: UInt64, world: World, faults: FaultSet, workers count: Int, bug: PlantedBug? = nil,
+    seed: UInt64, world: World, plan: FaultPlan, workers count: Int, bug: PlantedBug? = nil,
     expectedLosses: [TrainingID: [Double]]? = nil, fingerprinted: Bool = false
   ) {
     self.expectedLosses = expectedLosses
@@ -88,8 +90,6 @@ final class Simulator {
     self.world = world
     self.bug = bug
     random = SeededRandom(seed: seed, "history")
-    var faultRandom = SeededRandom(seed: seed, "faults")
-    let plan = FaultPlan(faults, workers: count, random: &faultRandom)
     self.plan = plan
     network = Network(plan, seed: seed)
     store = StoreModel(bug: bug)
@@ -123,7 +123,7 @@ final class Simulator {
   private func isStalled(_ happening: Happening, at: Moment) -> Bool {
     let until: Moment
     switch happening {
-    case .toCoordinator, .tick, .synced, .answered: until = coordinatorStalledUntil
+    case .toCoordinator, .closed, .tick, .synced, .answered: until = coordinatorStalledUntil
     case .toWorker(_, let worker), .toPeer(_, let worker), .worker(let worker, _):
       until = workerNumbers[worker.name].map { workers[$0].stalledUntil } ?? .zero
     case .fault, .restart: return false
@@ -139,6 +139,9 @@ final class Simulator {
       guard incarnation == self.incarnation, coordinator != nil else { return }
       checkStanding(message, of: worker)
       handle(.received(message, from: worker))
+    case .closed(let worker, let incarnation):
+      guard incarnation == self.incarnation, coordinator != nil else { return }
+      handle(.disconnected(worker))
     case .toWorker(let message, let id):
       if let worker = process(id) { hear(message, worker) }
     case .toPeer(let message, let id):
@@ -179,10 +182,16 @@ final class Simulator {
       queue.schedule(.restart(.coordinator), at: now + restartAfter)
     case .crash(.worker(let number), let restartAfter):
       guard workers[number].isRunning else { return }
-      workers[number].stop()
+      end(workers[number])
       counts.workerCrashes += 1
       queue.schedule(.restart(.worker(number)), at: now + restartAfter)
-    case .stop(let number): workers[number].stop()
+    case .stop(let number): end(workers[number])
+    case .breakLine(let number):
+      guard workers[number].isRunning else { return }
+      endConnection(of: workers[number])
+      counts.linesBroken += 1
+      // It is made again by itself, sooner or later than the coordinator's patience ends.
+      schedule(.reconnected, for: workers[number], after: .milliseconds(20 + random.below(2000)))
     case .start(let number): start(workers[number])
     case .stall(.coordinator, let duration):
       coordinatorStalledUntil = max(coordinatorStalledUntil, now + duration)
@@ -197,6 +206,21 @@ final class Simulator {
       handle(.command(.drain(worker: workers[number].name)))
     case .heal: heal()
     }
+  }
+
+  /// A process is killed: its machine closes its connections.
+  func end(_ worker: SimulatedWorker) {
+    if worker.isRunning { endConnection(of: worker) }
+    worker.stop()
+  }
+
+  /// What was sent over the connection arrives first, if it does; through a cut line nobody learns
+  /// of the end.
+  private func endConnection(of worker: SimulatedWorker) {
+    guard network.isOpen(from: .worker(worker.number), to: .coordinator, at: now) else { return }
+    queue.schedule(
+      .closed(worker.id, incarnation: incarnation),
+      at: now + .milliseconds(3 + random.below(100)))
   }
 
   /// Nothing goes wrong from here on, and everybody is there.

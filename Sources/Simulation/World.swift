@@ -17,10 +17,13 @@ struct World: Sendable {
     let count = random.below(10) == 0 ? 24 + random.below(16) : 4 + random.below(7)
     pool = (1...count).map { number in
       let isPoisoned = random.below(25) == 0
+      let isDeadly = random.below(60) == 0
       return Instruction(
         id: InstructionID(Int64(number)),
         image: random.below(8) == 0 ? nil : pictures[random.below(pictures.count)],
-        text: isPoisoned ? "\(poison) \(number)" : "imported question number \(number) here ?",
+        text: isDeadly
+          ? "\(deadly) \(number)"
+          : isPoisoned ? "\(poison) \(number)" : "imported question number \(number) here ?",
         task: .conversation, lineage: .imported(record: "r\(number)", turn: 0))
     }
     let items = (0..<(1 + random.below(3))).map { item in
@@ -60,6 +63,8 @@ struct World: Sendable {
     settings.timing.suspectAfter = .seconds(3)
     settings.timing.goneAfter = .seconds(6)
     settings.timing.leaseDuration = .seconds(8)
+    settings.timing.stuckAfter = .seconds(6)
+    settings.timing.speculateAfter = .milliseconds(700)
     settings.timing.resendAfter = .seconds(2)
     settings.timing.gatherPatience = .seconds(6)
     settings.timing.statePatience = .seconds(10)

@@ -126,9 +126,7 @@ final class ClientLoop {
     let watched =
       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
       | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_DISCONNECTED
-    guard
-      unsafe zmq_socket_monitor(dealer.handle, ClientLoop.monitorEndpoint, watched) == 0
-    else { throw .system(call: "zmq_socket_monitor", reason: lastReason()) }
+    try dealer.monitor(watched, at: ClientLoop.monitorEndpoint)
     try monitor.set(ZMQ_LINGER, 0)
     try monitor.connect(ClientLoop.monitorEndpoint)
   }
@@ -158,10 +156,8 @@ final class ClientLoop {
 
   /// Reads what libzmq says about the connection.
   private func watch() {
-    while let frames = monitor.receive() {
-      guard let head = frames.first?.bytes, head.count >= 2 else { continue }
-      let event = Int32(head[0]) | Int32(head[1]) << 8
-      switch event {
+    while let event = monitor.receiveEvent() {
+      switch event.kind {
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         (connected, refused, retryAt) = (true, false, nil)
         outbox.open()

@@ -27,6 +27,9 @@ public enum ServerEvent: Sendable {
   /// A message that had already left when the connection broke is lost without a word, as with
   /// TCP: what must arrive needs an acknowledgement from the other side.
   case undeliverable(ConnectionID, [Frame])
+  /// The connection ended: its process did, or the line broke. Said after its last message, and at
+  /// once where TCP says so; a line that is cut in silence is noticed by the heartbeats alone.
+  case closed(ConnectionID)
 }
 
 /// Who may connect to a server.

@@ -7,6 +7,8 @@ final class ServerLoop {
   let endpoint: String
   private let context: Context
   private let router: Socket
+  /// Where libzmq says which TCP connections have ended.
+  private let monitor: Socket
   /// Answers libzmq's questions whether a key may connect; nil without CURVE.
   private let authenticator: Authenticator?
   private let limits: SocketLimits
@@ -18,12 +20,24 @@ final class ServerLoop {
   private var waiting: [ConnectionID: [Outgoing]] = [:]
   /// The key of each connection that has sent something.
   private var keys = RecentKeys()
+  /// The connection that was last heard on each TCP socket.
+  private var descriptors: [Int32: ConnectionID] = [:]
+  /// Connections that have ended, and are not said to have yet: their last messages come first.
+  private var ended: [Ended] = []
+  private struct Ended {
+    let descriptor: Int32
+    /// Nil where no message of it had been read yet.
+    let connection: ConnectionID?
+    /// The descriptor is another connection's by now.
+    var isReused = false
+  }
   private var seen = ServerCounters()
 
   /// Messages that are read before outgoing ones get their turn.
   private static let turnMessages = 512
   /// How soon a connection with a full queue is tried again; libzmq's ROUTER cannot say when.
   private static let retryMilliseconds = 2
+  private static let monitorEndpoint = "inproc://monitor"
 
   init(
     endpoint: String, security: ServerSecurity, limits: SocketLimits, outbox: Outbox,
@@ -40,6 +54,7 @@ final class ServerLoop {
     case .plainForBenchmarks: authenticator = nil
     }
     router = try Socket(context, type: ZMQ_ROUTER)
+    monitor = try Socket(context, type: ZMQ_PAIR)
     do throws(TransportError) {
       try router.apply(limits)
       try router.set(ZMQ_ROUTER_MANDATORY, 1)
@@ -48,9 +63,13 @@ final class ServerLoop {
         try router.set(ZMQ_CURVE_SECRETKEY, pair.secretKey)
         try router.set(ZMQ_ZAP_DOMAIN, "comd")
       }
+      try router.monitor(ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPTED, at: Self.monitorEndpoint)
+      try monitor.set(ZMQ_LINGER, 0)
+      try monitor.connect(Self.monitorEndpoint)
       try router.bind(endpoint)
     } catch {
       router.close()
+      monitor.close()
       authenticator?.close()
       context.terminate()
       throw error
@@ -62,6 +81,7 @@ final class ServerLoop {
     while !outbox.isClosed { turn() }
     flush()
     router.close()
+    monitor.close()
     authenticator?.close()
     context.terminate()
     events.close()
@@ -71,14 +91,51 @@ final class ServerLoop {
     let readable = events.hasRoom()
     var awaited: [Awaited] = [
       .wakeUp(outbox.wakeUp), .socket(router, readable: readable),
+      .socket(monitor, readable: true),
     ]
     if let authenticator { awaited.append(.socket(authenticator.socket, readable: true)) }
-    poll(awaited, milliseconds: waiting.isEmpty ? nil : ServerLoop.retryMilliseconds)
+    let isWanted = !waiting.isEmpty || readable && !ended.isEmpty
+    poll(awaited, milliseconds: isWanted ? ServerLoop.retryMilliseconds : nil)
     outbox.wakeUp.drain()
     if let authenticator { seen.refusedHandshakes += authenticator.answer() }
+    watch()
     send()
     if readable { receive() }
     counts.value.withLock { $0 = seen }
+  }
+
+  /// Reads which connections have ended or begun.
+  private func watch() {
+    while let event = monitor.receiveEvent() {
+      let descriptor = event.value
+      if event.kind == ZMQ_EVENT_DISCONNECTED {
+        let connection = descriptors.removeValue(forKey: descriptor)
+        ended.append(Ended(descriptor: descriptor, connection: connection))
+      } else {
+        for place in ended.indices where ended[place].descriptor == descriptor {
+          ended[place].isReused = true
+        }
+      }
+    }
+  }
+
+  /// What has ended before everything was read that had come: the first `count` of `ended`.
+  ///
+  /// A connection of which nothing had been read when it ended is told by its descriptor, unless
+  /// that is another one's by now; then nobody learns of its end here.
+  private func sayEnded(_ count: Int) -> [ServerEvent] {
+    watch()
+    defer { ended.removeFirst(count) }
+    return ended.prefix(count).compactMap { entry in
+      let latest = descriptors[entry.descriptor]
+      if let connection = entry.connection {
+        if latest == connection { descriptors[entry.descriptor] = nil }
+        return .closed(connection)
+      }
+      guard let latest, !entry.isReused else { return nil }
+      descriptors[entry.descriptor] = nil
+      return .closed(latest)
+    }
   }
 
   private func send() {
@@ -121,9 +178,11 @@ final class ServerLoop {
   private func receive() {
     var received: [(element: ServerEvent, bytes: Int)] = []
     var bytes = 0
+    let endedBefore = ended.count
     while received.count < ServerLoop.turnMessages, bytes < limits.inboxBytesMax / 2 {
       var sender = Sender()
       guard let frames = unsafe router.receive(inspecting: { unsafe sender.inspect($0) }) else {
+        received += sayEnded(endedBefore).map { ($0, 0) }
         break
       }
       guard let routing = frames.first, frames.count > 1 else { continue }
@@ -134,6 +193,7 @@ final class ServerLoop {
         continue
       }
       seen.received += 1
+      if sender.descriptor >= 0 { descriptors[sender.descriptor] = connection }
       let body = Array(frames.dropFirst())
       let size = body.reduce(0) { $0 + $1.count }
       bytes += size
@@ -166,12 +226,13 @@ final class ServerLoop {
 /// Whose message it is, as libzmq says: what the handshake proved, not what the peer claims.
 private struct Sender {
   private(set) var key: String?
-  private var descriptor: Int32 = -1
+  /// The TCP socket it came by; negative until a frame has told.
+  private(set) var descriptor: Int32 = -1
 
   mutating func inspect(_ message: UnsafeMutablePointer<zmq_msg_t>) {
-    guard key == nil, let user = unsafe zmq_msg_gets(message, "User-Id") else { return }
-    key = unsafe String(cString: user)
+    guard descriptor < 0 else { return }
     descriptor = unsafe zmq_msg_get(message, ZMQ_SRCFD)
+    key = unsafe zmq_msg_gets(message, "User-Id").map { unsafe String(cString: $0) }
   }
 
   /// Cuts the TCP connection; when the peer connects again, its handshake is refused.

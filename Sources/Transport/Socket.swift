@@ -95,6 +95,25 @@ enum SendOutcome { case sent, wouldBlock, unreachable, failed }
     try set(ZMQ_BACKLOG, 1024)
   }
 
+  /// Lets a PAIR socket that connects to this endpoint read what happens to connections.
+  func monitor(_ kinds: Int32, at endpoint: String) throws(TransportError) {
+    guard unsafe zmq_socket_monitor(handle, endpoint, kinds) == 0 else {
+      throw .system(call: "zmq_socket_monitor", reason: lastReason())
+    }
+  }
+
+  /// The next thing that happened to a watched socket; nil when there is nothing to read.
+  ///
+  /// libzmq writes the kind in 16 bits and a value in 32, here the TCP socket, then the endpoint.
+  func receiveEvent() -> (kind: Int32, value: Int32)? {
+    while let frames = receive() {
+      guard let head = frames.first?.bytes, head.count >= 6 else { continue }
+      let value = head[2..<6].reversed().reduce(0 as UInt32) { $0 << 8 | UInt32($1) }
+      return (Int32(head[0]) | Int32(head[1]) << 8, Int32(bitPattern: value))
+    }
+    return nil
+  }
+
   func bind(_ endpoint: String) throws(TransportError) {
     // A port of 0 is spelt `*` in libzmq.
     let spelt = endpoint.hasSuffix(":0") ? endpoint.dropLast() + "*" : endpoint[...]

@@ -129,7 +129,7 @@ public struct WorkerService: Sendable {
         return nil
       }
       group.addTask {
-        await session.beat()
+        await session.offerAgain()
         return nil
       }
       group.addTask {

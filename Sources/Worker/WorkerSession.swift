@@ -22,12 +22,12 @@ actor WorkerSession {
 
   /// Jobs that are computed at one time.
   static let runningMax = 32
-  /// A result that stays unacknowledged is sent again with every eighth heartbeat.
-  static let beatsBetweenOffers: UInt64 = 8
+  /// A result that stays unacknowledged is sent again after every eighth heartbeat.
+  static let beatsBetweenOffers = 8
 
   private let identity: Identity
   private let control: MessageClient
-  private var desk: WorkerDesk
+  private var desk: WorkerDesk { didSet { tellPulse() } }
   private var spool: Spool
   private let library: ModelLibrary
   private let generation: GenerationEngine
@@ -35,9 +35,8 @@ actor WorkerSession {
   private let log: Logger
 
   private var welcome: Welcome?
-  private var draining = false
-  private var beats: UInt64 = 0
-  private var busy = Duration.zero
+  private var draining = false { didSet { tellPulse() } }
+  private let pulse: Pulse
   /// Jobs that the engine may still compute and nobody wants.
   private var unwanted: [JobID] = []
   /// Raised when jobs may begin.
@@ -59,12 +58,14 @@ actor WorkerSession {
     self.library = library
     self.generation = generation
     self.rank = rank
+    pulse = Pulse(control: control, standing: rank.standing)
     self.log = log
     (trainingCommands, trainingInbox) = AsyncStream.makeStream()
   }
 
   /// Follows the coordinator until it lets this worker go.
   func run() async throws -> WorkerEnd {
+    defer { pulse.end() }
     let kept = desk.toOffer.count
     if kept > 0 { log.info("\(kept) results of before are still to be acknowledged") }
     while let event = await control.events.next() {
@@ -92,12 +93,12 @@ actor WorkerSession {
     return .stopped
   }
 
-  /// Sends heartbeats, the first ones as soon as the worker is let in.
-  func beat() async {
+  /// Sends again, every some heartbeats, what was not acknowledged.
+  func offerAgain() async {
     while !Task.isCancelled {
-      if welcome != nil { await sendHeartbeat() }
-      if welcome != nil, beats.isMultiple(of: Self.beatsBetweenOffers) { report(desk.toOffer) }
-      try? await Task.sleep(for: welcome?.heartbeatEvery ?? .milliseconds(200))
+      if welcome != nil { report(desk.toOffer) }
+      let every = (welcome?.heartbeatEvery ?? .milliseconds(100)) * Self.beatsBetweenOffers
+      try? await Task.sleep(for: every)
     }
   }
 
@@ -132,7 +133,7 @@ actor WorkerSession {
     while !Task.isCancelled {
       let begun = clock.now
       let (reports, goesOn) = await generation.step()
-      busy += clock.now - begun
+      pulse.worked(clock.now - begun)
       if !reports.isEmpty {
         try finish(reports)
         work.raise()
@@ -145,7 +146,7 @@ actor WorkerSession {
   func train() async {
     for await command in trainingCommands {
       let clock = ContinuousClock()
-      busy += await clock.measure { await rank.handle(command) }
+      pulse.worked(await clock.measure { await rank.handle(command) })
     }
   }
 
@@ -154,7 +155,8 @@ actor WorkerSession {
     case .welcome(let new):
       if welcome == nil { log.info("joined run \(new.run)") }
       welcome = new
-      await sendHeartbeat()
+      tellPulse()
+      pulse.begin(every: new.heartbeatEvery)
       report(desk.toOffer)
       await rank.repeatLastWord()
     case .helloWanted: await sayHello()
@@ -200,18 +202,10 @@ actor WorkerSession {
           models: await library.onDisk)))
   }
 
-  private func sendHeartbeat() async {
-    guard let welcome else { return }
-    beats += 1
+  private func tellPulse() {
     let holding = desk.holding
-    let training = rank.standing.current
-    send(
-      .heartbeat(
-        Heartbeat(
-          sequence: beats, holding: holding,
-          credit: draining ? 0 : max(0, welcome.creditMax - holding.count),
-          busyMilliseconds: busy.milliseconds, training: training?.training,
-          standing: training?.standing)))
+    let credit = draining ? 0 : max(0, (welcome?.creditMax ?? 0) - holding.count)
+    pulse.hold(holding, credit: credit)
   }
 
   /// What cannot be sent now is said again after the next welcome.

@@ -23,10 +23,11 @@ struct FolderLockTests {
   @Test("is given back even while somebody else has its descriptor, as a process being started has")
   func inherited() throws {
     let temporary = try TemporaryFolder()
-    let path = try #require(realpath(temporary.path, nil).map { pointer in
-      defer { free(pointer) }
-      return String(cString: pointer) + "/lock"
-    })
+    let path = try #require(
+      realpath(temporary.path, nil).map { pointer in
+        defer { free(pointer) }
+        return String(cString: pointer) + "/lock"
+      })
     var copy: Int32 = -1
     do {
       let lock = try FolderLock(folder: temporary.path)

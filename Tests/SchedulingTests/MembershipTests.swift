@@ -40,14 +40,67 @@ struct MembershipTests {
     var driver = Driver(instructions: 4)
     _ = driver.join(alice)
     _ = driver.beat(alice, credit: 1)
-    let notes = driver.pass(.seconds(5)).notes
+    let notes = driver.pass(.seconds(2)).notes
     #expect(
       notes.contains { if case .suspected(alice, _) = $0 { true } else { false } })
     #expect(!notes.contains { if case .left = $0 { true } else { false } })
     #expect(driver.beat(alice).notes.contains(.recovered(alice)))
+    #expect(!leaves(alice, driver.pass(.seconds(3))))
+    #expect(leaves(alice, driver.pass(.seconds(2))))
+  }
+
+  @Test("that came back from a long silence is given twice as long, and less with every beat")
+  func slowWorker() {
+    var driver = Driver()
+    _ = driver.join(alice)
+    #expect(!leaves(alice, driver.pass(.milliseconds(2250))))
+    _ = driver.beat(alice)
+    #expect(!leaves(alice, driver.pass(.milliseconds(4250))))
+    _ = driver.beat(alice)
+    for _ in 0..<20 {
+      #expect(!leaves(alice, driver.pass(.milliseconds(500))))
+      _ = driver.beat(alice)
+    }
+    #expect(!leaves(alice, driver.pass(.milliseconds(2250))))
+    #expect(leaves(alice, driver.pass(.milliseconds(250))))
+  }
+
+  @Test("without a connection gets nothing new; within a second its work goes to others")
+  func disconnected() throws {
+    var driver = Driver(instructions: 2, pictures: 1)
+    _ = driver.join(alice)
+    let job = try #require(driver.beat(alice, credit: 1).assignments(to: alice).first).job
+    #expect(driver.handle(.disconnected(alice)).notes == [.disconnected(alice)])
     #expect(
-      driver.pass(.seconds(11)).notes
-        .contains { if case .left(alice, .silent) = $0 { true } else { false } })
+      driver.machine.explain(.worker("alice"), at: driver.now)
+        == .worker("alice", .disconnected(.zero)))
+    _ = driver.join(bob)
+    let other = driver.beat(bob, credit: 1).assignments(to: bob).map(\.job)
+    #expect(other != [job])
+    let effects = driver.pass(.seconds(1))
+    #expect(effects.notes.contains(.left(alice, .disconnected)))
+    #expect(
+      driver.beat(bob, holding: other, credit: 1).assignments(to: bob).map(\.job) == [job])
+  }
+
+  @Test("that makes its connection anew in time keeps what it holds")
+  func reconnected() throws {
+    var driver = Driver(instructions: 1)
+    _ = driver.join(alice)
+    let job = try #require(driver.beat(alice, credit: 1).assignments(to: alice).first).job
+    _ = driver.handle(.disconnected(alice))
+    _ = driver.pass(.milliseconds(250))
+    #expect(driver.join(alice).assignments(to: alice).map(\.job) == [job])
+    #expect(driver.pass(.seconds(1), holding: [alice: [job]]).notes.isEmpty)
+  }
+
+  @Test("whose older boot lost its connection is not held to it")
+  func disconnectedBefore() {
+    var driver = Driver()
+    _ = driver.join(alice)
+    _ = driver.join(WorkerID(name: "alice", boot: 2))
+    #expect(driver.handle(.disconnected(alice)).notes.isEmpty)
+    #expect(driver.handle(.disconnected(bob)).notes.isEmpty)
   }
 
   @Test("is not held to silence during the coordinator's own stall")
@@ -120,4 +173,8 @@ struct MembershipTests {
         == .job(JobID(1), .leased(to: alice, attempt: 1, listed: false, since: .zero)))
     #expect(driver.machine.explain(.job(JobID(5)), at: driver.now) == .job(JobID(5), .unknown))
   }
+}
+
+private func leaves(_ worker: WorkerID, _ effects: [Effect]) -> Bool {
+  effects.notes.contains { if case .left(worker, _) = $0 { true } else { false } }
 }

@@ -146,7 +146,7 @@ struct ProblemTests {
     #expect(
       problems(adding: "coordinator: { control: \"tcp://h:0\", bulk: \"tcp://h:0\" }").isEmpty)
 
-    let times = problems(adding: "timing:\n  heartbeat: 30s\n  gone_after: 3s\n  lease: 1m\n")
+    let times = problems(adding: "timing:\n  heartbeat: 30s\n  gone_after: 1s\n  lease: 1m\n")
     #expect(times.map(\.line) == [7, 9])
     #expect(times.map(\.key) == ["timing.suspect_after", "timing.gone_after"])
   }

@@ -163,6 +163,32 @@ struct DeliveryTests {
 
 @Suite("A connection", .timeLimit(.minutes(1)))
 struct ConnectionTests {
+  @Test("that ends is said to have ended, once, after the last message that came over it")
+  func closed() async throws {
+    let loopback = try Loopback()
+    let server = try loopback.server()
+    let staying = try loopback.client("staying", of: server)
+    #expect(await staying.connected())
+    for round in 0..<5 {
+      let client = try loopback.client("client \(round)", of: server)
+      #expect(await client.connected())
+      let total = 500
+      for number in 0..<total { try await client.sendWaiting([frame("\(number)")]) }
+      await client.close()
+      var connection: ConnectionID?
+      for number in 0..<total {
+        let incoming = try #require(await server.nextMessage())
+        #expect(incoming.frames[0].text == "\(number)")
+        connection = incoming.connection
+      }
+      #expect(await server.nextClosed() == connection)
+    }
+    try staying.send([frame("still here")])
+    #expect(await server.nextMessage()?.frames[0].text == "still here")
+    await staying.close()
+    await server.close()
+  }
+
   @Test("comes back by itself when the server was restarted, and says so")
   func serverRestart() async throws {
     let loopback = try Loopback()
@@ -214,6 +240,7 @@ struct ConnectionTests {
     }
     #expect(throws: TransportError.closed) { try client.send([frame("too late")]) }
     await server.close()
+    #expect(await server.nextClosed() != nil)
     #expect(await server.events.next() == nil)
   }
 

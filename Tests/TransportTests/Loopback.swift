@@ -52,6 +52,18 @@ extension MessageServer {
     return nil
   }
 
+  /// The next connection that ended; nil when a message comes first.
+  func nextClosed() async -> ConnectionID? {
+    for await event in events {
+      switch event {
+      case .closed(let connection): return connection
+      case .message: return nil
+      case .undeliverable: continue
+      }
+    }
+    return nil
+  }
+
   /// The next message that could not be sent; messages are passed over.
   func nextUndeliverable() async -> (ConnectionID, [Frame])? {
     for await event in events {
