@@ -158,8 +158,8 @@ let package = Package(
     .testTarget(
       name: "CommandLineTests",
       dependencies: [
-        "CommandLineTool", "ClusterFixtures", "TestSupport", "Domain", "Hashing", "Protocol",
-        "Transport",
+        "CommandLineTool", "ClusterFixtures", "TestSupport", "Coordinator", "Domain", "Hashing",
+        "Protocol", "Transport",
       ], swiftSettings: strict),
     .testTarget(
       name: "TidyTests", dependencies: ["TestSupport"], swiftSettings: strict),

@@ -26,6 +26,7 @@ struct Comd: AsyncParsableCommand {
         name: "A run that goes on",
         subcommands: [
           Status.self, Explain.self, Pause.self, Resume.self, Drain.self, Revoke.self,
+          Backup.self,
         ]),
       CommandGroup(
         name: "Models and data",

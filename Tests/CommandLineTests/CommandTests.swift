@@ -35,8 +35,9 @@ struct CommandTests {
     let names = commands(below: Comd.self).map { $0.path.joined(separator: " ") }
     let expected = [
       "init", "run", "coordinator", "worker", "status", "explain", "drain", "revoke", "pause",
-      "resume", "report", "model info", "model generate", "model convert", "model assemble",
-      "generate", "convert", "parity logits", "parity gradients", "parity tokens", "parity image",
+      "resume", "backup", "report", "model info", "model generate", "model convert",
+      "model assemble", "generate", "convert", "parity logits", "parity gradients", "parity tokens",
+      "parity image",
       "data check", "data captions", "eval", "bench train", "bench prefill", "bench decode",
       "bench vision", "bench judge", "bench allreduce", "bench dispatch", "simulate",
       "shapes build",

@@ -8,7 +8,8 @@ struct Simulate: AsyncParsableCommand {
     abstract: "Run the cluster's decisions through simulated faults and check what they promise.",
     discussion: """
       Every history follows from its seed. A seed whose history broke a promise is printed with \
-      the command that replays it; replayed alone it shows its last happenings.
+      the command that replays it; replayed alone it is shrunk to the faults that it takes, and \
+      shows its last happenings.
 
       Example:
         comd simulate --seeds 1..2000 --faults all
@@ -47,9 +48,14 @@ struct Simulate: AsyncParsableCommand {
       try await forEachOutcome(of: range, threads: threads, faultSet, bug) { outcome in
         total.add(outcome)
         progress.update(total.seeds)
-        if !outcome.violations.isEmpty, !facts.json { tell(outcome, withHistory: alone) }
+        if !outcome.violations.isEmpty, !facts.json, !alone { tell(outcome) }
       }
       progress.finish(total.seeds)
+      if alone, !facts.json, total.violations > 0,
+        let shrunk = shrink(seed: range.lowerBound, faults: faultSet, bug: bug)
+      {
+        tell(shrunk)
+      }
       return total
     }
     try conclude(total)
@@ -96,8 +102,17 @@ struct Simulate: AsyncParsableCommand {
     return command
   }
 
-  private func tell(_ outcome: SimulationOutcome, withHistory: Bool) {
-    if withHistory { for line in outcome.history { printFact(line) } }
+  private func tell(_ shrunk: ShrunkHistory) {
+    let outcome = shrunk.outcome
+    printFact(
+      "shrunk in \(shrunk.tries) tries, from \(shrunk.faultsBefore) faults to these, with joins "
+        + "and the healing at the end:")
+    for fault in outcome.faults { printFact("  \(fault)") }
+    for line in outcome.history { printFact(line) }
+    tell(outcome)
+  }
+
+  private func tell(_ outcome: SimulationOutcome) {
     for violation in outcome.violations { printFact("seed \(outcome.seed): \(violation)") }
     printFact("replay: \(replay(outcome))")
   }

@@ -10,7 +10,7 @@ struct Status: AsyncParsableCommand {
       """)
 
   @OptionGroup var place: RunOptions
-  @Flag(help: "Go on showing it until stopped.")
+  @Flag(help: "Go on showing it until stopped, on a terminal as a page that changes in place.")
   var watch = false
   @OptionGroup var facts: FactOptions
 
@@ -22,9 +22,17 @@ struct Status: AsyncParsableCommand {
     }
     try await untilStopped { [self] in
       try await withAdmin(place) { client in
+        var frame = LiveFrame()
         while true {
           let status = try await client.status()
-          if facts.json { try printJSON(status) } else { liveLine.show(status.line) }
+          let terminal = Terminal.current()
+          if facts.json {
+            try printJSON(status)
+          } else if terminal.movesCursor {
+            frame.show(statusPage(status, rows: terminal.rows), on: terminal)
+          } else {
+            liveLine.show(status.line)
+          }
           try await Task.sleep(for: .seconds(1))
         }
       }
@@ -36,20 +44,6 @@ struct Status: AsyncParsableCommand {
       try printJSON(status)
       return
     }
-    printFact("run \(status.run): \(status.line)")
-    printFact(
-      "pools: tuning \(status.tuningPool), cache \(status.cachePool); "
-        + "jobs: \(status.jobs.waiting) waiting, \(status.jobs.leased) at work, "
-        + "\(status.jobs.done) done, \(status.jobs.quarantined) set aside")
-    if status.workers.isEmpty { return }
-    let rows = status.workers.map { worker in
-      [
-        worker.name, worker.health, "\(worker.threads)", "\(worker.holding)",
-        "\(worker.accepted)", clock(worker.busySeconds), clock(worker.silentSeconds),
-      ]
-    }
-    printFact(
-      textTable(
-        ["worker", "health", "threads", "holding", "accepted", "busy", "last heard"], rows))
+    for line in statusPage(status, rows: .max) { printFact(line) }
   }
 }

@@ -1,0 +1,81 @@
+import Foundation
+import GRDB
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+extension RunStore {
+  /// Copies a run to a new folder, whether a coordinator works on it meanwhile or not.
+  ///
+  /// The copy is the run as it was between two turns, and can be gone on with. The database comes
+  /// first: the blobs that it speaks of were whole before, and are never taken away.
+  ///
+  /// - Parameters:
+  ///   - target: does not exist yet; it is there when the copy is whole and durable.
+  ///   - onProgress: hears how many files are copied and how many there are.
+  public static func backup(
+    of folder: String, to target: String, onProgress: (Int, Int) -> Void = { _, _ in }
+  ) throws(StoreError) {
+    let files = FileManager.default
+    guard files.fileExists(atPath: folder + "/run.sqlite") else {
+      throw .io(path: folder, reason: "there is no run in it")
+    }
+    guard !files.fileExists(atPath: target) else {
+      throw .io(path: target, reason: "is there already; name a new folder")
+    }
+    let partial = target + ".incomplete"
+    try naming(target) {
+      if files.fileExists(atPath: partial) { try files.removeItem(atPath: partial) }
+      try files.createDirectory(atPath: partial, withIntermediateDirectories: true)
+    }
+    try naming(folder + "/run.sqlite") {
+      try copyDatabase(folder + "/run.sqlite", to: partial + "/run.sqlite")
+    }
+    try naming(target) {
+      let names = try files.subpathsOfDirectory(atPath: folder).filter(isKept).sorted()
+      for (count, name) in names.enumerated() {
+        try copy(folder + "/" + name, to: partial + "/" + name)
+        onProgress(count + 1, names.count)
+      }
+      // Bytes and names, before the folder has its own name. Linux returns when they are written.
+      sync()
+      try files.moveItem(atPath: partial, toPath: target)
+    }
+  }
+}
+
+/// In one step within one read of the log: a coordinator that writes does not make it begin anew.
+private func copyDatabase(_ path: String, to target: String) throws {
+  var configuration = Configuration()
+  configuration.readonly = true
+  let source = try DatabaseQueue(path: path, configuration: configuration)
+  let copy = try DatabaseQueue(path: target)
+  try source.backup(to: copy)
+  try copy.close()
+  try source.close()
+}
+
+/// What belongs to the run and not to the process that works on it.
+private func isKept(_ name: String) -> Bool {
+  !name.hasPrefix("run.sqlite") && !name.hasPrefix("blobs/incoming") && name != "lock"
+    && name != "coordinator.json"
+}
+
+private func copy(_ path: String, to target: String) throws {
+  let files = FileManager.default
+  var isFolder: ObjCBool = false
+  // Reports are written aside and renamed: one that is gone by now has another name.
+  guard files.fileExists(atPath: path, isDirectory: &isFolder) else { return }
+  if isFolder.boolValue {
+    try files.createDirectory(atPath: target, withIntermediateDirectories: true)
+    return
+  }
+  try files.createDirectory(
+    atPath: (target as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+  do {
+    try files.copyItem(atPath: path, toPath: target)
+  } catch CocoaError.fileReadNoSuchFile, CocoaError.fileNoSuchFile {
+    return
+  }
+}
