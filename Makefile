@@ -5,7 +5,7 @@ DOORS := --explicit-target-dependency-import-check error
 RELEASE := -c release $(DOORS) -Xswiftc -enable-testing
 COMD := .build/release/comd
 
-.PHONY: help packages build test demo check lint format sanitize fuzz simulate bench clean
+.PHONY: help packages build test demo check lint format sanitize fuzz simulate chaos bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ fuzz: packages ## SECONDS (60) of fuzzing for each fuzz target
 
 simulate: build ## SEEDS (1..2000) of the cluster in simulation
 	$(COMD) simulate --seeds $${SEEDS:-1..2000}
+
+chaos: build ## a real run under faults for MINUTES (10), as root, in network namespaces
+	@scripts/chaos.py --comd $(COMD) --minutes $${MINUTES:-10}
 
 bench: build ## comd beside its peers, into Benchmarks/RESULTS.md (ROWS="prefill decode", QUICK=1)
 	@Benchmarks/peers/setup.sh

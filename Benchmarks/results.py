@@ -10,6 +10,8 @@ import rows
 
 # What share of the peak a training step aims at, by precision.
 SHARE_AIMS = {"f32": 0.65, "bf16": 0.55}
+# What makes two machines the same one, as far as a measurement can see.
+MACHINE = ("processor", "family", "cores", "memory_gib", "abilities")
 
 
 def line(row, side, variant, tried):
@@ -55,10 +57,18 @@ def read(path):
     return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
 
 
+def same_machine(one, other):
+    return all(one["machine"][key] == other["machine"][key] for key in MACHINE)
+
+
 def keep(path, lines, order):
-    """Puts a row's lines in the place of its older ones; rows stand in this order, others last."""
-    names = {line["row"] for line in lines}
-    kept = [line for line in read(path) if line["row"] not in names] + lines
+    """Puts a row's lines in the place of its older ones of the same machine; rows stand in this
+    order, others last."""
+
+    def is_older(line):
+        return any(line["row"] == new["row"] and same_machine(line, new) for new in lines)
+
+    kept = [line for line in read(path) if not is_older(line)] + lines
     kept.sort(key=lambda line: order.index(line["row"]) if line["row"] in order else len(order))
     path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in kept))
 
@@ -138,11 +148,21 @@ def tried_rows(lines):
 
 
 def write(source, target):
-    """The page; lines from another machine than the newest line's are left out and counted."""
-    lines = read(source)
-    newest = max(lines, key=lambda line: line["measured"])["machine"]
-    fixed = ("processor", "family", "cores", "memory_gib")
-    here = [line for line in lines if all(line["machine"][k] == newest[k] for k in fixed)]
+    """The page: a part for each machine, the one that measured last first."""
+    lines = sorted(read(source), key=lambda line: line["measured"], reverse=True)
+    firsts = []
+    for line in lines:
+        if not any(same_machine(line, first) for first in firsts):
+            firsts.append(line)
+    target.write_text(
+        PAGE.format(parts="\n".join(part(first, read(source)) for first in firsts))
+    )
+
+
+def part(first, lines):
+    """What the machine of this line measured."""
+    newest = first["machine"]
+    here = [line for line in lines if same_machine(line, first)]
     groups = list(grouped(here))
     versions = sorted({line["version"] for line in here if line["version"]})
     seconds = sum(line["others_seconds"] for line in here)
@@ -158,24 +178,20 @@ def write(source, target):
         f"{max(line['measured'] for line in here)} UTC; others kept cores busy for {seconds:.0f} s "
         "meanwhile",
     ]
-    if len(here) < len(lines):
-        facts.append(f"{len(lines) - len(here)} lines of results.jsonl are of another machine")
-    target.write_text(
-        PAGE.format(
-            facts="\n".join(f"- {fact}" for fact in facts),
-            ratios=table(
-                ["work", "threads", "comd", "peer", "ratio", "aim", ""],
-                [cells for ours, peers in groups for cells in ratio_rows(ours, peers)],
-            ),
-            shares=table(
-                ["work", "threads", "share", "peak", "aim", ""], list(share_rows(groups))
-            ),
-            memory=table(
-                ["work", "threads", "comd, MiB", "peer, MiB", "ratio", ""],
-                list(memory_rows(groups)),
-            ),
-            tried=table(["work", "threads", "program", "variant", "one run"], tried_rows(here)),
-        )
+    matrix = any(name.startswith("amx") for name in newest["abilities"])
+    return PART.format(
+        name=f"{newest['processor']} {'with' if matrix else 'without'} AMX",
+        facts="\n".join(f"- {fact}" for fact in facts),
+        ratios=table(
+            ["work", "threads", "comd", "peer", "ratio", "aim", ""],
+            [cells for ours, peers in groups for cells in ratio_rows(ours, peers)],
+        ),
+        shares=table(["work", "threads", "share", "peak", "aim", ""], list(share_rows(groups))),
+        memory=table(
+            ["work", "threads", "comd, MiB", "peer, MiB", "ratio", ""],
+            list(memory_rows(groups)),
+        ),
+        tried=table(["work", "threads", "program", "variant", "one run"], tried_rows(here)),
     )
 
 
@@ -186,35 +202,37 @@ cores, one process at a time; each warms up before its clock runs. Rates are med
 with the least and the most; a ratio's spread is that of the rounds. Of each program's variants the
 quickest one is measured.
 
-{facts}
-
-## Rates
-
-{ratios}
-
 Work is the same on both sides. Training is forward and backward without an update; PyTorch's bf16
 is either bf16 weights or autocast, where the processor has no bf16 both are emulated. In prefill
 nobody computes logits but for the last token. Decoding is counted without the time of the prompts,
 which both sides measure as an answer of one token. The tower is cut after the layer that LLaVA
 reads. llama.cpp reads the same GGUF file; CTranslate2 the same weights, decoded and converted.
 
-## Share of the processor's peak
+The share of the processor's peak is six operations for each parameter and token, of what the
+quickest instruction for these numbers does on all threads, which the same process measures: for
+bf16 tiles of the processor (AMX) where it has them, else multiply-adds of f32. Peak memory is that
+of the whole process, with its program and libraries; the aim is at most the peer's. Of every
+variant one process is run, to choose; that is not part of the rates.
 
-Six operations for each parameter and token, of what the quickest instruction for these numbers does
-on all threads, which the same process measures: for bf16 tiles of the processor (AMX) where it has
-them, else multiply-adds of f32.
+{parts}"""
+
+PART = """## {name}
+
+{facts}
+
+### Rates
+
+{ratios}
+
+### Share of the processor's peak
 
 {shares}
 
-## Peak memory
-
-Of the whole process, with its program and libraries. Aim: at most the peer's.
+### Peak memory
 
 {memory}
 
-## Every variant
-
-One process of each, to choose; not part of the table above.
+### Every variant
 
 {tried}
 """
