@@ -76,7 +76,7 @@ public struct Timing: Hashable, Sendable {
   /// longer one is given more.
   public var goneAfter: Duration = .milliseconds(2500)
   /// How long a worker may be without a connection: no more than making a new one takes.
-  public var reconnectPatience: Duration = .milliseconds(600)
+  public var reconnectPatience: Duration = .milliseconds(500)
   /// How long a job stays with a worker that does not say it holds it.
   public var leaseDuration: Duration = .seconds(12)
   /// No worker counts as stuck in a job earlier than this, however long it usually takes.

@@ -141,6 +141,10 @@ public struct WorkerService: Sendable {
         return nil
       }
       group.addTask {
+        try await session.keep()
+        return nil
+      }
+      group.addTask {
         await session.train()
         return nil
       }

@@ -28,7 +28,11 @@ actor WorkerSession {
   private let identity: Identity
   private let control: MessageClient
   private var desk: WorkerDesk { didSet { tellPulse() } }
-  private var spool: Spool
+  private let spool: SpoolKeeper
+  /// Jobs that have ended and are not in the spool yet.
+  private var ended: [JobReport] = []
+  /// Raised when some have.
+  private let endings = Signal()
   private let library: ModelLibrary
   private let generation: GenerationEngine
   private let rank: TrainingRank
@@ -54,7 +58,7 @@ actor WorkerSession {
     self.control = control
     desk = WorkerDesk(
       unacknowledged: spool.pending.compactMap { try? decodeJobReport($0.payload) })
-    self.spool = spool
+    self.spool = SpoolKeeper(spool)
     self.library = library
     self.generation = generation
     self.rank = rank
@@ -117,11 +121,11 @@ actor WorkerSession {
         continue
       }
       if let failure = await generation.use(model) {
-        try finish(next.map { JobReport($0, .failure(failure)) })
+        finish(next.map { JobReport($0, .failure(failure)) })
         continue
       }
       for assignment in next where desk.running(assignment.job) != nil {
-        if let failed = await generation.take(assignment) { try finish([failed]) }
+        if let failed = await generation.take(assignment) { finish([failed]) }
         steps.raise()
       }
     }
@@ -135,10 +139,26 @@ actor WorkerSession {
       let (reports, goesOn) = await generation.step()
       pulse.worked(clock.now - begun)
       if !reports.isEmpty {
-        try finish(reports)
-        work.raise()
+        finish(reports)
       }
       if !goesOn { await steps.wait() }
+    }
+  }
+
+  /// Keeps what has ended in the spool, then reports it. All that ends while the disk is awaited
+  /// is kept together next.
+  func keep() async throws {
+    while !Task.isCancelled {
+      if ended.isEmpty {
+        await endings.wait()
+        continue
+      }
+      let wanted = desk.finish(ended)
+      ended = []
+      work.raise()
+      try await spool.keep(wanted.map { ($0.jobAttempt, encode($0)) })
+      log.debug("\(wanted.count) results kept")
+      report(wanted)
     }
   }
 
@@ -164,7 +184,7 @@ actor WorkerSession {
     case .assign(let assignments):
       report(desk.take(assignments))
       work.raise()
-    case .acknowledge(let attempts): try spool.forget(desk.acknowledged(attempts))
+    case .acknowledge(let attempts): try await spool.forget(desk.acknowledged(attempts))
     case .cancel(let jobs):
       desk.cancel(jobs)
       unwanted += jobs
@@ -180,12 +200,9 @@ actor WorkerSession {
     }
   }
 
-  /// Spools results, then reports them.
-  private func finish(_ reports: [JobReport]) throws {
-    let wanted = desk.finish(reports)
-    try spool.keep(wanted.map { ($0.jobAttempt, encode($0)) })
-    log.debug("\(wanted.count) results kept")
-    report(wanted)
+  private func finish(_ reports: [JobReport]) {
+    ended += reports
+    endings.raise()
   }
 
   private func report(_ reports: [JobReport]) {
