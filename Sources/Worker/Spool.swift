@@ -65,10 +65,13 @@ struct Spool {
       records += Self.record(.kept, attempt, payload)
       insert(attempt, payload)
     }
+    if records.isEmpty { return }
     try append(records)
+    try synchronize()
   }
 
-  /// Forgets acknowledged results; one that is not here is no error.
+  /// Forgets acknowledged results; one that is not here is no error. The disk is not waited for:
+  /// what is not forgotten after a power cut is offered once more.
   mutating func forget(_ attempts: [JobAttempt]) throws {
     var records: [UInt8] = []
     for attempt in attempts where payloads[attempt] != nil {
@@ -93,11 +96,18 @@ struct Spool {
   private mutating func append(_ records: [UInt8]) throws {
     do {
       try file.write(contentsOf: records)
-      try file.synchronize()
     } catch {
       throw SpoolError(path: path, what: "a result cannot be written: \(error)")
     }
     fileBytes += records.count
+  }
+
+  private func synchronize() throws {
+    do {
+      try file.synchronize()
+    } catch {
+      throw SpoolError(path: path, what: "a result cannot be made durable: \(error)")
+    }
   }
 
   /// Writes what is pending into a new file beside the old one and puts it in its place.
