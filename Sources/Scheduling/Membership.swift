@@ -11,8 +11,8 @@ struct Member: Sendable {
   private(set) var health = Health.alive
   /// When its connection ended, if it has not been heard since.
   private(set) var disconnectedAt: Moment?
-  /// The longest silence that it came back from, less and less with all that is heard since: the
-  /// measure of how long it may be silent this time.
+  /// The longest silence that it came back from, less and less with the time since: the measure of
+  /// how long it may be silent this time.
   private(set) var slowestGap = Duration.zero
   var sequence: UInt64 = 0
   /// Jobs that it is willing to hold in all, as its latest heartbeat said.
@@ -37,7 +37,8 @@ struct Member: Sendable {
 
   /// A sign of life.
   mutating func heard(at now: Moment) {
-    slowestGap = max(now - heardAt, slowestGap * Self.gapKept)
+    let gap = now - heardAt
+    slowestGap = max(gap, slowestGap - gap * Self.gapForgotten)
     heardAt = now
     health = .alive
     disconnectedAt = nil
@@ -50,8 +51,9 @@ struct Member: Sendable {
     disconnectedAt = now
   }
 
-  /// What of the slowest gap is left with each sign of life.
-  private static let gapKept = 0.9
+  /// What of the slowest gap is forgotten in a second; not with each message, of which a busy
+  /// worker sends hundreds.
+  private static let gapForgotten = 0.3
   /// A worker is silent for too long beyond so many of its slowest gaps, when that is more than
   /// the settings ask for; but not for ever.
   private static let gapsAllowed = 2.0

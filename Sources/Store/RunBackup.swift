@@ -56,10 +56,11 @@ private func copyDatabase(_ path: String, to target: String) throws {
   try source.close()
 }
 
-/// What belongs to the run and not to the process that works on it.
+/// What belongs to the run and not to the processes that work on it, which have their caches and
+/// spools beside it when `comd run` started them.
 private func isKept(_ name: String) -> Bool {
-  !name.hasPrefix("run.sqlite") && !name.hasPrefix("blobs/incoming") && name != "lock"
-    && name != "coordinator.json"
+  !name.hasPrefix("run.sqlite") && !name.hasPrefix("blobs/incoming")
+    && !name.hasPrefix("workers/") && !["lock", "coordinator.json", "pids.json"].contains(name)
 }
 
 private func copy(_ path: String, to target: String) throws {

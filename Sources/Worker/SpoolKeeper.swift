@@ -1,8 +1,8 @@
 import Domain
 import Executors
 
-/// Writes the spool on a thread of its own, in the order in which it is asked: neither who computes
-/// nor who listens waits for the disk.
+/// Writes the spool on a thread of its own: neither who computes nor who listens waits for the
+/// disk.
 actor SpoolKeeper {
   private let executor = ThreadExecutor(label: "spool")
   nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -12,8 +12,11 @@ actor SpoolKeeper {
 
   init(_ spool: consuming Spool) { self.spool = spool }
 
-  /// Durable on return.
-  func keep(_ results: [(of: JobAttempt, payload: [UInt8])]) throws { try spool.keep(results) }
-
-  func forget(_ attempts: [JobAttempt]) throws { try spool.forget(attempts) }
+  /// What is kept is durable on return.
+  func write(
+    kept: [(of: JobAttempt, payload: [UInt8])], forgotten: [JobAttempt]
+  ) throws {
+    try spool.keep(kept)
+    try spool.forget(forgotten)
+  }
 }

@@ -29,10 +29,13 @@ actor WorkerSession {
   private let control: MessageClient
   private var desk: WorkerDesk { didSet { tellPulse() } }
   private let spool: SpoolKeeper
-  /// Jobs that have ended and are not in the spool yet.
+  /// Jobs that have ended, and results that were acknowledged, of which the spool does not know.
   private var ended: [JobReport] = []
-  /// Raised when some have.
+  private var forgotten: [JobAttempt] = []
+  /// Raised when there are some.
   private let endings = Signal()
+  /// What is being written to the spool: nothing is reported before it is there.
+  private var unkept: Set<JobAttempt> = []
   private let library: ModelLibrary
   private let generation: GenerationEngine
   private let rank: TrainingRank
@@ -138,28 +141,33 @@ actor WorkerSession {
       let begun = clock.now
       let (reports, goesOn) = await generation.step()
       pulse.worked(clock.now - begun)
-      if !reports.isEmpty {
-        finish(reports)
-      }
+      if !reports.isEmpty { finish(reports) }
       if !goesOn { await steps.wait() }
     }
   }
 
-  /// Keeps what has ended in the spool, then reports it. All that ends while the disk is awaited
-  /// is kept together next.
+  /// Keeps what has ended in the spool, then reports it, and forgets what was acknowledged. All
+  /// that comes while the disk is awaited is written together next; the last of it at the end.
   func keep() async throws {
     while !Task.isCancelled {
-      if ended.isEmpty {
-        await endings.wait()
-        continue
-      }
-      let wanted = desk.finish(ended)
-      ended = []
-      work.raise()
-      try await spool.keep(wanted.map { ($0.jobAttempt, encode($0)) })
-      log.debug("\(wanted.count) results kept")
-      report(wanted)
+      await endings.wait()
+      try await write()
     }
+  }
+
+  private func write() async throws {
+    let wanted = desk.finish(ended)
+    let old = forgotten
+    ended = []
+    forgotten = []
+    unkept = Set(wanted.map(\.jobAttempt))
+    if !wanted.isEmpty { work.raise() }
+    try await spool.write(
+      kept: wanted.map { ($0.jobAttempt, encode($0)) }, forgotten: old)
+    unkept = []
+    if wanted.isEmpty { return }
+    log.debug("\(wanted.count) results kept")
+    report(wanted)
   }
 
   /// Hands the commands of trainings to the rank, in order.
@@ -184,7 +192,9 @@ actor WorkerSession {
     case .assign(let assignments):
       report(desk.take(assignments))
       work.raise()
-    case .acknowledge(let attempts): try await spool.forget(desk.acknowledged(attempts))
+    case .acknowledge(let attempts):
+      forgotten += desk.acknowledged(attempts)
+      endings.raise()
     case .cancel(let jobs):
       desk.cancel(jobs)
       unwanted += jobs
@@ -206,7 +216,8 @@ actor WorkerSession {
   }
 
   private func report(_ reports: [JobReport]) {
-    for message in reportMessages(reports) { send(message) }
+    let kept = reports.filter { !unkept.contains($0.jobAttempt) }
+    for message in reportMessages(kept) { send(message) }
   }
 
   private func sayHello() async {

@@ -97,6 +97,10 @@ struct BackupTests {
     for _ in 0..<30 { try store.commit(run.turn()) }
     let blob = try store.blobs.put(Array("picture".utf8))
     try Data("half".utf8).write(to: URL(filePath: folder + "/blobs/incoming/half"))
+    try Data("1".utf8).write(to: URL(filePath: folder + "/pids.json"))
+    try FileManager.default.createDirectory(
+      atPath: folder + "/workers/w1", withIntermediateDirectories: true)
+    try Data("result".utf8).write(to: URL(filePath: folder + "/workers/w1/spool"))
     // The owner holds the lock and the database meanwhile, with turns in the log.
     try RunStore.backup(of: folder, to: target)
     let then = run
@@ -105,7 +109,9 @@ struct BackupTests {
     let copy = try RunStore(folder: target)
     #expect(try copy.restore() == then.model.restored)
     #expect(try copy.blobs.read(blob) == Array("picture".utf8))
-    #expect(!FileManager.default.fileExists(atPath: target + "/blobs/incoming/half"))
+    for name in ["/blobs/incoming/half", "/pids.json", "/workers/w1/spool"] {
+      #expect(!FileManager.default.fileExists(atPath: target + name), "\(name)")
+    }
     var own = then
     for _ in 0..<10 { try copy.commit(own.turn()) }
     #expect(try copy.restore() == own.model.restored)
