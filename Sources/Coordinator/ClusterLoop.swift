@@ -149,6 +149,9 @@ actor ClusterLoop {
         known[query.address].map { KnownResult(job: query.job, result: $0) }
       }
       return machine.handle(.lookedUp(asked: queries.map(\.job), found: found), at: now)
+    case .request(.recall(let report, let worker)):
+      guard let accepted = try store.acceptedResult(of: report.job) else { return [] }
+      return machine.handle(.recalled(report, from: worker, accepted), at: now)
     case .request(let request):
       requests.yield(request)
       return []

@@ -52,7 +52,7 @@ actor Office {
     try await loop.turn(.prepared(prepared.input, pool: prepared.pool))
     for await request in requests {
       switch request {
-      case .lookUp: preconditionFailure("the loop answers look-ups itself")
+      case .lookUp, .recall: preconditionFailure("the loop answers these itself")
       case .buildDataset(let training):
         try report.write()
         try await loop.turn(clerk.dataset(training))
@@ -74,8 +74,7 @@ actor Office {
 
   /// Lays out every iteration's student as a folder; the last one also as `student`.
   private func saveStudents() throws {
-    for training in try store.restore().trainings.sorted(by: { $0.plan.training < $1.plan.training }
-    ) {
+    for training in try store.trainings() {
       guard let export = training.export else { continue }
       let manifest = try ModelManifest(parsing: store.blobs.read(export.model))
       for place in [folder.student(iteration: training.plan.training.iteration), folder.student] {

@@ -42,12 +42,8 @@ struct RunClerk: Sendable {
   private func tuningSamples(_ training: TrainingID) throws -> [TrainingSample] {
     let restored = try store.restore()
     var answers: [InstructionID: String] = [:]
-    for entry in restored.jobs {
-      if case .teacherAnswer(let instruction) = entry.job.purpose,
-        case .done(let result) = entry.state
-      {
-        answers[instruction] = result.text
-      }
+    for job in restored.ended {
+      if case .teacherAnswer(let instruction) = job.purpose { answers[instruction] = job.text }
     }
     let answered = zip(restored.instructions, restored.tuningIteration).compactMap {
       (instruction, iteration) -> AnsweredInstruction? in
@@ -66,11 +62,11 @@ struct RunClerk: Sendable {
   func score(_ subject: EvaluationSubject, set: Int, iteration: Int) throws -> Event {
     let items = examinations[set].items
     var answers = [String?](repeating: nil, count: items.count)
-    for entry in try store.restore().jobs {
-      if case .evaluation(subject, set, let item, iteration) = entry.job.purpose,
-        case .done(let result) = entry.state, answers.indices.contains(item)
+    for job in try store.restore().ended {
+      if case .evaluation(subject, set, let item, iteration) = job.purpose,
+        answers.indices.contains(item)
       {
-        answers[item] = result.text
+        answers[item] = job.text
       }
     }
     return .evaluationScored(

@@ -90,12 +90,11 @@ public struct CategoryScore: Hashable, Sendable {
   }
 }
 
-/// A job as the store knows it after a restart.
+/// A job without a result, as the store knows it after a restart.
 public struct RestoredJob: Hashable, Sendable {
   public enum State: Hashable, Sendable {
     case open
     case leased(to: WorkerID)
-    case done(GenerationResult)
     case quarantined
   }
   public var job: Job
@@ -108,6 +107,34 @@ public struct RestoredJob: Hashable, Sendable {
     self.attempts = attempts
     self.failedOn = failedOn
     self.state = state
+  }
+}
+
+/// A job that had its result before a restart: no more of it than is used again.
+public struct EndedJob: Hashable, Sendable {
+  public var id: JobID
+  public var purpose: Purpose
+  public var text: String
+  public init(id: JobID, purpose: Purpose, text: String) {
+    self.id = id
+    self.purpose = purpose
+    self.text = text
+  }
+}
+
+/// The result of a job that is in the store.
+public struct AcceptedResult: Hashable, Sendable {
+  public var address: Digest
+  /// The attempt that it came from; 0 when no worker was given the job.
+  public var attempt: Int
+  /// Attempts that were made in all.
+  public var attempts: Int
+  public var result: GenerationResult
+  public init(address: Digest, attempt: Int, attempts: Int, result: GenerationResult) {
+    self.address = address
+    self.attempt = attempt
+    self.attempts = attempts
+    self.result = result
   }
 }
 
@@ -140,8 +167,10 @@ public struct RestoredRun: Hashable, Sendable {
   public var instructions: [Instruction]
   /// The iteration in whose tuning pool each instruction is used first, parallel to `instructions`.
   public var tuningIteration: [Int]
-  /// In id order; of finished iterations only those whose results are used again.
+  /// Without results, in id order; of finished iterations none.
   public var jobs: [RestoredJob]
+  /// With results, in id order; of finished iterations only those that are used again.
+  public var ended: [EndedJob]
   /// How many jobs were ever created: the highest job number in use, restored or not.
   public var jobsCreated: Int64
   public var assessments: [AssessedInstruction]
@@ -173,14 +202,15 @@ public struct RestoredRun: Hashable, Sendable {
 
   public init(
     phase: RunPhase = .preparing, instructions: [Instruction] = [], tuningIteration: [Int] = [],
-    jobs: [RestoredJob] = [], jobsCreated: Int64 = 0, assessments: [AssessedInstruction] = [],
-    proposals: [Proposal] = [], trainings: [RestoredTraining] = [],
-    evaluations: [EvaluationScore] = []
+    jobs: [RestoredJob] = [], ended: [EndedJob] = [], jobsCreated: Int64 = 0,
+    assessments: [AssessedInstruction] = [], proposals: [Proposal] = [],
+    trainings: [RestoredTraining] = [], evaluations: [EvaluationScore] = []
   ) {
     self.phase = phase
     self.instructions = instructions
     self.tuningIteration = tuningIteration
     self.jobs = jobs
+    self.ended = ended
     self.jobsCreated = jobsCreated
     self.assessments = assessments
     self.proposals = proposals

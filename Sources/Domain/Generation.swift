@@ -13,6 +13,11 @@ public struct Prompt: Hashable, Sendable {
   public var parts: [PromptPart]
   public init(_ parts: [PromptPart]) { self.parts = parts }
 
+  /// What the prompt shows, in its order.
+  public var pictures: [Digest] {
+    parts.compactMap { part in if case .image(let digest) = part { digest } else { nil } }
+  }
+
   /// The first picture of the prompt, by which jobs are placed together.
   public var image: Digest? {
     for case .image(let digest) in parts { return digest }

@@ -19,6 +19,8 @@ public enum Event: Hashable, Sendable {
   case tick
   /// The answer to `Request.lookUp`: the results that are known; jobs left out are not.
   case lookedUp(asked: [JobID], found: [KnownResult])
+  /// The answer to `Request.recall`; there is none for a job without a result.
+  case recalled(JobReport, from: WorkerID, AcceptedResult)
   /// The answer to `Request.buildDataset`: the encoded samples are a blob. No samples: the
   /// training is left out, and the student stays as it is.
   case datasetBuilt(TrainingID, dataset: Digest, samples: Int)
@@ -66,6 +68,8 @@ public enum Request: Hashable, Sendable {
   /// Are there results for these addresses, from this run or an earlier one? Answered by
   /// `.lookedUp`; until then the jobs are not handed out. Asked only when `settings.reuse` is on.
   case lookUp([AddressQuery])
+  /// A result of a job that has one came again: what does the store have? Answered by `.recalled`.
+  case recall(JobReport, from: WorkerID)
   /// Build the samples of a training from the store (`pretraining`: the filtered captions; tuning
   /// `i`: the instructions of tuning pool `i` with their accepted teacher answers, in id order),
   /// store them as a blob, and answer with `.datasetBuilt`.

@@ -51,8 +51,8 @@ public enum PhaseReason: Hashable, Sendable, CustomStringConvertible {
 /// Where a job is and why.
 public enum JobReason: Hashable, Sendable, CustomStringConvertible {
   case unknown
-  /// Its phase is over.
-  case past
+  /// It has its result, or its phase is over.
+  case ended
   case lookedUp
   case paused
   case noWorkers
@@ -62,13 +62,12 @@ public enum JobReason: Hashable, Sendable, CustomStringConvertible {
   /// The first one was late, so a second one has it, too.
   case speculated(first: WorkerID, since: Duration, second: WorkerID, secondSince: Duration)
   case following(JobID)
-  case done(attempts: Int)
   case quarantined(QuarantineReason)
 
   public var description: String {
     switch self {
     case .unknown: "no such job"
-    case .past: "its phase is over; the store has its result"
+    case .ended: "it has ended; the store has its result"
     case .lookedUp: "its address is being looked up among known results"
     case .paused: "waits: the run is paused"
     case .noWorkers: "waits: no worker can take jobs now"
@@ -82,7 +81,6 @@ public enum JobReason: Hashable, Sendable, CustomStringConvertible {
       "with \(first) for \(text(of: since)), and with \(second), too, for "
         + "\(text(of: secondSince)), because the first one was late"
     case .following(let job): "asks the same as \(job) and ends with it"
-    case .done(let attempts): "done after \(attempts) attempts"
     case .quarantined(let reason): "set aside: \(reason)"
     }
   }
@@ -145,8 +143,8 @@ extension RunMachine {
     if membership.names.isEmpty { reasons.append(.noWorkers) }
     if let dataset = state.awaitingDataset { reasons.append(.dataset(dataset)) }
     if let training { reasons.append(.training(training.plan.training, training.snapshot.doing)) }
-    if board.counts.unsettled > 0 {
-      reasons.append(.jobs(waiting: board.open.count, leased: board.counts.leased))
+    if board.counts.unsettled > 0 || !backlog.isEmpty {
+      reasons.append(.jobs(waiting: board.open.count + backlog.count, leased: board.counts.leased))
     }
     if !state.scoring.isEmpty { reasons.append(.scores(state.scoring.count)) }
     return reasons
@@ -154,7 +152,7 @@ extension RunMachine {
 
   private func reason(of job: JobID) -> JobReason {
     guard let entry = board.entries[job] else {
-      return (1...max(1, board.created)).contains(job.number) ? .past : .unknown
+      return (1...max(1, board.created)).contains(job.number) ? .ended : .unknown
     }
     switch entry.state {
     case .awaitingLookUp: return .lookedUp
@@ -172,8 +170,9 @@ extension RunMachine {
         position: home ?? "for any worker, \(board.open.count) jobs are open",
         failedOn: entry.failedOn)
     case .leased:
-      guard let first = entry.leases.first else { return .unknown }
-      if let second = entry.leases.dropFirst().first {
+      let leases = board.leases(of: job)
+      guard let first = leases.first else { return .unknown }
+      if let second = leases.dropFirst().first {
         return .speculated(
           first: first.worker, since: clock.now - first.since, second: second.worker,
           secondSince: clock.now - second.since)
@@ -182,7 +181,6 @@ extension RunMachine {
         to: first.worker, attempt: first.attempt, listed: first.listed,
         since: clock.now - first.since)
     case .following(let other): return .following(other)
-    case .done: return .done(attempts: entry.attempts)
     case .quarantined(let reason): return .quarantined(reason)
     }
   }

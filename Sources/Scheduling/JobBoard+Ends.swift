@@ -10,10 +10,8 @@ extension JobBoard {
     guard let entry = entries[report.job] else {
       if report.job.number > created || report.job.number < 1 {
         turn.note(.nonsense(worker, .unknownJob(report.job)))
-      } else if let past = past[report.job], case .success(let result) = report.outcome,
-        past.address == report.address
-      {
-        compare(result, with: past.result, of: past.attempt, report, from: worker, &turn)
+      } else if report.isSuccess {
+        turn.effects.append(.request(.recall(report, from: worker)))
       }
       return
     }
@@ -36,32 +34,40 @@ extension JobBoard {
     at now: Moment, _ turn: inout Turn
   ) {
     switch entry.state {
-    case .done(let accepted, let attempt):
-      compare(result, with: accepted, of: attempt, report, from: worker, &turn)
     case .quarantined: return
     case .awaitingLookUp, .waiting, .leased, .following:
       turn.persist(.accepted(report, from: worker))
       counts.accepted += 1
-      for lease in entry.leases {
+      for lease in leases(of: report.job) {
         if lease.worker != worker {
           turn.send(lease.worker, .cancel([report.job]))
         } else if lease.attempt == report.attempt {
           took(now - lease.since, entry.job, on: worker)
         }
       }
-      end(report.job, .done(result, attempt: report.attempt))
-      turn.settled.append(SettledJob(purpose: entry.job.purpose, result: result))
+      finish(report.job)
+      turn.settled.append(SettledJob(purpose: entry.job.purpose, text: result.text))
       for follower in entry.followers { reuse(follower, result, &turn) }
     }
   }
 
-  /// A second result of a job: another attempt's is a free check, the same attempt's a repetition.
-  private mutating func compare(
-    _ result: GenerationResult, with accepted: GenerationResult, of attempt: Int,
-    _ report: JobReport, from worker: WorkerID, _ turn: inout Turn
+  /// What the store has of a job whose result was reported once more: another attempt's result is a
+  /// free check, the same attempt's a repetition.
+  mutating func recalled(
+    _ report: JobReport, from worker: WorkerID, _ accepted: AcceptedResult, _ turn: inout Turn
   ) {
-    guard attempt != report.attempt else { return }
-    let equal = accepted == result
+    guard report.address == accepted.address else {
+      turn.note(.nonsense(worker, .addressMismatch(report.job)))
+      return
+    }
+    guard (1...max(1, accepted.attempts)).contains(report.attempt), accepted.attempts > 0 else {
+      turn.note(.nonsense(worker, .attemptNeverMade(report.job, attempt: report.attempt)))
+      return
+    }
+    guard case .success(let result) = report.outcome, report.attempt != accepted.attempt else {
+      return
+    }
+    let equal = accepted.result == result
     counts.duplicatesCompared += 1
     turn.persist(.duplicate(report, from: worker, equal: equal))
     if !equal {
@@ -76,7 +82,7 @@ extension JobBoard {
     _ turn: inout Turn
   ) {
     switch entry.state {
-    case .done, .quarantined: return
+    case .quarantined: return
     case .awaitingLookUp, .waiting, .leased, .following: break
     }
     guard !entry.failedAttempts.contains(report.attempt) else { return }
@@ -96,15 +102,14 @@ extension JobBoard {
     } else {
       switch entry.state {
       case .leased:
-        guard let lease = entry.leases.first(where: { $0.attempt == report.attempt }) else {
-          return
-        }
+        let lease = leases(of: report.job).first { $0.attempt == report.attempt }
+        guard let lease else { return }
         giveUpLease(report.job, of: lease.worker)
-        if entries[report.job]?.leases.isEmpty == true { putBack(report.job) }
+        if entries[report.job]?.holders.isEmpty == true { putBack(report.job) }
       case .waiting:
         open.remove(report.job)
         putBack(report.job)
-      case .awaitingLookUp, .following, .done, .quarantined: return
+      case .awaitingLookUp, .following, .quarantined: return
       }
     }
   }
@@ -113,8 +118,8 @@ extension JobBoard {
     guard let entry = entries[id] else { return }
     turn.persist(.reused(id, address: entry.job.address))
     counts.reused += 1
-    end(id, .done(result, attempt: 0))
-    turn.settled.append(SettledJob(purpose: entry.job.purpose, result: result))
+    finish(id)
+    turn.settled.append(SettledJob(purpose: entry.job.purpose, text: result.text))
     for follower in entry.followers { reuse(follower, result, &turn) }
   }
 
@@ -123,35 +128,41 @@ extension JobBoard {
     turn.persist(.quarantined(id))
     turn.note(.quarantined(id, reason))
     counts.quarantined += 1
-    end(id, .quarantined(reason))
-    turn.settled.append(SettledJob(purpose: entry.job.purpose, result: nil))
+    settle(id)
+    entries[id]?.state = .quarantined(reason)
+    entries[id]?.followers = []
+    turn.settled.append(SettledJob(purpose: entry.job.purpose, text: nil))
     for follower in entry.followers { setAside(follower, .sameRequest(as: id), &turn) }
   }
 
-  mutating func end(_ id: JobID, _ state: State) {
-    for lease in entries[id]?.leases ?? [] { giveUpLease(id, of: lease.worker) }
+  /// The job has its result: the board knows it no more.
+  private mutating func finish(_ id: JobID) {
+    settle(id)
+    guard let entry = entries.removeValue(forKey: id) else { return }
+    if byAddress[entry.job.address] == id { byAddress[entry.job.address] = nil }
+  }
+
+  private mutating func settle(_ id: JobID) {
+    for worker in entries[id]?.holders ?? [] { giveUpLease(id, of: worker) }
     open.remove(id)
-    entries[id]?.state = state
-    entries[id]?.followers = []
+    suspects.remove(id)
     counts.unsettled -= 1
     counts.settled += 1
     counts.waiting = open.count
   }
 
   private mutating func giveUpLease(_ id: JobID, of worker: WorkerID) {
-    held[worker]?.remove(id)
-    guard let place = entries[id]?.leases.firstIndex(where: { $0.worker == worker }) else {
-      return
-    }
-    entries[id]?.leases.remove(at: place)
-    if entries[id]?.leases.isEmpty == true { counts.leased -= 1 }
+    guard held[worker]?.removeValue(forKey: id) != nil else { return }
+    if held[worker]?.isEmpty == true { held[worker] = nil }
+    entries[id]?.holders.removeAll { $0 == worker }
+    if entries[id]?.holders.isEmpty == true { counts.leased -= 1 }
   }
 
   /// A lease ended without a word of its worker. A second worker that has the job goes on.
   mutating func takeBack(_ id: JobID, from worker: WorkerID, _ turn: inout Turn) {
     giveUpLease(id, of: worker)
     counts.reassigned += 1
-    guard entries[id]?.leases.isEmpty == true else { return }
+    guard entries[id]?.holders.isEmpty == true else { return }
     if let lost = entries[id]?.lostAlone, lost >= limits.lostAloneMax {
       setAside(id, .lostWorkers(lost), &turn)
     } else if let attempts = entries[id]?.attempts, attempts >= limits.attemptsMax {
@@ -178,10 +189,13 @@ extension JobBoard {
   ///
   /// A lease is honoured for one lease's duration, so that its worker can come back and say that it
   /// holds the job. Jobs that waited for a look-up wait for it again.
-  /// - Returns: the jobs that had ended, in id order.
+  ///
+  /// - Parameter ended: how many there are beside those, with results.
+  /// - Returns: the jobs that had been set aside, in id order.
   mutating func restore(
-    _ jobs: [RestoredJob], lookUp: Bool, at now: Moment, _ turn: inout Turn
+    _ jobs: [RestoredJob], ended: Int, lookUp: Bool, at now: Moment, _ turn: inout Turn
   ) -> [SettledJob] {
+    counts.settled += ended
     var settled: [SettledJob] = []
     var queries: [AddressQuery] = []
     for restored in jobs {
@@ -194,12 +208,10 @@ extension JobBoard {
       entries[job.id] = entry
       counts.unsettled += 1
       switch restored.state {
-      case .done(let result):
-        end(job.id, .done(result, attempt: 0))
-        settled.append(SettledJob(purpose: job.purpose, result: result))
       case .quarantined:
-        end(job.id, .quarantined(.failures(entry.failures)))
-        settled.append(SettledJob(purpose: job.purpose, result: nil))
+        settle(job.id)
+        entries[job.id]?.state = .quarantined(.failures(entry.failures))
+        settled.append(SettledJob(purpose: job.purpose, text: nil))
       case .leased(let worker):
         hold(job.id, worker, attempt: restored.attempts, at: now)
       case .open:

@@ -26,10 +26,10 @@ extension JobBoard {
     var usual: [Digest: Duration] = [:]
     for (key, pace) in paces where key.worker == nil { usual[key.model] = pace.usualPerToken }
     var late: [(id: JobID, by: Duration)] = []
-    for ids in held.values {
-      for id in ids {
-        guard let entry = entries[id], let lease = entry.leases.first, entry.leases.count == 1,
-          !isSuspect(id), let perToken = usual[entry.job.request.model]
+    for leases in held.values {
+      for (id, lease) in leases where now - lease.since > timing.speculateAfter {
+        guard let entry = entries[id], entry.holders.count == 1, !isSuspect(id),
+          let perToken = usual[entry.job.request.model]
         else { continue }
         let time = perToken * max(entry.job.request.sampling.tokensMax, 1)
         let by = now - lease.since - max(time, timing.speculateAfter)
@@ -43,7 +43,7 @@ extension JobBoard {
   mutating func speculate(
     _ id: JobID, on worker: WorkerID, at now: Moment, _ turn: inout Turn
   ) -> Assignment? {
-    guard let entry = entries[id], let first = entry.leases.first, entry.leases.count == 1,
+    guard let entry = entries[id], let first = leases(of: id).first, entry.holders.count == 1,
       first.worker.name != worker.name, !entry.failedOn.contains(worker.name),
       !entry.stuckOn.contains(worker.name)
     else { return nil }

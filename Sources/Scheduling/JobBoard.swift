@@ -22,10 +22,10 @@ public struct JobCounts: Hashable, Sendable {
   public init() {}
 }
 
-/// A job that came to its end: with a result, or with nil when it was set aside.
+/// A job that came to its end: with its result's text, or with nil when it was set aside.
 struct SettledJob: Hashable, Sendable {
   var purpose: Purpose
-  var result: GenerationResult?
+  var text: String?
 }
 
 /// What one turn brings about.
@@ -41,12 +41,14 @@ struct Turn {
   mutating func note(_ note: Note) { effects.append(.note(note)) }
 }
 
-/// Every job of the present phase: who has it, how often it was tried, how it ended.
+/// Every job of the present phase that has no result: who has it, how often it was tried, why it
+/// was set aside.
 ///
-/// `awaitingLookUp` → `waiting` → `leased` → `done`; a lease that ends without a result goes back
-/// to `waiting`; too many failures end in `quarantined`. The first valid result wins, whichever
-/// attempt it is of: results depend on the request alone. A job with the address of another follows
-/// it.
+/// `awaitingLookUp` → `waiting` → `leased` → gone; a lease that ends without a result goes back to
+/// `waiting`; too many failures end in `quarantined`. The first valid result wins, whichever
+/// attempt it is of: results depend on the request alone. With its result a job leaves the board,
+/// whose size so depends on what is under way and not on what was done. A job with the address of
+/// another follows it.
 ///
 /// A job has one lease, or two when the first one's worker is late at the end of a phase.
 struct JobBoard: Sendable {
@@ -56,8 +58,6 @@ struct JobBoard: Sendable {
     case leased
     /// Ends as that job ends: it has the same request.
     case following(JobID)
-    /// `attempt` is 0 when no worker of this phase computed it, or it is not known any more.
-    case done(GenerationResult, attempt: Int)
     case quarantined(QuarantineReason)
   }
 
@@ -69,12 +69,11 @@ struct JobBoard: Sendable {
     var until: Moment
     /// The worker has said that it holds the job.
     var listed = false
-  }
 
-  struct PastResult: Sendable {
-    var address: Digest
-    var attempt: Int
-    var result: GenerationResult
+    mutating func renew(until: Moment) {
+      self.until = until
+      listed = true
+    }
   }
 
   struct Entry: Sendable {
@@ -91,8 +90,8 @@ struct JobBoard: Sendable {
     var lostAlone = 0
     /// To whom the latest attempt was given.
     var holder: WorkerID?
-    /// In the order of their attempts; not empty exactly when the job is leased.
-    var leases: [Lease] = []
+    /// Who has leases of it, in the order of their attempts; not empty exactly when it is leased.
+    var holders: [WorkerID] = []
     var state: State
     var followers: [JobID] = []
   }
@@ -101,10 +100,12 @@ struct JobBoard: Sendable {
   var open = OpenJobs()
   var counts = JobCounts()
   private(set) var created: Int64
-  /// Results of the phase before, for twins that come late; older ones are only acknowledged.
-  var past: [JobID: PastResult] = [:]
+  /// Of each address the first job that has it.
   var byAddress: [Digest: JobID] = [:]
-  var held: [WorkerID: Set<JobID>] = [:]
+  /// Apart from the jobs: heartbeats renew leases, and find nothing else that they have to touch.
+  var held: [WorkerID: [JobID: Lease]] = [:]
+  /// Jobs with which so many workers were lost that they may be what kills them.
+  var suspects: Set<JobID> = []
   var paces: [PaceKey: Pace] = [:]
   let limits: Limits
   let timing: Timing
@@ -122,7 +123,11 @@ struct JobBoard: Sendable {
   }
 
   /// Jobs that a worker holds, in id order.
-  func held(by worker: WorkerID) -> [JobID] { held[worker, default: []].sorted() }
+  func held(by worker: WorkerID) -> [JobID] { held[worker]?.keys.sorted() ?? [] }
+  /// In the order of their attempts.
+  func leases(of id: JobID) -> [Lease] {
+    entries[id]?.holders.compactMap { held[$0]?[id] } ?? []
+  }
   func heldCount(_ worker: WorkerID) -> Int { held[worker]?.count ?? 0 }
   var isSettled: Bool { counts.unsettled == 0 }
 
@@ -132,7 +137,7 @@ struct JobBoard: Sendable {
     return JobID(created)
   }
 
-  /// Takes new jobs in. Those with a known address end at once or follow the one that has it.
+  /// Takes new jobs in. Those with the address of another follow it, or are set aside as it was.
   mutating func add(_ jobs: [Job], lookUp: Bool, _ turn: inout Turn) {
     guard !jobs.isEmpty else { return }
     turn.persist(.jobsCreated(jobs))
@@ -152,13 +157,12 @@ struct JobBoard: Sendable {
     if !queries.isEmpty { turn.effects.append(.request(.lookUp(queries))) }
   }
 
-  /// Ends or links a job whose request another job of the phase has; false when there is none.
+  /// Links a job whose request another job of the phase has; false when there is none.
   mutating func joinEarlier(_ job: Job, _ turn: inout Turn) -> Bool {
     guard let earlier = byAddress[job.address], earlier != job.id,
       let state = entries[earlier]?.state
     else { return false }
     switch state {
-    case .done(let result, _): reuse(job.id, result, &turn)
     case .quarantined: setAside(job.id, .sameRequest(as: earlier), &turn)
     case .awaitingLookUp, .waiting, .leased, .following:
       entries[job.id]?.state = .following(earlier)
@@ -186,7 +190,7 @@ struct JobBoard: Sendable {
   ) -> [Assignment] {
     var assignments: [Assignment] = []
     var warm = member.warm
-    if held[member.id, default: []].contains(where: isSuspect) { return [] }
+    if !suspects.isEmpty, held[member.id]?.keys.contains(where: isSuspect) == true { return [] }
     while assignments.count < count {
       let idle = heldCount(member.id) * 2 < max(member.capacity, 1)
       guard
@@ -203,9 +207,7 @@ struct JobBoard: Sendable {
   }
 
   /// Workers were lost with it: it may be what kills them, and is done with nothing beside it.
-  func isSuspect(_ id: JobID) -> Bool {
-    (entries[id]?.lostWith ?? 0) >= limits.lostWithMax
-  }
+  func isSuspect(_ id: JobID) -> Bool { suspects.contains(id) }
 
   /// A new attempt at a job, beside one that runs if there is one.
   mutating func give(
@@ -224,22 +226,20 @@ struct JobBoard: Sendable {
   /// Notes a lease.
   mutating func hold(_ id: JobID, _ worker: WorkerID, attempt: Int, at now: Moment) {
     guard var entry = entries[id] else { return }
-    if entry.leases.isEmpty { counts.leased += 1 }
-    entry.leases.append(
-      Lease(worker: worker, attempt: attempt, since: now, until: now + timing.leaseDuration))
+    if entry.holders.isEmpty { counts.leased += 1 }
+    entry.holders.append(worker)
     entry.holder = worker
     entry.state = .leased
     entries[id] = entry
-    held[worker, default: []].insert(id)
+    held[worker, default: [:]][id] = Lease(
+      worker: worker, attempt: attempt, since: now, until: now + timing.leaseDuration)
     counts.waiting = open.count
   }
 
   /// The assignments that a worker should have, to be sent again after it came back.
   func assignments(of worker: WorkerID) -> [Assignment] {
     held(by: worker).compactMap { id in
-      guard let entry = entries[id],
-        let lease = entry.leases.first(where: { $0.worker == worker })
-      else { return nil }
+      guard let entry = entries[id], let lease = held[worker]?[id] else { return nil }
       return Assignment(
         job: id, attempt: lease.attempt, address: entry.job.address,
         request: entry.job.request)
@@ -252,24 +252,22 @@ struct JobBoard: Sendable {
   /// same attempt.
   /// - Returns: jobs that the worker should drop, because they are others' now, or done.
   mutating func renew(_ worker: WorkerID, holding: [JobID], at now: Moment) -> [JobID] {
-    var unwanted: [JobID] = []
-    for id in holding {
-      guard let entry = entries[id] else {
-        unwanted.append(id)
-        continue
-      }
-      if entry.state == .waiting, entry.holder == worker, !entry.stuckOn.contains(worker.name) {
-        open.remove(id)
-        hold(id, worker, attempt: entry.attempts, at: now)
-      }
-      guard let place = entries[id]?.leases.firstIndex(where: { $0.worker == worker }) else {
-        unwanted.append(id)
-        continue
-      }
-      entries[id]?.leases[place].until = now + timing.leaseDuration
-      entries[id]?.leases[place].listed = true
+    var others: [JobID] = []
+    // Set aside while it changes, so that it is changed in place.
+    var leases = held.removeValue(forKey: worker) ?? [:]
+    for id in holding where leases[id]?.renew(until: now + timing.leaseDuration) == nil {
+      others.append(id)
     }
-    return unwanted
+    if !leases.isEmpty { held[worker] = leases }
+    return others.filter { id in
+      guard let entry = entries[id], entry.state == .waiting, entry.holder == worker,
+        !entry.stuckOn.contains(worker.name)
+      else { return true }
+      open.remove(id)
+      hold(id, worker, attempt: entry.attempts, at: now)
+      held[worker]?[id]?.renew(until: now + timing.leaseDuration)
+      return false
+    }
   }
 
   /// Takes back every lease of a worker that is no longer there.
@@ -278,9 +276,9 @@ struct JobBoard: Sendable {
   mutating func release(_ worker: WorkerID, isLoss: Bool, _ turn: inout Turn) {
     let jobs = held(by: worker)
     for id in jobs where isLoss {
-      guard let lease = entries[id]?.leases.first(where: { $0.worker == worker }), lease.listed
-      else { continue }
+      guard let lease = held[worker]?[id], lease.listed else { continue }
       entries[id]?.lostWith += 1
+      if let lost = entries[id]?.lostWith, lost >= limits.lostWithMax { suspects.insert(id) }
       if jobs.count == 1 { entries[id]?.lostAlone += 1 }
     }
     for id in jobs { takeBack(id, from: worker, &turn) }
@@ -299,15 +297,16 @@ struct JobBoard: Sendable {
   mutating func expire(at now: Moment, _ turn: inout Turn) -> [WorkerID: Int] {
     var missed: [WorkerID: Int] = [:]
     for worker in held.keys.sorted() {
-      for id in held(by: worker) {
-        guard let entry = entries[id],
-          let lease = entry.leases.first(where: { $0.worker == worker })
-        else { continue }
+      var ending: [(id: JobID, lease: Lease)] = []
+      for (id, lease) in held[worker] ?? [:]
+      where lease.until <= now || now - lease.since >= timing.stuckAfter {
+        ending.append((id, lease))
+      }
+      for (id, lease) in ending.sorted(by: { $0.id < $1.id }) {
         if lease.until <= now {
           if !lease.listed { missed[worker, default: 0] += 1 }
           takeBack(id, from: worker, &turn)
-        } else if now - lease.since >= timing.stuckAfter,
-          let usual = usual(entry.job, on: worker),
+        } else if let entry = entries[id], let usual = usual(entry.job, on: worker),
           now - lease.since >= usual * Self.stuckRatio
         {
           turn.note(.stuck(id, on: worker, for: now - lease.since, usual: usual))
@@ -323,16 +322,13 @@ struct JobBoard: Sendable {
   /// A worker is stuck in a job after so many times the longest usual time.
   private static let stuckRatio = 8.0
 
-  /// Forgets the settled jobs of a phase that is over; nothing may be unsettled.
+  /// Forgets a phase that is over; nothing may be unsettled.
   mutating func retire() {
     precondition(isSettled, "a phase ends when all its jobs have ended")
-    past = entries.compactMapValues { entry in
-      guard case .done(let result, let attempt) = entry.state else { return nil }
-      return PastResult(address: entry.job.address, attempt: attempt, result: result)
-    }
     entries = [:]
     byAddress = [:]
     held = [:]
+    suspects = []
     open.forgetHomes()
     counts.settled = 0
   }

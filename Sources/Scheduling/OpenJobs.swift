@@ -170,11 +170,15 @@ struct OpenJobs: Sendable {
 
   /// The last group in the longest queue of this model finds a new home.
   private mutating func takeOverGroup(of model: Digest, by worker: String) -> Bool {
-    let victims = homes.keys.sorted().filter { $0 != worker }
-      .map { Lane(home: $0, model: model) }
-      .filter { counts[$0, default: 0] > 0 }
-    guard let lane = victims.max(by: { counts[$0, default: 0] < counts[$1, default: 0] })
-    else { return false }
+    var longest: (lane: Lane, count: Int, home: String)?
+    for home in homes.keys where home != worker {
+      let lane = Lane(home: home, model: model)
+      guard let count = counts[lane], count > 0 else { continue }
+      // Of equally long ones the first by name, whatever the order in which they are looked at.
+      if let longest, (count, longest.home) <= (longest.count, home) { continue }
+      longest = (lane, count, home)
+    }
+    guard let lane = longest?.lane else { return false }
     while let job = heaps[lane]?.popMax() {
       guard let entry = waiting[job], entry.lane == lane, let picture = entry.group else {
         continue

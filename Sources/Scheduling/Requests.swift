@@ -4,7 +4,31 @@ import Domain
 // What the models are asked: the one place where a purpose becomes a request.
 
 extension RunMachine {
-  func request(
+  /// Nil: something that it asks about is not there.
+  func request(for purpose: Purpose, of input: RunInput) -> GenerationRequest? {
+    switch purpose {
+    case .teacherAnswer(let id):
+      return state.pools[id].map { teacherAnswerRequest($0, of: input) }
+    case .studentAnswer(let id, let iteration):
+      return state.pools[id].map { studentAnswerRequest($0, iteration: iteration, of: input) }
+    case .judgement(let id, let iteration, let order, let attempt):
+      guard let instruction = state.pools[id], case .text(let teacher) = state.teacherAnswers[id],
+        case .text(let student) = state.studentAnswers[id]
+      else { return nil }
+      return judgementRequest(
+        instruction, iteration: iteration, order: order, attempt: attempt, teacher: teacher,
+        student: student, of: input)
+    case .newInstruction(let source, let iteration):
+      return state.pools[source].map {
+        newInstructionRequest(from: $0, iteration: iteration, of: input)
+      }
+    case .evaluation(let subject, let set, let item, let iteration):
+      return evaluationRequest(
+        Examination(subject: subject, set: set), item: item, iteration: iteration, of: input)
+    }
+  }
+
+  private func request(
     _ purpose: Purpose, model: Digest, prompt: Prompt, _ role: RoleSampling,
     _ template: ConversationTemplate
   ) -> GenerationRequest {
@@ -17,7 +41,9 @@ extension RunMachine {
   }
 
   /// `T(V_k, X_k)`: the same request in every iteration, so it is generated once.
-  func teacherAnswerRequest(_ instruction: Instruction, of input: RunInput) -> GenerationRequest {
+  private func teacherAnswerRequest(
+    _ instruction: Instruction, of input: RunInput
+  ) -> GenerationRequest {
     request(
       .teacherAnswer(instruction.id), model: input.teacher,
       prompt: settings.prompts.answer(
@@ -26,7 +52,7 @@ extension RunMachine {
   }
 
   /// `S(V_k, X_k)` of the student after this iteration's tuning.
-  func studentAnswerRequest(
+  private func studentAnswerRequest(
     _ instruction: Instruction, iteration: Int, of input: RunInput
   ) -> GenerationRequest {
     request(
@@ -37,7 +63,7 @@ extension RunMachine {
       settings.student, settings.studentTemplate)
   }
 
-  func judgementRequest(
+  private func judgementRequest(
     _ instruction: Instruction, iteration: Int, order: PresentationOrder, attempt: Int,
     teacher: String, student: String, of input: RunInput
   ) -> GenerationRequest {
@@ -50,7 +76,7 @@ extension RunMachine {
       settings.judge, settings.teacherTemplate)
   }
 
-  func newInstructionRequest(
+  private func newInstructionRequest(
     from instruction: Instruction, iteration: Int, of input: RunInput
   ) -> GenerationRequest {
     request(
@@ -59,7 +85,7 @@ extension RunMachine {
       settings.augmentor, settings.teacherTemplate)
   }
 
-  func evaluationRequest(
+  private func evaluationRequest(
     _ examination: Examination, item: Int, iteration: Int, of input: RunInput
   ) -> GenerationRequest {
     let set = input.evaluationSets[examination.set]

@@ -30,31 +30,18 @@ extension RunMachine {
       openTraining(TrainingID(iteration: iteration), at: now, &turn)
     case .answering:
       let unanswered = state.pools.tuning.filter { state.teacherAnswers[$0.id] == nil }
-      ask(
-        unanswered.map { (.teacherAnswer($0.id), teacherAnswerRequest($0, of: input)) }, &turn)
-    case .evaluating(let iteration): openEvaluation(iteration, of: input, &turn)
+      askLater(unanswered.map { .teacherAnswer($0.id) })
+    case .evaluating(let iteration): openEvaluation(iteration, of: input)
     case .assessing(let iteration):
       let judgeable = state.pools.cache.filter { instruction in
         if case .text = state.teacherAnswers[instruction.id] { true } else { false }
       }
-      ask(
-        judgeable.map { instruction in
-          (
-            .studentAnswer(instruction.id, iteration: iteration),
-            studentAnswerRequest(instruction, iteration: iteration, of: input)
-          )
-        }, &turn)
+      askLater(judgeable.map { .studentAnswer($0.id, iteration: iteration) })
     case .augmenting(let iteration):
       let choice = chooseForAugmentation(
         state.assessments.map { ($0.key, $0.value) },
         seed: state.seeds.easySample(iteration: iteration))
-      ask(
-        choice.all.compactMap { state.pools[$0] }.map { source in
-          (
-            .newInstruction(from: source.id, iteration: iteration),
-            newInstructionRequest(from: source, iteration: iteration, of: input)
-          )
-        }, &turn)
+      askLater(choice.all.map { .newInstruction(from: $0, iteration: iteration) })
     case .finished:
       for worker in membership.ids { persistBusy(worker, &turn) }
       let iterations = state.begunIterations
@@ -63,17 +50,37 @@ extension RunMachine {
     }
   }
 
+  /// Leaves the jobs that do not exist yet to be created when others run short.
+  private mutating func askLater(_ purposes: [Purpose]) {
+    backlog = Backlog(purposes.filter { !state.asked.contains($0) })
+  }
+
+  /// Creates more of the phase's jobs when few are left that no worker has.
+  /// - Returns: whether it did.
+  mutating func askMore(_ turn: inout Turn) -> Bool {
+    if backlog.isEmpty { return false }
+    let limits = settings.limits
+    let most = max(limits.askedAheadMax, 2 * limits.creditMax * membership.names.count)
+    let room = most - (board.counts.unsettled - board.counts.leased)
+    // A quarter at a time: one by one would be a transaction for each.
+    guard room >= min(backlog.count, (most + 3) / 4) else { return false }
+    ask(backlog.take(room), &turn)
+    return true
+  }
+
   /// Creates the jobs that do not exist yet.
-  private mutating func ask(_ wanted: [(Purpose, GenerationRequest)], _ turn: inout Turn) {
+  private mutating func ask(_ purposes: [Purpose], _ turn: inout Turn) {
+    guard let input else { return }
     var jobs: [Job] = []
-    for (purpose, request) in wanted where state.asked.insert(purpose).inserted {
+    for purpose in purposes where !state.asked.contains(purpose) {
+      guard let request = request(for: purpose, of: input) else { continue }
       jobs.append(
         Job(id: board.nextID(), purpose: purpose, address: address(request), request: request))
     }
     board.add(jobs, lookUp: settings.reuse, &turn)
   }
 
-  private mutating func openEvaluation(_ iteration: Int, of input: RunInput, _ turn: inout Turn) {
+  private mutating func openEvaluation(_ iteration: Int, of input: RunInput) {
     for set in input.evaluationSets.indices {
       let items = input.evaluationSets[set].items.count
       for subject in EvaluationSubject.allCases {
@@ -84,17 +91,12 @@ extension RunMachine {
         state.answersMissing[examination] = items
       }
     }
-    for examination in state.answersMissing.keys.sorted() {
-      let items = input.evaluationSets[examination.set].items.indices
-      ask(
-        items.map { item in
-          (
-            .evaluation(
-              examination.subject, set: examination.set, item: item, iteration: iteration),
-            evaluationRequest(examination, item: item, iteration: iteration, of: input)
-          )
-        }, &turn)
-    }
+    askLater(
+      state.answersMissing.keys.sorted().flatMap { examination in
+        input.evaluationSets[examination.set].items.indices.map { item in
+          .evaluation(examination.subject, set: examination.set, item: item, iteration: iteration)
+        }
+      })
   }
 
   /// Takes in jobs that ended; what follows from one may end others at once.
@@ -103,14 +105,14 @@ extension RunMachine {
     turn.settled = []
     for job in settled {
       switch job.purpose {
-      case .teacherAnswer(let id): state.teacherAnswers[id] = answer(job.result)
+      case .teacherAnswer(let id): state.teacherAnswers[id] = answer(job.text)
       case .studentAnswer(let id, let iteration):
-        state.studentAnswers[id] = answer(job.result)
+        state.studentAnswers[id] = answer(job.text)
         beginJudging(id, iteration: iteration, &turn)
       case .judgement(let id, let iteration, let order, let attempt):
-        judged(id, iteration, order, attempt: attempt, reply: job.result?.text, &turn)
+        judged(id, iteration, order, attempt: attempt, reply: job.text, &turn)
       case .newInstruction(let from, _):
-        state.proposals[from] = Proposal(from: from, reply: job.result?.text)
+        state.proposals[from] = Proposal(from: from, reply: job.text)
       case .evaluation(let subject, let set, _, let iteration):
         answered(Examination(subject: subject, set: set), iteration: iteration, &turn)
       }
@@ -126,25 +128,10 @@ extension RunMachine {
     else { return }
     state.judgements[id] = JudgementProgress(
       attemptsMax: settings.method.judgeAttempts, threshold: settings.method.threshold)
-    let requests = PresentationOrder.allCases.compactMap { order in
-      judgement(of: id, iteration: iteration, order: order, attempt: 1)
-    }
-    ask(requests, &turn)
-  }
-
-  private func judgement(
-    of id: InstructionID, iteration: Int, order: PresentationOrder, attempt: Int
-  ) -> (Purpose, GenerationRequest)? {
-    guard let input, let instruction = state.pools[id],
-      case .text(let teacher) = state.teacherAnswers[id],
-      case .text(let student) = state.studentAnswers[id]
-    else { return nil }
-    return (
-      .judgement(id, iteration: iteration, order: order, attempt: attempt),
-      judgementRequest(
-        instruction, iteration: iteration, order: order, attempt: attempt, teacher: teacher,
-        student: student, of: input)
-    )
+    ask(
+      PresentationOrder.allCases.map { order in
+        .judgement(id, iteration: iteration, order: order, attempt: 1)
+      }, &turn)
   }
 
   private mutating func judged(
@@ -157,9 +144,11 @@ extension RunMachine {
     switch step {
     case .wait: break
     case .ask(let order, let attempt):
-      let next = judgement(of: id, iteration: iteration, order: order, attempt: attempt)
-      ask(next.map { [$0] } ?? [], &turn)
+      ask([.judgement(id, iteration: iteration, order: order, attempt: attempt)], &turn)
     case .done(let assessment):
+      // Nothing more is asked about it.
+      state.judgements[id] = nil
+      state.studentAnswers[id] = nil
       guard state.assessments[id] == nil else { return }
       state.assessments[id] = assessment
       turn.persist(.assessed(id, iteration: iteration, assessment))
@@ -191,7 +180,8 @@ extension RunMachine {
   /// Ends the phase when nothing of it is left, and begins the next.
   /// - Returns: whether it did.
   mutating func endPhase(at now: Moment, _ turn: inout Turn) -> Bool {
-    guard board.isSettled, state.answersMissing.isEmpty, state.scoring.isEmpty else { return false }
+    guard backlog.isEmpty, board.isSettled, state.answersMissing.isEmpty, state.scoring.isEmpty
+    else { return false }
     switch state.phase {
     case .finished: return false
     case .pretraining, .tuning:
@@ -218,24 +208,25 @@ extension RunMachine {
 
   /// Goes on in the phase in which the store says the run was.
   mutating func resume(_ restored: RestoredRun, at now: Moment, _ turn: inout Turn) {
-    for job in restored.jobs {
-      guard case .teacherAnswer(let id) = job.job.purpose else { continue }
-      switch job.state {
-      case .done(let result): state.teacherAnswers[id] = .text(result.text)
-      case .quarantined: state.teacherAnswers[id] = .unavailable
-      case .open, .leased: break
-      }
+    for job in restored.ended {
+      if case .teacherAnswer(let id) = job.purpose { state.teacherAnswers[id] = .text(job.text) }
+    }
+    for job in restored.jobs where job.state == .quarantined {
+      if case .teacherAnswer(let id) = job.job.purpose { state.teacherAnswers[id] = .unavailable }
     }
     let iteration = state.iteration
     for assessed in restored.assessments where assessed.iteration == iteration {
       state.assessments[assessed.instruction] = assessed.assessment
     }
     let present = restored.jobs.filter { belongs($0.job.purpose, to: state.phase) }
-    for job in present { state.asked.insert(job.job.purpose) }
-    let settled = board.restore(present, lookUp: settings.reuse, at: now, &turn)
+    let ended = restored.ended.filter { belongs($0.purpose, to: state.phase) }
+    state.asked = Set(present.map(\.job.purpose) + ended.map(\.purpose))
+    let setAside = board.restore(
+      present, ended: ended.count, lookUp: settings.reuse, at: now, &turn)
     turn.note(.phase(state.phase))
     open(state.phase, at: now, &turn)
-    turn.settled = settled + turn.settled
+    turn.settled =
+      ended.map { SettledJob(purpose: $0.purpose, text: $0.text) } + setAside + turn.settled
   }
 }
 
@@ -266,9 +257,7 @@ extension RunState {
   }
 }
 
-private func answer(_ result: GenerationResult?) -> Answer {
-  result.map { .text($0.text) } ?? .unavailable
-}
+private func answer(_ text: String?) -> Answer { text.map { .text($0) } ?? .unavailable }
 
 /// Whether a job is one of the phase's own.
 private func belongs(_ purpose: Purpose, to phase: RunPhase) -> Bool {

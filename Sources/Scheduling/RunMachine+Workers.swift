@@ -21,7 +21,10 @@ extension RunMachine {
       turn.send(worker, .helloWanted)
       return
     case .member(let recovered):
-      if recovered { turn.note(.recovered(worker)) }
+      if recovered {
+        takers = nil
+        turn.note(.recovered(worker))
+      }
     }
     switch message {
     case .hello: break
@@ -44,6 +47,7 @@ extension RunMachine {
   /// Nothing new goes to a worker without a connection; soon its work goes to others.
   mutating func disconnected(_ worker: WorkerID, at now: Moment, _ turn: inout Turn) {
     guard membership.disconnected(worker, at: now) else { return }
+    takers = nil
     turn.note(.disconnected(worker))
     board.makeHomeless(worker.name)
   }
@@ -51,6 +55,7 @@ extension RunMachine {
   private mutating func greet(
     _ hello: WorkerHello, from worker: WorkerID, at now: Moment, _ turn: inout Turn
   ) {
+    takers = nil
     var hello = hello
     hello.worker = worker
     switch membership.hello(hello, at: now) {
@@ -109,6 +114,7 @@ extension RunMachine {
   ) {
     let before = board.counts.accepted
     for report in reports { board.report(report, from: worker, at: now, &turn) }
+    if let until = membership[worker]?.heldBackUntil, until > now { takers = nil }
     membership.update(worker) { member in
       member.accepted += board.counts.accepted - before
       member.missedLeases = 0
@@ -120,6 +126,7 @@ extension RunMachine {
 
   mutating func leave(_ worker: WorkerID, _ departure: Departure, _ turn: inout Turn) {
     guard membership[worker] != nil else { return }
+    takers = nil
     switch departure {
     case .goodbye, .revoked: forget(worker, isLoss: false, &turn)
     case .silent, .disconnected, .restarted: forget(worker, isLoss: true, &turn)
@@ -154,6 +161,7 @@ extension RunMachine {
       hungry.formUnion(membership.names)
     case .drain(let name):
       guard let member = membership.members[name] else { return }
+      takers = nil
       membership.update(member.id) { $0.draining = true }
       training?.drain(member.id)
       board.makeHomeless(name)

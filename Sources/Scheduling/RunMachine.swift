@@ -20,8 +20,12 @@ public struct RunMachine: Sendable {
   var training: TrainingMachine?
   var input: RunInput?
   var isPaused = false
+  /// What the present phase will ask when jobs run short.
+  var backlog = Backlog()
   /// Names of members that may take jobs and have been given none when last asked.
   var hungry: Set<String> = []
+  /// Names of the members that may take jobs, in their order; nil: to be looked for.
+  var takers: [String]?
   var rates = RateMeter()
   /// What the store knew; used up when the first event arrives.
   private var restored: RestoredRun?
@@ -56,12 +60,16 @@ public struct RunMachine: Sendable {
     case .disconnected(let worker): disconnected(worker, at: now, &turn)
     case .tick: tick(at: now, &turn)
     case .lookedUp(let asked, let found): board.lookedUp(asked, found: found, &turn)
+    case .recalled(let report, let worker, let accepted):
+      board.recalled(report, from: worker, accepted, &turn)
     case .datasetBuilt(let training, let dataset, let samples):
       datasetBuilt(training, dataset, samples: samples, at: now, &turn)
     case .evaluationScored(let score): evaluationScored(score, &turn)
     case .command(let command): perform(command, at: now, &turn)
     }
     advance(at: now, &turn)
+    // Everything that was there before a restart has been taken in.
+    if !state.asked.isEmpty { state.asked = [] }
     return turn.effects
   }
 
@@ -72,7 +80,7 @@ public struct RunMachine: Sendable {
     while moved {
       while !turn.settled.isEmpty { takeIn(&turn) }
       advanceTraining(at: now, &turn)
-      moved = endPhase(at: now, &turn)
+      moved = askMore(&turn) || endPhase(at: now, &turn)
     }
     dispatch(at: now, &turn)
   }
@@ -93,6 +101,7 @@ public struct RunMachine: Sendable {
   }
 
   private mutating func tick(at now: Moment, _ turn: inout Turn) {
+    takers = nil
     let judged = membership.judgeSilence(
       at: now, timing: settings.timing, patience: clock.patience)
     for (worker, silence) in judged.suspected {
@@ -110,7 +119,7 @@ public struct RunMachine: Sendable {
 
   /// At the end of a phase, workers with nothing to do try what others are late with.
   private mutating func speculate(at now: Moment, _ turn: inout Turn) {
-    guard !isPaused else { return }
+    guard !isPaused, backlog.isEmpty else { return }
     let idle = membership.ids.filter { worker in
       mayTakeJobs(worker.name, at: now) && board.heldCount(worker) == 0
         && (membership[worker]?.capacity ?? 0) > 0
@@ -138,19 +147,19 @@ public struct RunMachine: Sendable {
   /// Hands out jobs to every worker that can take some, evenly when they run short.
   private mutating func dispatch(at now: Moment, _ turn: inout Turn) {
     guard !isPaused, !board.open.isEmpty, !hungry.isEmpty else { return }
-    let takers = membership.names.filter { mayTakeJobs($0, at: now) }
+    let takers = takers ?? membership.names.filter { mayTakeJobs($0, at: now) }
+    self.takers = takers
     guard !takers.isEmpty else { return }
     let share = max(1, (board.open.count + board.counts.leased) / takers.count)
-    for name in takers where hungry.contains(name) && !board.open.isEmpty {
+    for name in hungry.sorted() where mayTakeJobs(name, at: now) && !board.open.isEmpty {
       guard let member = membership.members[name] else { continue }
       let holds = board.heldCount(member.id)
       let wanted = min(member.capacity, settings.limits.creditMax, share) - holds
       let assignments =
         wanted > 0
         ? board.lease(to: member, count: wanted, workers: takers, at: now, &turn) : []
-      if board.heldCount(member.id) >= min(member.capacity, settings.limits.creditMax) {
-        hungry.remove(name)
-      }
+      // It has what it may have, or nothing here is for it: until it says something, or a tick.
+      if assignments.count >= wanted || assignments.isEmpty { hungry.remove(name) }
       guard let last = assignments.last else { continue }
       membership.update(member.id) { $0.warm = last.request.model }
       turn.send(member.id, .assign(assignments))
@@ -166,6 +175,7 @@ public struct RunMachine: Sendable {
   /// growing intervals only.
   private mutating func holdBack(_ worker: WorkerID, missed: Int, at now: Moment) {
     let timing = settings.timing
+    takers = nil
     board.makeHomeless(worker.name)
     membership.update(worker) { member in
       member.missedLeases += missed

@@ -110,6 +110,9 @@ public struct Timing: Hashable, Sendable {
 public struct Limits: Hashable, Sendable {
   /// Jobs that one worker holds at most; a worker that is willing to hold more does not get more.
   public var creditMax: Int = 16
+  /// Jobs of a phase that are created before workers take them, so that a phase of millions does
+  /// not lie in memory; more when there are many workers.
+  public var askedAheadMax: Int = 4096
   /// A job that failed on this many workers (by name) is set aside.
   public var failedWorkersMax: Int = 3
   /// A job that failed this often, on whichever workers there are, is set aside.

@@ -40,7 +40,7 @@ struct RunState: Sendable {
   var exports: [Int: TrainingExport] = [:]
   /// Trainings that were begun, as the store had them at the start.
   var begun: [TrainingID: RestoredTraining] = [:]
-  /// Purposes for which the present phase has a job.
+  /// After a restart, until all of it is taken in: purposes for which the phase has a job.
   var asked: Set<Purpose> = []
   var awaitingDataset: TrainingID?
   /// The present phase has nothing to do, or its training is done.

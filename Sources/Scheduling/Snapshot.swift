@@ -86,9 +86,12 @@ public struct WorkerSnapshot: Hashable, Sendable {
 extension RunMachine {
   public func snapshot(at moment: Moment) -> Snapshot {
     let rate = rates.perSecond
+    var jobs = board.counts
+    jobs.unsettled += backlog.count
+    jobs.waiting += backlog.count
     return Snapshot(
       run: settings.run, phase: state.phase, iterations: settings.method.iterations,
-      isPaused: isPaused, jobs: board.counts, pools: poolCounts, jobsPerSecond: rate,
+      isPaused: isPaused, jobs: jobs, pools: poolCounts, jobsPerSecond: rate,
       remaining: remaining(rate), assessment: state.assessmentCounts,
       training: training?.snapshot, workers: workers, evaluations: state.evaluations,
       patience: clock.patience)
@@ -122,7 +125,7 @@ extension RunMachine {
       }
     }
     guard let rate, rate > 0 else { return nil }
-    return .seconds(Double(board.counts.unsettled) / rate)
+    return .seconds(Double(board.counts.unsettled + backlog.count) / rate)
   }
 }
 

@@ -35,6 +35,9 @@ public struct WorkerDesk: Sendable {
   /// The job as it was last assigned, while it is computed.
   public func running(_ job: JobID) -> Assignment? { running[job] }
 
+  /// Whether jobs are computed besides those that have ended.
+  public func isComputing(beside ended: [JobReport]) -> Bool { running.count > ended.count }
+
   /// Takes assignments in; a job that is held already goes on under the higher attempt.
   /// - Returns: results that answer some of them, to be sent again.
   public mutating func take(_ assignments: [Assignment]) -> [JobReport] {

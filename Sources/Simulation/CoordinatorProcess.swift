@@ -144,6 +144,9 @@ extension Simulator {
           let known = store.results[query.address] ?? (bug == .inventResults ? invented : nil)
           return known.map { KnownResult(job: query.job, result: $0) }
         })
+    case .recall(let report, let worker):
+      guard let accepted = store.acceptedResult(of: report.job) else { return }
+      event = .recalled(report, from: worker, accepted)
     case .buildDataset(let id):
       let (digest, samples) = dataset(of: id)
       event = .datasetBuilt(id, dataset: digest, samples: samples)

@@ -4,6 +4,13 @@ import Domain
 ///
 /// Applies changes as the real store has to, and notices those that no right machine makes.
 struct StoreModel {
+  enum State: Hashable {
+    case open
+    case leased(to: WorkerID)
+    case done(GenerationResult)
+    case quarantined
+  }
+
   struct StoredJob {
     var job: Job
     var attempts = 0
@@ -11,7 +18,7 @@ struct StoreModel {
     var failedOn: [String] = []
     var holder: WorkerID?
     var acceptedAttempt = 0
-    var state: RestoredJob.State = .open
+    var state = State.open
   }
 
   var phase = RunPhase.preparing
@@ -79,16 +86,14 @@ struct StoreModel {
   /// What a coordinator that starts now is given.
   func restored() -> RestoredRun {
     let wanted = jobs.filter { isUsedAgain($0.job.purpose) }
+    let ended = wanted.compactMap { stored -> EndedJob? in
+      guard case .done(let result) = stored.state else { return nil }
+      return EndedJob(id: stored.job.id, purpose: stored.job.purpose, text: result.text)
+    }
     return RestoredRun(
       phase: phase, instructions: instructions,
       tuningIteration: bug == .forgetIterations ? tuningIteration.map { _ in 1 } : tuningIteration,
-      jobs: wanted.map { stored in
-        var state = stored.state
-        if bug == .forgetLeases, case .leased = state { state = .open }
-        return RestoredJob(
-          job: stored.job, attempts: bug == .forgetAttempts ? 0 : stored.attempts,
-          failedOn: stored.failedOn, state: state)
-      },
+      jobs: wanted.compactMap { restored($0) }, ended: ended,
       jobsCreated: Int64(jobs.count), assessments: assessments,
       proposals: proposals,
       trainings: trainings.keys.sorted().compactMap { trainings[$0] }.map { training in
@@ -96,6 +101,27 @@ struct StoreModel {
         if bug == .forgetEpoch { training.epoch = 0 }
         return training
       }, evaluations: evaluations)
+  }
+
+  private func restored(_ stored: StoredJob) -> RestoredJob? {
+    let state: RestoredJob.State
+    switch stored.state {
+    case .open: state = .open
+    case .leased(let worker): state = bug == .forgetLeases ? .open : .leased(to: worker)
+    case .quarantined: state = .quarantined
+    case .done: return nil
+    }
+    return RestoredJob(
+      job: stored.job, attempts: bug == .forgetAttempts ? 0 : stored.attempts,
+      failedOn: stored.failedOn, state: state)
+  }
+
+  /// The result of a job, if it has one.
+  func acceptedResult(of job: JobID) -> AcceptedResult? {
+    guard let stored = self[job], case .done(let result) = stored.state else { return nil }
+    return AcceptedResult(
+      address: stored.job.address, attempt: stored.acceptedAttempt, attempts: stored.attempts,
+      result: result)
   }
 
   private func isUsedAgain(_ purpose: Purpose) -> Bool {

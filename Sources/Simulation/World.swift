@@ -60,6 +60,7 @@ struct World: Sendable {
       pretrain: recipe(.projector), tune: recipe(.projectorAndLanguage))
     settings.reuse = random.below(2) == 0
     settings.limits.creditMax = 1 + random.below(5)
+    settings.limits.askedAheadMax = 1 + random.below(12)
     settings.timing.suspectAfter = .seconds(3)
     settings.timing.goneAfter = .seconds(6)
     settings.timing.leaseDuration = .seconds(8)

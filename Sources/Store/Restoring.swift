@@ -11,7 +11,7 @@ struct RunReader {
     let (instructions, tuning) = try instructions()
     return RestoredRun(
       phase: phase, instructions: instructions, tuningIteration: tuning,
-      jobs: try jobs(in: phase),
+      jobs: try jobs(in: phase), ended: try ended(in: phase),
       jobsCreated: Int64(try count(db, "SELECT max(id) FROM jobs")),
       assessments: try assessments(), proposals: try proposals(), trainings: try trainings(),
       evaluations: try evaluations())
@@ -50,22 +50,24 @@ struct RunReader {
     return (all.map(\.0), all.map(\.1))
   }
 
-  /// Jobs of the present iteration, those that have no end, and the teacher's answers, which every
-  /// later iteration uses again.
+  /// The iteration of which jobs are used again.
+  private func current(_ phase: RunPhase) -> Int {
+    phase == .finished ? Int.max : phase.code.iteration
+  }
+
+  /// Jobs without a result: those that have no end, and what was set aside in the present iteration
+  /// or of the teacher's answers, which every later iteration uses again.
   private func jobs(in phase: RunPhase) throws -> [RestoredJob] {
-    let current = phase == .finished ? Int.max : phase.code.iteration
     let failures = try failures()
     return try rows(
       db,
       """
       SELECT j.id, j.purpose, j.iteration, j.instruction, j.presentation, j.judge_attempt,
-        j.subject, j.eval_set, j.item, j.address, j.request, s.state, s.attempts,
-        w.name, w.boot, r.id, r.stop, r.prompt_tokens, r.text, r.tokens
-      FROM jobs j JOIN job_states s ON s.job = j.id
-      LEFT JOIN workers w ON w.id = s.holder LEFT JOIN results r ON r.id = s.result
-      WHERE j.iteration IS NULL OR j.iteration >= ? OR s.state IN (0, 1)
-      ORDER BY j.id
-      """, [current]
+        j.subject, j.eval_set, j.item, j.address, j.request, s.state, s.attempts, w.name, w.boot
+      FROM job_states s JOIN jobs j ON j.id = s.job LEFT JOIN workers w ON w.id = s.holder
+      WHERE s.state <> 2 AND (s.state <> 3 OR j.iteration IS NULL OR j.iteration >= ?)
+      ORDER BY s.job
+      """, [current(phase)]
     ) { fields in
       let id = try fields.long(0)
       return RestoredJob(
@@ -74,12 +76,35 @@ struct RunReader {
     }
   }
 
-  private func job(_ fields: Fields) throws -> Job {
+  /// Jobs with a result: of the present iteration, and the teacher's answers.
+  private func ended(in phase: RunPhase) throws -> [EndedJob] {
+    try rows(
+      db,
+      """
+      SELECT j.id, j.purpose, j.iteration, j.instruction, j.presentation, j.judge_attempt,
+        j.subject, j.eval_set, j.item, r.text
+      FROM job_states s JOIN jobs j ON j.id = s.job JOIN results r ON r.id = s.result
+      WHERE s.state = 2 AND (j.iteration IS NULL OR j.iteration >= ?)
+      ORDER BY s.job
+      """, [current(phase)]
+    ) { fields in
+      EndedJob(
+        id: JobID(try fields.long(0)), purpose: try purpose(fields), text: try fields.text(9))
+    }
+  }
+
+  private func purpose(_ fields: Fields) throws -> Purpose {
     let row = fields.row
     let columns = PurposeColumns(
       purpose: try fields.integer(1), iteration: row[2], instruction: row[3], presentation: row[4],
       judgeAttempt: row[5], subject: row[6], set: row[7], item: row[8])
     guard let purpose = columns.value else { throw fields.damaged(1) }
+    return purpose
+  }
+
+  private func job(_ fields: Fields) throws -> Job {
+    let row = fields.row
+    let purpose = try purpose(fields)
     guard let bytes = row[10] as Data?,
       let request = GenerationRequest(canonicalBytes: Array(bytes))
     else { throw fields.damaged(10) }
@@ -96,7 +121,7 @@ struct RunReader {
     case .open: return .open
     case .leased:
       return .leased(to: WorkerID(name: try fields.text(13), boot: try fields.word(14)))
-    case .done: return .done(try fields.result(from: 16))
+    case .done: throw fields.damaged(11)
     case .quarantined: return .quarantined
     }
   }

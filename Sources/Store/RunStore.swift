@@ -69,6 +69,32 @@ public final class RunStore: Sendable {
     try naming(path) { try pool.read { db in try RunReader(db: db).reportFacts() } }
   }
 
+  /// The result of a job, if it has one.
+  public func acceptedResult(of job: JobID) throws(StoreError) -> AcceptedResult? {
+    try naming(path) {
+      try pool.read { db in
+        try rows(
+          db,
+          """
+          SELECT j.address, coalesce(s.accepted_attempt, 0), s.attempts, r.stop, r.prompt_tokens,
+            r.text, r.tokens
+          FROM job_states s JOIN jobs j ON j.id = s.job JOIN results r ON r.id = s.result
+          WHERE s.job = ? AND s.state = 2
+          """, [job.number]
+        ) { fields in
+          AcceptedResult(
+            address: try fields.digest(0), attempt: try fields.integer(1),
+            attempts: try fields.integer(2), result: try fields.result(from: 3))
+        }.first
+      }
+    }
+  }
+
+  /// The trainings that were begun, in their order.
+  public func trainings() throws(StoreError) -> [RestoredTraining] {
+    try naming(path) { try pool.read { db in try RunReader(db: db).trainings() } }
+  }
+
   /// The accepted result of a request, whichever job it came from.
   public func result(for address: Digest) throws(StoreError) -> GenerationResult? {
     try results(for: [address])[address]

@@ -62,21 +62,38 @@ actor GenerationEngine {
     }
   }
 
-  /// Takes an assignment in, whose end `step` will report.
-  /// - Returns: its report when it cannot be computed.
-  func take(_ assignment: Assignment) async -> JobReport? {
-    do {
-      let input = try await input(assignment.request)
+  /// Takes assignments in, whose ends `step` will report. Those that come together begin together,
+  /// so that passes are few and large.
+  /// - Returns: reports of those that cannot be computed.
+  func take(_ taken: [Assignment]) async -> [JobReport] {
+    var read: [(assignment: Assignment, input: GenerationInput)] = []
+    var failed: [JobReport] = []
+    func fail(_ assignment: Assignment, _ error: any Error) {
+      let failure = failure(error, model: assignment.request.model)
+      failed.append(JobReport(assignment, .failure(failure)))
+    }
+    await library.fetchPictures(taken.flatMap(\.request.prompt.pictures))
+    for assignment in taken {
+      do {
+        read.append((assignment, try await input(assignment.request)))
+      } catch {
+        fail(assignment, error)
+      }
+    }
+    // From here on nothing is waited for, so no step comes in between.
+    for (assignment, input) in read {
       guard let current, current.served == assignment.request.served else {
         preconditionFailure("an assignment of a model that is not in use")
       }
-      try current.generator.admit(input, id: nextID)
-      assignments[nextID] = assignment
-      nextID += 1
-      return nil
-    } catch {
-      return JobReport(assignment, .failure(failure(error, model: assignment.request.model)))
+      do {
+        try current.generator.admit(input, id: nextID)
+        assignments[nextID] = assignment
+        nextID += 1
+      } catch {
+        fail(assignment, error)
+      }
     }
+    return failed
   }
 
   /// Computes the next token of each.

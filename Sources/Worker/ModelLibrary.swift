@@ -85,6 +85,16 @@ actor ModelLibrary {
   /// A picture's file, fetched when it is not here.
   func picture(_ digest: Digest) async throws -> [UInt8] { try await blobs.bytes(of: digest) }
 
+  /// Asks for all pictures that are not here, at once. Of one that is not to be had `picture` says
+  /// why.
+  func fetchPictures(_ pictures: [Digest]) async {
+    await withTaskGroup { group in
+      for picture in Set(pictures) where !cache.has(picture) {
+        group.addTask { try? await self.blobs.fetch(picture) }
+      }
+    }
+  }
+
   /// Puts a saved model folder into the cache, hands all of it in, and says its digest.
   func publish(folder saved: String) async throws -> Digest {
     let manifest = try ModelManifest(scanning: saved)

@@ -22,6 +22,8 @@ actor WorkerSession {
 
   /// Jobs that are computed at one time.
   static let runningMax = 32
+  /// How long a result waits for others.
+  static let gathering = Duration.milliseconds(5)
   /// A result that stays unacknowledged is sent again after every eighth heartbeat.
   static let beatsBetweenOffers = 8
 
@@ -127,10 +129,9 @@ actor WorkerSession {
         finish(next.map { JobReport($0, .failure(failure)) })
         continue
       }
-      for assignment in next where desk.running(assignment.job) != nil {
-        if let failed = await generation.take(assignment) { finish([failed]) }
-        steps.raise()
-      }
+      let failed = await generation.take(next.filter { desk.running($0.job) != nil })
+      if !failed.isEmpty { finish(failed) }
+      steps.raise()
     }
   }
 
@@ -151,6 +152,9 @@ actor WorkerSession {
   func keep() async throws {
     while !Task.isCancelled {
       await endings.wait()
+      // Jobs of one batch end one shortly after the other: they share the way to the disk and to
+      // the coordinator, while the rest of them keeps the engine busy.
+      if desk.isComputing(beside: ended) { try? await Task.sleep(for: Self.gathering) }
       try await write()
     }
   }

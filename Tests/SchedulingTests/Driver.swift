@@ -7,6 +7,7 @@ struct Driver {
   var machine: RunMachine
   var now = Moment.zero
   private var sequences: [WorkerID: UInt64] = [:]
+  private var stored = StoredResults()
 
   init(
     instructions: Int = 3, pictures: Int = 2, restored: RestoredRun = RestoredRun(),
@@ -21,7 +22,16 @@ struct Driver {
     _ = machine.handle(.prepared(input, pool: testPool(instructions, pictures)), at: .zero)
   }
 
-  mutating func handle(_ event: Event) -> [Effect] { machine.handle(event, at: now) }
+  /// What follows; what the machine asks of the store about results is answered at once.
+  mutating func handle(_ event: Event) -> [Effect] {
+    var effects = machine.handle(event, at: now)
+    stored.note(effects)
+    for case .recall(let report, let worker) in effects.requests {
+      guard let accepted = stored.results[report.job] else { continue }
+      effects += handle(.recalled(report, from: worker, accepted))
+    }
+    return effects
+  }
 
   mutating func say(_ message: WorkerMessage, _ worker: WorkerID) -> [Effect] {
     handle(.received(message, from: worker))
@@ -75,6 +85,26 @@ struct Driver {
           job: assignment.job, attempt: assignment.attempt, address: assignment.address,
           outcome: .failure(failure))
       ]), worker)
+  }
+}
+
+/// What a store would know about jobs that have ended.
+private struct StoredResults {
+  private var attempts: [JobID: Int] = [:]
+  private(set) var results: [JobID: AcceptedResult] = [:]
+
+  mutating func note(_ effects: [Effect]) {
+    for change in effects.persisted {
+      switch change {
+      case .leased(let job, let attempt, _): attempts[job] = attempt
+      case .accepted(let report, _):
+        guard case .success(let result) = report.outcome else { continue }
+        results[report.job] = AcceptedResult(
+          address: report.address, attempt: report.attempt, attempts: attempts[report.job] ?? 0,
+          result: result)
+      default: continue
+      }
+    }
   }
 }
 

@@ -76,7 +76,7 @@ private struct Conductor {
             EvaluationScore(
               subject: subject.rawValue, set: set, iteration: iteration, items: 1, correct: 1,
               categories: []))))
-    case .lookUp, .finish: break
+    case .lookUp, .recall, .finish: break
     }
   }
 }
@@ -257,6 +257,29 @@ struct PhaseTests {
       })
   }
 
+  @Test("creates the jobs of a large phase as workers get to them, and ends with the last of them")
+  func askedAhead() throws {
+    var driver = Driver(instructions: 100) { settings in
+      settings.limits.askedAheadMax = 8
+      settings.limits.creditMax = 2
+    }
+    var queue = (driver.join(alice) + driver.beat(alice, credit: 2)).assignments(to: alice)
+    // Those of the first turn.
+    var created = 8
+    for done in 0..<100 {
+      let snapshot = driver.machine.snapshot(at: driver.now)
+      #expect(snapshot.phase == .answering(iteration: 1))
+      #expect(snapshot.jobs.unsettled == 100 - done && snapshot.jobs.leased == queue.count)
+      #expect(snapshot.jobs.waiting == 100 - done - queue.count)
+      let effects = driver.report(try #require(queue.first), "a", from: alice)
+      queue = queue.dropFirst() + effects.assignments(to: alice)
+      for case .jobsCreated(let jobs) in effects.persisted { created += jobs.count }
+      #expect(created <= done + 1 + 8 + 2)
+    }
+    #expect(created == 100)
+    #expect(driver.machine.snapshot(at: driver.now).phase == .tuning(iteration: 1))
+  }
+
   @Test("ends early, with the reason, when no new instruction is admitted")
   func nothingNew() {
     let repeating: (Job) -> String? = { job in
@@ -304,66 +327,5 @@ struct PhaseTests {
     #expect(Set(expected).count == 2)
     #expect(run.count { if case .judgement = $0 { $0.isForTeacher } else { false } } > 0)
     #expect(run.count { if case .studentAnswer = $0 { !$0.isForTeacher } else { false } } > 0)
-  }
-}
-
-@Suite("A restarted coordinator")
-struct RestartTests {
-  private func restored(_ state: RestoredJob.State) -> RestoredRun {
-    let prompt = testSettings().prompts.answer("question 0", image: digest(0), in: .plain)
-    let request = GenerationRequest(
-      model: digest(100), prompt: prompt, sampling: Sampling(temperature: 0, tokensMax: 1, seed: 1))
-    let job = Job(
-      id: JobID(1), purpose: .teacherAnswer(InstructionID(1)), address: testAddress(request),
-      request: request)
-    return RestoredRun(
-      phase: .answering(iteration: 1), instructions: testPool(1, 1), tuningIteration: [1],
-      jobs: [RestoredJob(job: job, attempts: 2, failedOn: [], state: state)], jobsCreated: 7)
-  }
-
-  @Test("sends a worker what it has leased, as the same attempt, and gives it to nobody else")
-  func lease() {
-    var driver = Driver(restored: restored(.leased(to: alice)))
-    _ = driver.join(bob)
-    #expect(driver.beat(bob).assignments(to: bob).isEmpty)
-    #expect(driver.join(alice).assignments(to: alice).map(\.attempt) == [2])
-    #expect(driver.beat(alice, holding: [JobID(1)]).messages(to: alice).isEmpty)
-  }
-
-  @Test("takes a lease back when its worker does not return")
-  func expired() {
-    var driver = Driver(restored: restored(.leased(to: alice)))
-    _ = driver.join(bob)
-    let effects = driver.pass(.seconds(13), holding: [bob: []])
-    #expect(effects.assignments(to: bob).map(\.attempt) == [3])
-  }
-
-  @Test("asks unknown senders to say hello again")
-  func unknown() {
-    var driver = Driver(restored: restored(.open))
-    #expect(driver.beat(alice).messages(to: alice) == [.helloWanted])
-  }
-
-  @Test("goes on to the next phase when all jobs had ended, with new job numbers")
-  func goesOn() {
-    var driver = Driver(restored: restored(.done(testResult("a"))))
-    #expect(driver.machine.snapshot(at: .zero).phase == .tuning(iteration: 1))
-    let effects = driver.handle(
-      .datasetBuilt(TrainingID(iteration: 1), dataset: digest(1), samples: 0))
-    let created = effects.persisted.compactMap {
-      if case .jobsCreated(let jobs) = $0 { jobs } else { nil }
-    }.flatMap { $0 }
-    #expect(created.map(\.id) == [JobID(8)])
-  }
-
-  @Test("that had finished asks for its report again")
-  func finished() {
-    var run = restored(.open)
-    run.phase = .finished
-    run.jobs = []
-    var machine = RunMachine(
-      settings: testSettings(), restored: run, address: testAddress, at: .zero)
-    let effects = machine.handle(.prepared(testInput(), pool: []), at: .zero)
-    #expect(effects.requests == [.finish(.allIterations)])
   }
 }

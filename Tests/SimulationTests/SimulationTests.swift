@@ -37,15 +37,15 @@ struct SimulationTests {
     let first = simulate(seed: 7, faults: .all, fingerprinted: true)
     let second = simulate(seed: 7, faults: .all, fingerprinted: true)
     #expect(first.fingerprint == second.fingerprint)
-    #expect(first.fingerprint == 16_514_113_914_124_220_959)
+    #expect(first.fingerprint == 7_831_240_474_918_572_885)
     #expect(first.fingerprint != simulate(seed: 8, faults: .all, fingerprinted: true).fingerprint)
     #expect(first.replayCommand == "comd simulate --seeds 7..7")
   }
 
-  @Test("reaches, in a hundred seeds, everything that it is there to test")
+  @Test("reaches, in two hundred seeds, everything that it is there to test")
   func coverage() {
     var reached = SimulationCounts()
-    for seed: UInt64 in 1...100 { reached += simulate(seed: seed, faults: .all).counts }
+    for seed: UInt64 in 1...200 { reached += simulate(seed: seed, faults: .all).counts }
     for (name, count) in reached.named { #expect(count > 0, "no \(name)") }
     print(reached.named.map { "\($0.name) \($0.count)" }.joined(separator: ", "))
   }
@@ -131,7 +131,7 @@ private let hunts: [Hunt] = [
   Hunt(.sumInArrivalOrder, by: .weightsDiffer),
   Hunt(.skipSpool, by: .finishedLost),
   // Rare: it takes a failure, a second attempt on the same worker, and a late acknowledgement.
-  Hunt(.acknowledgeWholeJobs, by: .finishedLost, seeds: 281...290),
+  Hunt(.acknowledgeWholeJobs, by: .finishedLost, seeds: 31...40),
 ]
 
 private func report(_ outcome: SimulationOutcome) -> String {

@@ -171,7 +171,10 @@ struct ResultTests {
     #expect(try second.importResults(from: old) == 0)
     #expect(try second.result(for: a.address) == answer(a))
     try second.commit([.jobsCreated([a]), .reused(a.id, address: a.address)])
-    #expect(try second.restore().jobs.map(\.state) == [.done(answer(a))])
+    #expect(try second.restore().jobs.isEmpty)
+    #expect(try second.restore().ended.map(\.text) == [answer(a).text])
+    #expect(try second.acceptedResult(of: a.id)?.result == answer(a))
+    #expect(try second.acceptedResult(of: a.id)?.attempt == 0)
     try first.close()
     try second.close()
   }
@@ -207,7 +210,13 @@ struct ResultTests {
         JobReport(job: b.id, attempt: 1, address: b.address, outcome: .success(other)),
         from: workerB),
     ])
-    #expect(try store.restore().jobs.map(\.state) == [.done(answer(a)), .done(answer(a))])
+    for (job, attempts) in [(a, 1), (b, 1)] {
+      let accepted = AcceptedResult(
+        address: a.address, attempt: 1, attempts: attempts, result: answer(a))
+      #expect(try store.acceptedResult(of: job.id) == accepted)
+    }
+    #expect(try store.restore().ended.map(\.text) == [answer(a).text, answer(a).text])
+    #expect(try store.acceptedResult(of: JobID(3)) == nil)
     try store.close()
   }
 }

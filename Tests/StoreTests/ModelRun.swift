@@ -2,10 +2,17 @@ import Domain
 
 /// What the store promises, in memory and as plainly as can be: the other side of the comparison.
 struct ModelRun {
+  enum State {
+    case open
+    case leased(to: WorkerID)
+    case done(GenerationResult)
+    case quarantined
+  }
+
   struct ModelJob {
     var job: Job
     var attempts = 0
-    var state: RestoredJob.State = .open
+    var state = State.open
     /// By attempt: on whom it failed.
     var failures: [Int: String] = [:]
     var ended: Set<Int> = []
@@ -117,12 +124,13 @@ struct ModelRun {
       case .finished: Int.max
       }
     let pool = instructions.values.sorted { $0.0.id < $1.0.id }
+    let used = jobs.values.filter { isUsed($0, in: iteration) }.sorted { $0.job.id < $1.job.id }
     return RestoredRun(
       phase: phase, instructions: pool.map(\.0), tuningIteration: pool.map(\.1),
-      jobs: jobs.values.filter { isUsed($0, in: iteration) }.sorted { $0.job.id < $1.job.id }.map {
-        RestoredJob(
-          job: $0.job, attempts: $0.attempts,
-          failedOn: $0.failures.sorted { $0.key < $1.key }.map(\.value), state: $0.state)
+      jobs: used.compactMap { restored($0) },
+      ended: used.compactMap { job in
+        guard case .done(let result) = job.state else { return nil }
+        return EndedJob(id: job.job.id, purpose: job.job.purpose, text: result.text)
       },
       jobsCreated: jobs.keys.max()?.number ?? 0,
       assessments: assessments.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map(\.value),
@@ -131,6 +139,19 @@ struct ModelRun {
       evaluations: evaluations.values.sorted {
         ($0.iteration, $0.set, $0.subject) < ($1.iteration, $1.set, $1.subject)
       })
+  }
+
+  private func restored(_ job: ModelJob) -> RestoredJob? {
+    let state: RestoredJob.State
+    switch job.state {
+    case .open: state = .open
+    case .leased(let worker): state = .leased(to: worker)
+    case .quarantined: state = .quarantined
+    case .done: return nil
+    }
+    return RestoredJob(
+      job: job.job, attempts: job.attempts,
+      failedOn: job.failures.sorted { $0.key < $1.key }.map(\.value), state: state)
   }
 
   private func isUsed(_ job: ModelJob, in iteration: Int) -> Bool {

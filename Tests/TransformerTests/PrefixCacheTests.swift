@@ -69,6 +69,111 @@ struct PrefixCacheTests {
     let more = cache.makeRoom(in: &pool)
     #expect(!more)
   }
+
+  @Test("has pages that lie apart, as many as it may have", arguments: [1, 40_000])
+  func pages(headSize: Int) {
+    let layout = PageLayout(layers: 1, rows: 16, keyValueHeads: 1, headSize: headSize)
+    var pool = PagePool(layout, bytesMax: 9 * PagePool.pageBytes(layout) + 8)
+    for page in 0..<9 {
+      #expect(!pool.isEmpty)
+      let taken = pool.take()
+      #expect(taken == page && pool.memory(page).count == layout.words)
+      pool.memory(page).fill(Float(page))
+    }
+    #expect(pool.isEmpty)
+    for page in 0..<9 {
+      #expect(pool.memory(page)[0] == Float(page))
+      #expect(pool.memory(page)[layout.words - 1] == Float(page))
+    }
+  }
+
+  @Test("says of random prompts what a plain list of all kept beginnings says")
+  func twin() {
+    var random = SeededStream(seed: 7)
+    func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
+    let rows = Self.layout.rows
+    for pagesMax in [1, 5, 40] {
+      var pool = PagePool(Self.layout, bytesMax: 60 * PagePool.pageBytes(Self.layout))
+      var cache = PrefixCache(pagesMax: pagesMax, pageRows: rows)
+      var twin = ListedBeginnings(pagesMax: pagesMax, pageRows: rows)
+      var found = 0
+      for _ in 0..<600 {
+        // Two tokens only, and long runs of the first: beginnings are shared at every length.
+        let keys = (0..<1 + below(70)).map { _ in below(12) == 0 ? 1 : 0 }
+        if below(2) == 0 {
+          _ = keep(keys, in: &cache, &pool)
+          twin.keep(keys)
+        } else {
+          let match = cache.find(keys, rowsMax: keys.count)
+          #expect(match.rows == twin.find(keys))
+          #expect(match.pages.count == match.rows / rows)
+          #expect((match.partial?.rows ?? 0) == match.rows % rows)
+          found += match.rows
+        }
+        #expect(cache.count == twin.count && pool.usedCount == 0)
+      }
+      #expect(found > 1_000)
+    }
+  }
+}
+
+/// What a prefix cache keeps, as a list that is looked through from end to end.
+private struct ListedBeginnings {
+  let pagesMax: Int
+  let pageRows: Int
+  /// Each whole, up to the end of its last page; the one used for longest not first.
+  private var beginnings: [[Int]] = []
+  var count: Int { beginnings.count }
+
+  init(pagesMax: Int, pageRows: Int) { (self.pagesMax, self.pageRows) = (pagesMax, pageRows) }
+
+  mutating func find(_ keys: [Int]) -> Int {
+    var way: [[Int]] = []
+    var rows = 0
+    while rows < keys.count {
+      guard let (beginning, common) = longest(keys, behind: rows) else { break }
+      way.append(beginning)
+      rows = common
+      if common % pageRows > 0 { break }
+    }
+    use(way)
+    return rows
+  }
+
+  mutating func keep(_ keys: [Int]) {
+    var way: [[Int]] = []
+    for end in Swift.stride(from: pageRows, to: keys.count + pageRows, by: pageRows) {
+      let wanted = Array(keys.prefix(end))
+      let found = longest(wanted, behind: end - pageRows)
+      let known = found?.common == wanted.count ? found?.beginning : nil
+      if known == nil {
+        if count == pagesMax {
+          guard let oldest = beginnings.firstIndex(where: { !way.contains($0) }) else { break }
+          beginnings.remove(at: oldest)
+        }
+        beginnings.append(wanted)
+      }
+      way.append(known ?? wanted)
+    }
+    use(way)
+  }
+
+  /// Of those with most in common the last that stands before the prompt, else the first behind it.
+  private func longest(_ keys: [Int], behind rows: Int) -> (beginning: [Int], common: Int)? {
+    let next = beginnings.filter {
+      $0.starts(with: keys[..<rows]) && $0.count > rows && $0.count <= rows + pageRows
+    }
+    let common = next.map { commonCount($0[...], keys[...]) }.max() ?? 0
+    let equal = next.filter { commonCount($0[...], keys[...]) == common }
+      .sorted { $0.lexicographicallyPrecedes($1) }
+    let best = equal.last { $0.lexicographicallyPrecedes(keys) } ?? equal.first
+    return common > rows ? best.map { ($0, common) } : nil
+  }
+
+  private mutating func use(_ way: [[Int]]) {
+    beginnings.removeAll { way.contains($0) }
+    beginnings += way.reversed()
+  }
 }
 
 @Suite("A prompt's row keys")

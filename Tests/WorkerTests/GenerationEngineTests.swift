@@ -66,8 +66,8 @@ private struct Workshop {
       let assignment = assignment(Int64(place), request)
       if let failure = await engine.use(request.served) {
         reports.append(JobReport(assignment, .failure(failure)))
-      } else if let failed = await engine.take(assignment) {
-        reports.append(failed)
+      } else {
+        reports += await engine.take([assignment])
       }
     }
     while true {
@@ -143,13 +143,13 @@ struct GenerationEngineTests {
     for step in 0..<40 {
       if step < 3 {
         let assignment = workshop.assignment(Int64(step), requests[step])
-        #expect(await engine.take(assignment) == nil)
+        #expect(await engine.take([assignment]).isEmpty)
       }
       // Job 2 is given up on its way, and wanted again.
       if step == 5 { await engine.drop([JobID(2), JobID(77)]) }
       if step == 6 {
-        #expect(await engine.take(workshop.assignment(3, requests[3])) == nil)
-        #expect(await engine.take(workshop.assignment(2, requests[2])) == nil)
+        #expect(await engine.take([workshop.assignment(3, requests[3])]).isEmpty)
+        #expect(await engine.take([workshop.assignment(2, requests[2])]).isEmpty)
       }
       let (reports, goesOn) = await engine.step()
       for report in reports { ended[report.job.number] = report.outcome }
@@ -158,12 +158,12 @@ struct GenerationEngineTests {
     }
     #expect((0..<4).map { ended[$0] } == alone)
     // What is dropped computes no further.
-    #expect(await engine.take(workshop.assignment(5, requests[2])) == nil)
+    #expect(await engine.take([workshop.assignment(5, requests[2])]).isEmpty)
     #expect(await engine.step() == ([], true))
     await engine.drop([JobID(5)])
     #expect(await engine.step() == ([], false))
     // Nobody waits for a job whose model gives way to another.
-    #expect(await engine.take(workshop.assignment(4, requests[2])) == nil)
+    #expect(await engine.take([workshop.assignment(4, requests[2])]).isEmpty)
     let student = try Workshop.keep(workshop.cluster.folder + "/student", in: workshop.cache)
     #expect(await engine.use(ServedModel(student)) == nil)
     #expect(await engine.step() == ([], false))

@@ -73,8 +73,9 @@ public struct GenerationLimits: Hashable, Sendable {
   public var stepRowsMax: Int
   /// Memory for keys and values, in pages.
   public var keyValueBytesMax: Int
-  /// The part of it that may hold beginnings of prompts after their requests ended; 0: each prompt
-  /// is computed from its first row on.
+  /// The part of it that may hold beginnings of prompts after their requests ended, at most as many
+  /// pages as `batchMax` of the longest sequences have; 0: each prompt is computed from its first
+  /// row on.
   public var prefixBytesMax: Int
   /// Memory for features of pictures, kept by key; 0: computed for each request.
   public var featureBytesMax: Int

@@ -59,7 +59,10 @@ public final class Generator {
       precision: model.keyValues)
     pool = PagePool(layout, bytesMax: limits.keyValueBytesMax)
     prefixes = PrefixCache(
-      pagesMax: limits.prefixBytesMax / PagePool.pageBytes(layout), pageRows: limits.pageRows)
+      pagesMax: min(
+        limits.prefixBytesMax / PagePool.pageBytes(layout),
+        limits.batchMax * layout.pages(contextMax)),
+      pageRows: limits.pageRows)
     batch = PagedBatch(layout)
     scheduler = StepScheduler(
       batchMax: limits.batchMax, rowsMax: max(limits.stepRowsMax, limits.batchMax + 1))

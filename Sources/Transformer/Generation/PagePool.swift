@@ -20,6 +20,7 @@ struct PagePool {
   }
   private var entries: [Entry] = []
   private var free: [Page] = []
+  private static let slabBytes = 2 << 20
 
   /// - Parameter bytesMax: room for `bytesMax / bytes of a page` pages.
   init(_ layout: PageLayout, bytesMax: Int) {
@@ -39,10 +40,24 @@ struct PagePool {
   /// - Precondition: not `isEmpty`.
   mutating func take() -> Page {
     precondition(!isEmpty, "all \(capacity) pages are held")
-    let page = free.popLast() ?? entries.count
-    if page == entries.count { entries.append(Entry(memory: Floats(zeros: layout.words))) }
+    if free.isEmpty { makeSlab() }
+    let page = free.removeLast()
     use(page)
     return page
+  }
+
+  /// Some more pages in one piece of memory, large enough for a huge page: the operating system
+  /// takes longer to find and clear it in small ones than many a page takes to be filled.
+  private mutating func makeSlab() {
+    let stride = (layout.words + 15) / 16 * 16
+    let count = min(capacity - entries.count, (Self.slabBytes / 4 + stride - 1) / stride)
+    let memory = Floats(zeros: count * stride)
+    for place in (0..<count).reversed() {
+      free.append(entries.count + place)
+    }
+    for place in 0..<count {
+      entries.append(Entry(memory: memory[place * stride..<place * stride + layout.words]))
+    }
   }
 
   /// One more sequence reads the page.

@@ -10,5 +10,6 @@ struct Bench: AsyncParsableCommand {
     subcommands: [
       BenchTrain.self, BenchPrefill.self, BenchDecode.self, BenchVision.self, BenchImage.self,
       BenchJudge.self, BenchAllReduce.self, BenchDispatch.self,
+      BenchDecisions.self,
     ])
 }

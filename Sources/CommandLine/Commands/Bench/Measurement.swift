@@ -101,7 +101,7 @@ func median(ofSorted values: [Double]) -> Double {
 }
 
 /// The most memory that this process ever had (`VmHWM`); 0 where the system does not say.
-private func peakMemoryBytes() -> Int64 {
+func peakMemoryBytes() -> Int64 {
   let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
   let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
   let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first

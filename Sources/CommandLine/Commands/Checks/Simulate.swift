@@ -67,6 +67,7 @@ struct Simulate: AsyncParsableCommand {
     var violations = 0
     var simulatedTime = Duration.zero
     var events = 0
+    var counts = SimulationCounts()
     var failures: [SimulationOutcome] = []
 
     mutating func add(_ outcome: SimulationOutcome) {
@@ -74,6 +75,7 @@ struct Simulate: AsyncParsableCommand {
       violations += outcome.violations.count
       simulatedTime += outcome.simulatedTime
       events += outcome.events
+      counts += outcome.counts
       if !outcome.violations.isEmpty { failures.append(outcome) }
     }
 
@@ -92,6 +94,8 @@ struct Simulate: AsyncParsableCommand {
     var violations: Int
     var simulatedHours: Double
     var events: Int
+    /// How often what, by name.
+    var reached: [String: Int]
     var failures: [Failure]
   }
 
@@ -127,11 +131,15 @@ struct Simulate: AsyncParsableCommand {
       try printJSON(
         Found(
           seeds: total.seeds, faults: faults, planted: planted, violations: total.violations,
-          simulatedHours: total.simulatedHours, events: total.events, failures: failures))
+          simulatedHours: total.simulatedHours, events: total.events,
+          reached: Dictionary(uniqueKeysWithValues: total.counts.named.map { ($0.name, $0.count) }),
+          failures: failures))
     } else {
       printFact(
         "seeds \(total.seeds), faults \(faults), violations \(total.violations), simulated "
           + "\(short(total.simulatedHours)) hours, \(total.events) events")
+      printFact(
+        "reached: " + total.counts.named.map { "\($0.name) \($0.count)" }.joined(separator: ", "))
     }
     if total.violations > 0 {
       throw CommandError.failed(
