@@ -32,6 +32,7 @@ func specification(_ name: String, _ dependencies: [Target.Dependency] = []) -> 
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let sqlite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let signals = Target.Dependency.product(
@@ -69,7 +70,7 @@ let package = Package(
     room("Protocol", ["Domain", "CProtocol"], settings: unsafeRoom),
     .systemLibrary(name: "CZeroMQ"),
     room("Transport", ["CZeroMQ"], settings: unsafeRoom),
-    room("Store", ["Domain", "Hashing", grdb]),
+    room("Store", ["Domain", "Hashing", grdb, sqlite]),
     room("Settings", ["Domain", "Distillation", yams]),
 
     // Compute.

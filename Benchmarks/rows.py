@@ -43,6 +43,7 @@ def all_rows(places, threads):
     for requests, aims in ((32, (4, 2.5)), (1, (1, 1))):
         rows += [answering(model, threads, requests, aims) for model in places.language_models]
     rows += [seeing(places.tower, threads), judging(places, threads), opening(places.pictures)]
+    rows.append(dispatching(threads))
     return rows
 
 
@@ -141,4 +142,17 @@ def opening(pictures):
             Side("Pillow + NumPy", "pillow_image.py", ["f32"], options, 2),
         ],
         needs=[pictures],
+    )
+
+
+def dispatching(threads):
+    options = ["--jobs", "20000", "--workers", "8"]
+    return Row(
+        "dispatch",
+        "20,000 jobs that cost nothing, 8 worker processes; ours durable and encrypted",
+        threads,
+        [
+            Side(OURS, "dispatch", ["f32"], options),
+            Side("Ray", "ray_dispatch.py", ["f32"], options, 4),
+        ],
     )

@@ -41,7 +41,8 @@ public struct DispatchTrial: Sendable {
     let (requests, inbox) = AsyncStream<Request>.makeStream()
     let loop = ClusterLoop(
       machine: RunMachine(
-        settings: try settings(), restored: RestoredRun(), address: { Digest(of: $0) }, at: .zero),
+        settings: try trialSettings("dispatch"), restored: RestoredRun(),
+        address: { Digest(of: $0) }, at: .zero),
       store: store, control: control, requests: inbox, log: log)
     do {
       try onListening(workers.map { ring.accessPath(worker: $0) })
@@ -99,15 +100,6 @@ public struct DispatchTrial: Sendable {
     try KeyRing.make(folder: folder + "/keys", workers: workers, control: control, bulk: control)
   }
 
-  private func settings() throws -> RunSettings {
-    let role = RoleSampling(temperature: 0, tokensMax: 1)
-    let recipe = TrainingRecipe(learningRate: 0, trained: .projector, seed: 1)
-    return RunSettings(
-      run: "dispatch", prompts: try PromptSet(replacing: [:]), teacherTemplate: .plain,
-      studentTemplate: .plain, teacher: role, student: role, judge: role, augmentor: role,
-      pretrain: recipe, tune: recipe)
-  }
-
   private var input: RunInput {
     RunInput(
       teacher: Digest(hashing: "teacher".utf8), student: Digest(hashing: "student".utf8),
@@ -123,4 +115,14 @@ public struct DispatchTrial: Sendable {
         lineage: .imported(record: "\(number)", turn: 0))
     }
   }
+}
+
+/// Settings of a run that nobody computes.
+func trialSettings(_ run: String) throws -> RunSettings {
+  let role = RoleSampling(temperature: 0, tokensMax: 1)
+  let recipe = TrainingRecipe(learningRate: 0, trained: .projector, seed: 1)
+  return RunSettings(
+    run: run, prompts: try PromptSet(replacing: [:]), teacherTemplate: .plain,
+    studentTemplate: .plain, teacher: role, student: role, judge: role, augmentor: role,
+    pretrain: recipe, tune: recipe)
 }

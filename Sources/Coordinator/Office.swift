@@ -40,16 +40,16 @@ actor Office {
     let cluster = options.settings
     let prepared = try Preparation(
       settings: cluster, inventory: inventory, blobs: store.blobs, log: log
-    ).read()
+    ).read(begun: try store.phase() != .preparing)
     let report = ReportWriter(
       folder: folder, settings: cluster, configText: options.configText, input: prepared.input,
       store: store)
     self.report = report
-    try report.write()
     let clerk = RunClerk(
       settings: cluster, run: settings, store: store, inventory: inventory,
       examinations: prepared.examinations, log: log)
     try await loop.turn(.prepared(prepared.input, pool: prepared.pool))
+    try report.write()
     for await request in requests {
       switch request {
       case .lookUp, .recall: preconditionFailure("the loop answers these itself")

@@ -41,12 +41,13 @@ struct Preparation {
   let blobs: BlobFolder
   let log: Logger
 
-  func read() throws -> PreparedRun {
+  /// - Parameter begun: the run has its pool already, and none is read.
+  func read(begun: Bool) throws -> PreparedRun {
     let teacher = try model(settings.models.teacher.path)
     let student = try model(settings.models.student.path)
     log.info("teacher \(teacher), student \(student)")
-    let pool = try readPool()
-    log.info("\(pool.count) instructions")
+    let pool = begun ? [] : try readPool()
+    if !begun { log.info("\(pool.count) instructions") }
     var examinations: [Datasets.EvaluationSet] = []
     var sets: [Scheduling.EvaluationSet] = []
     for examination in settings.evaluate {

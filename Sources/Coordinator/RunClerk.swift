@@ -40,17 +40,8 @@ struct RunClerk: Sendable {
 
   /// Tuning: the pool of this iteration with the teacher's answers, grouped by picture (eq. 1).
   private func tuningSamples(_ training: TrainingID) throws -> [TrainingSample] {
-    let restored = try store.restore()
-    var answers: [InstructionID: String] = [:]
-    for job in restored.ended {
-      if case .teacherAnswer(let instruction) = job.purpose { answers[instruction] = job.text }
-    }
-    let answered = zip(restored.instructions, restored.tuningIteration).compactMap {
-      (instruction, iteration) -> AnsweredInstruction? in
-      guard iteration == training.iteration, let answer = answers[instruction.id] else {
-        return nil
-      }
-      return AnsweredInstruction(instruction, answer: answer)
+    let answered = try store.answered(iteration: training.iteration).map {
+      AnsweredInstruction($0.0, answer: $0.answer)
     }
     return groupIntoConversations(
       answered, turnsMax: settings.method.turnsMax, iteration: training.iteration,
@@ -61,14 +52,8 @@ struct RunClerk: Sendable {
   /// Scores one subject's answers to one examination.
   func score(_ subject: EvaluationSubject, set: Int, iteration: Int) throws -> Event {
     let items = examinations[set].items
-    var answers = [String?](repeating: nil, count: items.count)
-    for job in try store.restore().ended {
-      if case .evaluation(subject, set, let item, iteration) = job.purpose,
-        answers.indices.contains(item)
-      {
-        answers[item] = job.text
-      }
-    }
+    let known = try store.answers(of: subject, set: set, iteration: iteration)
+    let answers = items.indices.map { known[$0] }
     return .evaluationScored(
       Evaluation.score(answers, to: items, subject: subject, set: set, iteration: iteration))
   }

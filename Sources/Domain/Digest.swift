@@ -10,7 +10,11 @@ public struct Digest: Hashable, Comparable, Sendable, CustomStringConvertible {
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 32 else { return nil }
     var rest = bytes.makeIterator()
-    func word() -> UInt64 { (0..<8).reduce(0) { word, _ in word << 8 | UInt64(rest.next() ?? 0) } }
+    func word() -> UInt64 {
+      var word: UInt64 = 0
+      for _ in 0..<8 { word = word << 8 | UInt64(rest.next() ?? 0) }
+      return word
+    }
     self.init(words: (word(), word(), word(), word()))
   }
 

@@ -208,6 +208,7 @@ extension RunMachine {
 
   /// Goes on in the phase in which the store says the run was.
   mutating func resume(_ restored: RestoredRun, at now: Moment, _ turn: inout Turn) {
+    state.teacherAnswers.reserveCapacity(restored.instructions.count)
     for job in restored.ended {
       if case .teacherAnswer(let id) = job.purpose { state.teacherAnswers[id] = .text(job.text) }
     }
@@ -219,10 +220,13 @@ extension RunMachine {
       state.assessments[assessed.instruction] = assessed.assessment
     }
     let present = restored.jobs.filter { belongs($0.job.purpose, to: state.phase) }
-    let ended = restored.ended.filter { belongs($0.purpose, to: state.phase) }
+    // The teacher's answers have been taken in, and nobody who is answered is asked.
+    let ended = restored.ended.filter { job in
+      if case .teacherAnswer = job.purpose { false } else { belongs(job.purpose, to: state.phase) }
+    }
+    let count = restored.ended.count { belongs($0.purpose, to: state.phase) }
     state.asked = Set(present.map(\.job.purpose) + ended.map(\.purpose))
-    let setAside = board.restore(
-      present, ended: ended.count, lookUp: settings.reuse, at: now, &turn)
+    let setAside = board.restore(present, ended: count, lookUp: settings.reuse, at: now, &turn)
     turn.note(.phase(state.phase))
     open(state.phase, at: now, &turn)
     turn.settled =

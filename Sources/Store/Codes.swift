@@ -56,13 +56,14 @@ struct PurposeColumns {
 }
 
 extension PurposeColumns {
+  static let teacherAnswer = 0
   /// New instructions of an iteration: what `asked` counts.
   static let newInstruction = 3
 
   init(_ purpose: Purpose) {
     switch purpose {
     case .teacherAnswer(let instruction):
-      self.init(purpose: 0, instruction: instruction.number)
+      self.init(purpose: PurposeColumns.teacherAnswer, instruction: instruction.number)
     case .studentAnswer(let instruction, let iteration):
       self.init(purpose: 1, iteration: iteration, instruction: instruction.number)
     case .judgement(let instruction, let iteration, let order, let attempt):

@@ -6,12 +6,11 @@ import GRDB
 struct RunReader {
   let db: Database
 
-  func restore() throws -> RestoredRun {
+  /// All but the instructions.
+  func restoreButPool() throws -> RestoredRun {
     let phase = try phase()
-    let (instructions, tuning) = try instructions()
     return RestoredRun(
-      phase: phase, instructions: instructions, tuningIteration: tuning,
-      jobs: try jobs(in: phase), ended: try ended(in: phase),
+      phase: phase, jobs: try jobs(in: phase), ended: try ended(in: phase),
       jobsCreated: Int64(try count(db, "SELECT max(id) FROM jobs")),
       assessments: try assessments(), proposals: try proposals(), trainings: try trainings(),
       evaluations: try evaluations())
@@ -27,27 +26,48 @@ struct RunReader {
     return phases.first ?? .preparing
   }
 
-  private func instructions() throws -> ([Instruction], [Int]) {
-    let all = try rows(
+  /// The cache pool in id order, and in whose iteration's tuning pool each is first.
+  func instructions() throws -> ([Instruction], [Int]) {
+    var iterations: [Int] = []
+    let instructions = try rows(
       db,
       """
       SELECT id, image, text, task, record, turn, parent, written, tuning FROM instructions
       ORDER BY id
       """
-    ) { fields -> (Instruction, Int) in
-      let lineage: Lineage
-      if let record = try fields.optionalText(4) {
-        lineage = .imported(record: record, turn: try fields.integer(5))
-      } else {
-        lineage = .augmented(
-          from: InstructionID(try fields.long(6)), iteration: try fields.integer(7))
-      }
-      let instruction = Instruction(
-        id: InstructionID(try fields.long(0)), image: try fields.optionalDigest(1),
-        text: try fields.text(2), task: TaskType(try fields.text(3)), lineage: lineage)
-      return (instruction, try fields.integer(8))
+    ) { fields -> Instruction in
+      iterations.append(try fields.integer(8))
+      return try instruction(fields)
     }
-    return (all.map(\.0), all.map(\.1))
+    return (instructions, iterations)
+  }
+
+  /// `id, image, text, task, record, turn, parent, written`.
+  private func instruction(_ fields: Fields) throws -> Instruction {
+    let lineage: Lineage
+    if let record = try fields.optionalText(4) {
+      lineage = .imported(record: record, turn: try fields.integer(5))
+    } else {
+      lineage = .augmented(
+        from: InstructionID(try fields.long(6)), iteration: try fields.integer(7))
+    }
+    return Instruction(
+      id: InstructionID(try fields.long(0)), image: try fields.optionalDigest(1),
+      text: try fields.text(2), task: TaskType(try fields.text(3)), lineage: lineage)
+  }
+
+  /// In id order.
+  func answered(iteration: Int) throws -> [(Instruction, answer: String)] {
+    try rows(
+      db,
+      """
+      SELECT i.id, i.image, i.text, i.task, i.record, i.turn, i.parent, i.written, r.text
+      FROM jobs j JOIN instructions i ON i.id = j.instruction
+      JOIN job_states s ON s.job = j.id JOIN results r ON r.id = s.result
+      WHERE j.iteration IS NULL AND j.purpose = ? AND i.tuning = ? AND s.state = 2
+      ORDER BY i.id
+      """, [PurposeColumns.teacherAnswer, iteration]
+    ) { (try instruction($0), answer: try $0.text(8)) }
   }
 
   /// The iteration of which jobs are used again.

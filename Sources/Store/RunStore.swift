@@ -60,8 +60,55 @@ public final class RunStore: Sendable {
   }
 
   /// All that the machines need to go on; the preparing phase and nothing else in a new folder.
+  ///
+  /// The pool is read beside the rest, by two threads: nothing may be committed meanwhile.
   public func restore() throws(StoreError) -> RestoredRun {
-    try naming(path) { try pool.read { db in try RunReader(db: db).restore() } }
+    try naming(path) {
+      let pool = pool
+      let instructions = Mutex(Result<([Instruction], [Int]), any Error>.success(([], [])))
+      let run = Mutex(Result<RestoredRun, any Error>.success(RestoredRun()))
+      DispatchQueue.concurrentPerform(iterations: 2) { part in
+        if part == 0 {
+          let read = Result { try pool.read { db in try RunReader(db: db).instructions() } }
+          instructions.withLock { $0 = read }
+        } else {
+          let read = Result { try pool.read { db in try RunReader(db: db).restoreButPool() } }
+          run.withLock { $0 = read }
+        }
+      }
+      var restored = try run.withLock { try $0.get() }
+      (restored.instructions, restored.tuningIteration) = try instructions.withLock {
+        try $0.get()
+      }
+      return restored
+    }
+  }
+
+  /// The instructions whose tuning is that of `iteration`, with the texts of the teacher's answers;
+  /// those without an answer are left out.
+  public func answered(iteration: Int) throws(StoreError) -> [(Instruction, answer: String)] {
+    try naming(path) {
+      try pool.read { db in try RunReader(db: db).answered(iteration: iteration) }
+    }
+  }
+
+  /// What a subject answered to a set: texts by item.
+  public func answers(
+    of subject: EvaluationSubject, set: Int, iteration: Int
+  ) throws(StoreError) -> [Int: String] {
+    try naming(path) {
+      try pool.read { db in
+        let found = try rows(
+          db,
+          """
+          SELECT j.item, r.text
+          FROM jobs j JOIN job_states s ON s.job = j.id JOIN results r ON r.id = s.result
+          WHERE j.iteration = ? AND j.subject = ? AND j.eval_set = ? AND s.state = 2
+          """, [iteration, subject.rawValue, set]
+        ) { (try $0.integer(0), try $0.text(1)) }
+        return Dictionary(uniqueKeysWithValues: found)
+      }
+    }
   }
 
   /// Counts everything anew.
@@ -88,6 +135,10 @@ public final class RunStore: Sendable {
         }.first
       }
     }
+  }
+
+  public func phase() throws(StoreError) -> RunPhase {
+    try naming(path) { try pool.read { db in try RunReader(db: db).phase() } }
   }
 
   /// The trainings that were begun, in their order.

@@ -70,6 +70,41 @@ struct RestoreTests {
     try store.close()
   }
 
+  @Test("has the answers to a tuning pool and to an examination, and to nothing else")
+  func answers() throws {
+    let folder = newFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let store = try RunStore(folder: folder)
+    func instruction(_ number: Int64) -> Instruction {
+      Instruction(
+        id: InstructionID(number), image: nil, text: "question \(number)", task: .conversation,
+        lineage: .imported(record: "r", turn: 0))
+    }
+    func item(_ number: Int, _ subject: EvaluationSubject, iteration: Int) -> Purpose {
+      .evaluation(subject, set: 1, item: number, iteration: iteration)
+    }
+    let jobs = [
+      job(1, .teacherAnswer(InstructionID(1))), job(2, .teacherAnswer(InstructionID(2))),
+      job(3, .teacherAnswer(InstructionID(3))),
+      job(4, .studentAnswer(InstructionID(1), iteration: 1)),
+      job(5, item(0, .student, iteration: 1)), job(6, item(4, .student, iteration: 1)),
+      job(7, item(1, .studentBlind, iteration: 1)), job(8, item(2, .student, iteration: 2)),
+      job(9, item(3, .student, iteration: 1)),
+    ]
+    try store.commit([
+      .instructionsAdded([instruction(1), instruction(2)], iteration: 1),
+      .instructionsAdded([instruction(3)], iteration: 2), .jobsCreated(jobs),
+    ])
+    for job in jobs where job.id != JobID(2) && job.id != JobID(9) { try store.commit(done(job)) }
+    let first = try store.answered(iteration: 1)
+    #expect(first.map(\.0) == [instruction(1)] && first.map(\.answer) == [answer(jobs[0]).text])
+    #expect(try store.answered(iteration: 2).map(\.answer) == [answer(jobs[2]).text])
+    let known = try store.answers(of: .student, set: 1, iteration: 1)
+    #expect(known == [0: answer(jobs[4]).text, 4: answer(jobs[5]).text])
+    #expect(try store.answers(of: .student, set: 0, iteration: 1).isEmpty)
+    try store.close()
+  }
+
   @Test("from a new folder is at its very beginning")
   func new() throws {
     let folder = newFolder()

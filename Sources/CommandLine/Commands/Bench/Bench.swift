@@ -9,7 +9,7 @@ struct Bench: AsyncParsableCommand {
       """,
     subcommands: [
       BenchTrain.self, BenchPrefill.self, BenchDecode.self, BenchVision.self, BenchImage.self,
-      BenchJudge.self, BenchAllReduce.self, BenchDispatch.self,
-      BenchDecisions.self,
+      BenchJudge.self, BenchAllReduce.self, BenchDispatch.self, BenchDecisions.self,
+      BenchRestart.self,
     ])
 }

@@ -1,9 +1,6 @@
 import ArgumentParser
 import Coordinator
-import Domain
 import Foundation
-import Protocol
-import Synchronization
 import Transport
 
 struct BenchDispatch: AsyncParsableCommand {
@@ -13,27 +10,40 @@ struct BenchDispatch: AsyncParsableCommand {
     discussion: """
       The coordinator of a run with its real sockets, keys and store, and worker processes that \
       answer every job at once. Counted is from the first job's creation to the commit of the last \
-      result.
+      result. With --rate the workers answer so many jobs a second in all, and counted is from a \
+      worker's report to the job that it is given for it: the 99th of a hundred, in milliseconds.
 
       Example:
         comd bench dispatch --jobs 20000 --workers 8
+        comd bench dispatch --jobs 20000 --workers 8 --rate 1000
       """)
 
   @Option(help: "Jobs to hand out.")
   var jobs = 20_000
   @Option(help: "Worker processes.")
   var workers = 8
+  @Option(help: "Jobs a second that are answered; without it as many as can be.")
+  var rate: Int?
   @Option(help: .hidden)
   var memberAccess: String?
+  @Option(help: .hidden)
+  var latencies: String?
   @OptionGroup var options: BenchOptions
 
   func validate() throws {
     try require("--jobs", jobs, in: 1...10_000_000)
     try require("--workers", workers, in: 1...256)
+    if let rate { try require("--rate", rate, in: 1...100_000) }
   }
 
   func run() async throws {
-    if let memberAccess { return try await answerAtOnce(AccessFile(reading: memberAccess)) }
+    if let memberAccess {
+      let member = try BenchWorker(AccessFile(reading: memberAccess))
+      guard let rate, let latencies else { return try await member.answerAtOnce() }
+      let waited = try await member.answer(every: .seconds(1) * workers / rate)
+      return try JSONEncoder().encode(waited).write(to: URL(filePath: latencies))
+    }
+    if let rate { return try await tellLatencies(at: rate) }
     _ = try await trial(jobs: min(jobs, 1_000))
     let progress = Progress("bench dispatch", unit: "runs", total: options.runs)
     var rates: [Double] = []
@@ -44,7 +54,36 @@ struct BenchDispatch: AsyncParsableCommand {
     try tell("dispatch", unit: "jobs/s", values: rates, options)
   }
 
-  private func trial(jobs: Int) async throws -> Duration {
+  private func tellLatencies(at rate: Int) async throws {
+    let progress = Progress("bench dispatch", unit: "runs", total: options.runs)
+    var late: [Double] = []
+    for run in 0..<options.runs {
+      let waited = try await latencies(at: rate).sorted()
+      guard !waited.isEmpty else { throw CommandError.failed("too few jobs to measure") }
+      late.append(waited[waited.count * 99 / 100] * 1_000)
+      progress.update(run + 1)
+    }
+    try tell("dispatch-p99", unit: "ms", values: late, options)
+  }
+
+  /// Seconds from a report to the job that is given for it, of all workers.
+  private func latencies(at rate: Int) async throws -> [Double] {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("comd-latencies-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    _ = try await trial(jobs: jobs) { member in
+      ["--rate", "\(rate)", "--workers", "\(workers)", "--latencies", "\(folder)/\(member)"]
+    }
+    return try (0..<workers).flatMap { member in
+      try JSONDecoder().decode(
+        [Double].self, from: Data(contentsOf: URL(filePath: "\(folder)/\(member)")))
+    }
+  }
+
+  private func trial(
+    jobs: Int, arguments: @escaping @Sendable (_ member: Int) -> [String] = { _ in [] }
+  ) async throws -> Duration {
     let folder = FileManager.default.temporaryDirectory
       .appendingPathComponent("comd-dispatch-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -52,53 +91,15 @@ struct BenchDispatch: AsyncParsableCommand {
       jobs: jobs, workers: workerNames(workers), folder: folder, log: makeQuietLogger("dispatch"))
     let members = BenchMembers()
     defer { members.end() }
-    return try await members.during {
+    let taken = try await members.during {
       try await trial.run { accessFiles in
-        try members.start(accessFiles.map { ["bench", "dispatch", "--member-access", $0] })
+        try members.start(
+          accessFiles.enumerated().map { member, access in
+            ["bench", "dispatch", "--member-access", access] + arguments(member)
+          })
       }
     }
-  }
-}
-
-/// A worker that answers every job at once, until the coordinator is gone.
-private func answerAtOnce(_ access: AccessFile) async throws {
-  let client = try MessageClient(
-    endpoint: access.control,
-    security: .curve(access.keys, serverKey: access.coordinatorPublicKey))
-  let me = WorkerID(name: access.worker, boot: .random(in: 1...UInt64.max))
-  func say(_ message: WorkerMessage) throws { try client.send([Frame(encode(message))]) }
-  let answer = GenerationResult(text: "", tokens: [], stop: .stopToken, promptTokens: 1)
-  while let event = await client.events.next() {
-    switch event {
-    case .connected:
-      try say(
-        .hello(
-          WorkerHello(
-            protocolVersion: protocolVersion, worker: me, threads: 1, memoryBytes: 0,
-            kernelSet: "none", peerEndpoint: "tcp://127.0.0.1:1",
-            peerPublicKey: access.keys.publicKey,
-            models: [])))
-    case .disconnected: return await client.close()
-    case .refused: throw CommandError.failed("\(access.worker) is not on the allow-list")
-    case .message(let frames):
-      guard let frame = frames.first else { continue }
-      switch try decodeCoordinatorMessage(frame.bytes) {
-      case .welcome(let welcome):
-        try say(
-          .heartbeat(
-            Heartbeat(
-              sequence: 1, holding: [], credit: welcome.creditMax, busyMilliseconds: 0,
-              training: nil, standing: nil)))
-      case .assign(let assignments):
-        let reports = assignments.map {
-          JobReport(
-            job: $0.job, attempt: $0.attempt, address: $0.address, outcome: .success(answer))
-        }
-        for message in reportMessages(reports) { try say(message) }
-      case .acknowledge, .cancel, .helloWanted, .prepareTraining, .openStep, .commitStep,
-        .checkpoint, .export, .endTraining, .drain, .refused:
-        break
-      }
-    }
+    await members.allEnded()
+    return taken
   }
 }

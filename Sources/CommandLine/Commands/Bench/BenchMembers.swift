@@ -65,6 +65,14 @@ final class BenchMembers: Sendable {
     }
   }
 
+  /// Returns when all have ended by themselves, or after some seconds.
+  func allEnded() async {
+    state.withLock { $0.isEnding = true }
+    for _ in 0..<Self.graceSeconds * 20 where state.withLock({ !$0.running.isEmpty }) {
+      try? await Task.sleep(for: .milliseconds(50))
+    }
+  }
+
   /// Ends those that still run.
   func end() {
     let running = state.withLock { state in
