@@ -98,13 +98,14 @@ public struct RestoredJob: Hashable, Sendable {
     case quarantined
   }
   public var job: Job
-  public var attempts: Int
+  /// Names of the workers to which it was given, one for each attempt.
+  public var givenTo: [String]
   /// Names of the workers on which it failed, one entry each.
   public var failedOn: [String]
   public var state: State
-  public init(job: Job, attempts: Int, failedOn: [String], state: State) {
+  public init(job: Job, givenTo: [String], failedOn: [String], state: State) {
     self.job = job
-    self.attempts = attempts
+    self.givenTo = givenTo
     self.failedOn = failedOn
     self.state = state
   }
@@ -127,13 +128,13 @@ public struct AcceptedResult: Hashable, Sendable {
   public var address: Digest
   /// The attempt that it came from; 0 when no worker was given the job.
   public var attempt: Int
-  /// Attempts that were made in all.
-  public var attempts: Int
+  /// Names of the workers to which the job was given, one for each attempt.
+  public var givenTo: [String]
   public var result: GenerationResult
-  public init(address: Digest, attempt: Int, attempts: Int, result: GenerationResult) {
+  public init(address: Digest, attempt: Int, givenTo: [String], result: GenerationResult) {
     self.address = address
     self.attempt = attempt
-    self.attempts = attempts
+    self.givenTo = givenTo
     self.result = result
   }
 }

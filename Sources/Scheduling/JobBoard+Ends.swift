@@ -19,10 +19,7 @@ extension JobBoard {
       turn.note(.nonsense(worker, .addressMismatch(report.job)))
       return
     }
-    guard (1...max(1, entry.attempts)).contains(report.attempt), entry.attempts > 0 else {
-      turn.note(.nonsense(worker, .attemptNeverMade(report.job, attempt: report.attempt)))
-      return
-    }
+    guard wasGiven(report, to: worker, entry.givenTo, &turn) else { return }
     switch report.outcome {
     case .success(let result): succeeded(entry, result, report, from: worker, at: now, &turn)
     case .failure(let failure): failed(entry, failure, report, from: worker, &turn)
@@ -60,10 +57,7 @@ extension JobBoard {
       turn.note(.nonsense(worker, .addressMismatch(report.job)))
       return
     }
-    guard (1...max(1, accepted.attempts)).contains(report.attempt), accepted.attempts > 0 else {
-      turn.note(.nonsense(worker, .attemptNeverMade(report.job, attempt: report.attempt)))
-      return
-    }
+    guard wasGiven(report, to: worker, accepted.givenTo, &turn) else { return }
     guard case .success(let result) = report.outcome, report.attempt != accepted.attempt else {
       return
     }
@@ -74,6 +68,22 @@ extension JobBoard {
       counts.duplicatesDiffering += 1
       turn.note(.twinDiffers(report.job, from: worker))
     }
+  }
+
+  /// Whether the reported attempt was made, and by this worker: another boot of it may report what
+  /// its spool kept.
+  private func wasGiven(
+    _ report: JobReport, to worker: WorkerID, _ givenTo: [String], _ turn: inout Turn
+  ) -> Bool {
+    guard (1...max(1, givenTo.count)).contains(report.attempt), !givenTo.isEmpty else {
+      turn.note(.nonsense(worker, .attemptNeverMade(report.job, attempt: report.attempt)))
+      return false
+    }
+    guard givenTo[report.attempt - 1] == worker.name else {
+      turn.note(.nonsense(worker, .notGiven(report.job, attempt: report.attempt)))
+      return false
+    }
+    return true
   }
 
   /// A failure is counted whichever attempt it is of, and ends the lease of that attempt alone.
@@ -200,7 +210,7 @@ extension JobBoard {
     var queries: [AddressQuery] = []
     for restored in jobs {
       let job = restored.job
-      var entry = Entry(job: job, attempts: restored.attempts, state: .awaitingLookUp)
+      var entry = Entry(job: job, givenTo: restored.givenTo, state: .awaitingLookUp)
       entry.failures = restored.failedOn.count
       for name in restored.failedOn where !entry.failedOn.contains(name) {
         entry.failedOn.append(name)
@@ -213,10 +223,10 @@ extension JobBoard {
         entries[job.id]?.state = .quarantined(.failures(entry.failures))
         settled.append(SettledJob(purpose: job.purpose, text: nil))
       case .leased(let worker):
-        hold(job.id, worker, attempt: restored.attempts, at: now)
+        hold(job.id, worker, attempt: restored.givenTo.count, at: now)
       case .open:
         guard !joinEarlier(job, &turn) else { continue }
-        if lookUp, restored.attempts == 0 {
+        if lookUp, restored.givenTo.isEmpty {
           queries.append(AddressQuery(job: job.id, address: job.address))
         } else {
           putBack(job.id)

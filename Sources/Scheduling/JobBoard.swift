@@ -78,7 +78,9 @@ struct JobBoard: Sendable {
 
   struct Entry: Sendable {
     var job: Job
-    var attempts = 0
+    /// Names of the workers to which it was given, one for each attempt.
+    var givenTo: [String] = []
+    var attempts: Int { givenTo.count }
     var failedOn: [String] = []
     /// Attempts whose failure has been counted.
     var failedAttempts: Set<Int> = []
@@ -214,7 +216,7 @@ struct JobBoard: Sendable {
     _ id: JobID, to worker: WorkerID, at now: Moment, _ turn: inout Turn
   ) -> Assignment? {
     guard var entry = entries[id] else { return nil }
-    entry.attempts += 1
+    entry.givenTo.append(worker.name)
     let attempt = entry.attempts
     entries[id] = entry
     hold(id, worker, attempt: attempt, at: now)

@@ -100,6 +100,8 @@ public enum Nonsense: Hashable, Sendable, CustomStringConvertible {
   /// The report is about another request than the job's.
   case addressMismatch(JobID)
   case attemptNeverMade(JobID, attempt: Int)
+  /// Another worker was given it.
+  case notGiven(JobID, attempt: Int)
   case vote(TrainingID, step: Int, epoch: UInt64)
   case unaskedCheckpoint(TrainingID, step: Int)
 
@@ -107,7 +109,10 @@ public enum Nonsense: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .unknownJob(let job): "a report for \(job), which does not exist"
     case .addressMismatch(let job): "a report for \(job) with another request's address"
-    case .attemptNeverMade(let job, let attempt): "a report for attempt \(attempt) of \(job)"
+    case .attemptNeverMade(let job, let attempt):
+      "a report for attempt \(attempt) of \(job), which was never made"
+    case .notGiven(let job, let attempt):
+      "a report for attempt \(attempt) of \(job), which another worker was given"
     case .vote(let training, let step, let epoch):
       "a vote of \(training) step \(step), epoch \(epoch), which is not open to it"
     case .unaskedCheckpoint(let training, let step):

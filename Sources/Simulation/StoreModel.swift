@@ -13,7 +13,8 @@ struct StoreModel {
 
   struct StoredJob {
     var job: Job
-    var attempts = 0
+    var givenTo: [String] = []
+    var attempts: Int { givenTo.count }
     var failedAttempts: Set<Int> = []
     var failedOn: [String] = []
     var holder: WorkerID?
@@ -112,7 +113,7 @@ struct StoreModel {
     case .done: return nil
     }
     return RestoredJob(
-      job: stored.job, attempts: bug == .forgetAttempts ? 0 : stored.attempts,
+      job: stored.job, givenTo: bug == .forgetAttempts ? [] : stored.givenTo,
       failedOn: stored.failedOn, state: state)
   }
 
@@ -120,7 +121,7 @@ struct StoreModel {
   func acceptedResult(of job: JobID) -> AcceptedResult? {
     guard let stored = self[job], case .done(let result) = stored.state else { return nil }
     return AcceptedResult(
-      address: stored.job.address, attempt: stored.acceptedAttempt, attempts: stored.attempts,
+      address: stored.job.address, attempt: stored.acceptedAttempt, givenTo: stored.givenTo,
       result: result)
   }
 
@@ -162,7 +163,7 @@ struct StoreModel {
       violations.append(.attemptReused(id, attempt: attempt))
     }
     update(id) { job in
-      job.attempts = attempt
+      job.givenTo = Array(job.givenTo.prefix(attempt - 1)) + [worker.name]
       job.holder = worker
       job.state = .leased(to: worker)
     }

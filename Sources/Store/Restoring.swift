@@ -78,7 +78,7 @@ struct RunReader {
   /// Jobs without a result: those that have no end, and what was set aside in the present iteration
   /// or of the teacher's answers, which every later iteration uses again.
   private func jobs(in phase: RunPhase) throws -> [RestoredJob] {
-    let failures = try failures()
+    let (failures, holders) = (try failures(), try holders())
     return try rows(
       db,
       """
@@ -91,8 +91,9 @@ struct RunReader {
     ) { fields in
       let id = try fields.long(0)
       return RestoredJob(
-        job: try job(fields), attempts: try fields.integer(12), failedOn: failures[id] ?? [],
-        state: try state(fields))
+        job: try job(fields),
+        givenTo: try givenTo(try fields.integer(12), holders[id] ?? [:], fields),
+        failedOn: failures[id] ?? [], state: try state(fields))
     }
   }
 
@@ -143,6 +144,32 @@ struct RunReader {
       return .leased(to: WorkerID(name: try fields.text(13), boot: try fields.word(14)))
     case .done: throw fields.damaged(11)
     case .quarantined: return .quarantined
+    }
+  }
+
+  /// By attempt, of jobs that have no end.
+  private func holders() throws -> [Int64: [Int: String]] {
+    var names: [Int64: [Int: String]] = [:]
+    _ = try rows(
+      db,
+      """
+      SELECT s.job, a.attempt, w.name
+      FROM job_states s JOIN attempts a ON a.job = s.job JOIN workers w ON w.id = a.worker
+      WHERE s.state IN (0, 1, 3)
+      """
+    ) { fields in
+      names[try fields.long(0), default: [:]][try fields.integer(1)] = try fields.text(2)
+    }
+    return names
+  }
+
+  private func givenTo(
+    _ attempts: Int, _ holders: [Int: String], _ fields: Fields
+  ) throws -> [String] {
+    if attempts == 0 { return [] }
+    return try (1...attempts).map { attempt in
+      guard let holder = holders[attempt] else { throw fields.damaged(12) }
+      return holder
     }
   }
 

@@ -120,18 +120,25 @@ public final class RunStore: Sendable {
   public func acceptedResult(of job: JobID) throws(StoreError) -> AcceptedResult? {
     try naming(path) {
       try pool.read { db in
-        try rows(
+        let holders = try rows(
           db,
           """
-          SELECT j.address, coalesce(s.accepted_attempt, 0), s.attempts, r.stop, r.prompt_tokens,
-            r.text, r.tokens
+          SELECT w.name FROM attempts a JOIN workers w ON w.id = a.worker WHERE a.job = ?
+          ORDER BY a.attempt
+          """, [job.number]
+        ) { try $0.text(0) }
+        return try rows(
+          db,
+          """
+          SELECT j.address, coalesce(s.accepted_attempt, 0), r.stop, r.prompt_tokens, r.text,
+            r.tokens
           FROM job_states s JOIN jobs j ON j.id = s.job JOIN results r ON r.id = s.result
           WHERE s.job = ? AND s.state = 2
           """, [job.number]
         ) { fields in
           AcceptedResult(
             address: try fields.digest(0), attempt: try fields.integer(1),
-            attempts: try fields.integer(2), result: try fields.result(from: 3))
+            givenTo: holders, result: try fields.result(from: 2))
         }.first
       }
     }

@@ -90,17 +90,17 @@ struct Driver {
 
 /// What a store would know about jobs that have ended.
 private struct StoredResults {
-  private var attempts: [JobID: Int] = [:]
+  private var givenTo: [JobID: [String]] = [:]
   private(set) var results: [JobID: AcceptedResult] = [:]
 
   mutating func note(_ effects: [Effect]) {
     for change in effects.persisted {
       switch change {
-      case .leased(let job, let attempt, _): attempts[job] = attempt
+      case .leased(let job, _, let worker): givenTo[job, default: []].append(worker.name)
       case .accepted(let report, _):
         guard case .success(let result) = report.outcome else { continue }
         results[report.job] = AcceptedResult(
-          address: report.address, attempt: report.attempt, attempts: attempts[report.job] ?? 0,
+          address: report.address, attempt: report.attempt, givenTo: givenTo[report.job] ?? [],
           result: result)
       default: continue
       }

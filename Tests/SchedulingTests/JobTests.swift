@@ -190,6 +190,27 @@ struct JobTests {
     #expect(unknown.notes == [.nonsense(alice, .unknownJob(JobID(99)))])
   }
 
+  @Test("has no result from a worker that was not given this attempt, before its end and after")
+  func notGiven() throws {
+    var driver = Driver(instructions: 2)
+    _ = driver.join(alice)
+    _ = driver.join(bob)
+    let assignment = try #require(driver.beat(alice, credit: 1).assignments(to: alice).first)
+    for _ in 0..<2 {
+      let forged = driver.report(assignment, "forged", from: bob)
+      #expect(forged.notes == [.nonsense(bob, .notGiven(assignment.job, attempt: 1))])
+      #expect(forged.persisted.isEmpty)
+      let own = driver.report(assignment, "own", from: alice)
+      #expect(own.notes.isEmpty)
+    }
+    // Another boot of the same worker reports what its spool has.
+    let counts = driver.machine.snapshot(at: driver.now).jobs
+    #expect(counts.accepted == 1 && counts.duplicatesCompared == 0)
+    let later = WorkerID(name: "alice", boot: 2)
+    _ = driver.join(later)
+    #expect(driver.report(assignment, "own", from: later).notes.isEmpty)
+  }
+
   @Test("of an older attempt that fails leaves the lease of the newer one alone")
   func staleFailure() throws {
     var driver = Driver(instructions: 1)

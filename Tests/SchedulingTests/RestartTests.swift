@@ -14,7 +14,8 @@ struct RestartTests {
       request: request)
     return RestoredRun(
       phase: .answering(iteration: 1), instructions: testPool(1, 1), tuningIteration: [1],
-      jobs: [RestoredJob(job: job, attempts: 2, failedOn: [], state: state)], jobsCreated: 7)
+      jobs: [RestoredJob(job: job, givenTo: ["carol", "alice"], failedOn: [], state: state)],
+      jobsCreated: 7)
   }
 
   @Test("sends a worker what it has leased, as the same attempt, and gives it to nobody else")

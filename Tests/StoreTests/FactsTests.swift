@@ -210,9 +210,9 @@ struct ResultTests {
         JobReport(job: b.id, attempt: 1, address: b.address, outcome: .success(other)),
         from: workerB),
     ])
-    for (job, attempts) in [(a, 1), (b, 1)] {
+    for (job, worker) in [(a, workerA), (b, workerB)] {
       let accepted = AcceptedResult(
-        address: a.address, attempt: 1, attempts: attempts, result: answer(a))
+        address: a.address, attempt: 1, givenTo: [worker.name], result: answer(a))
       #expect(try store.acceptedResult(of: job.id) == accepted)
     }
     #expect(try store.restore().ended.map(\.text) == [answer(a).text, answer(a).text])

@@ -11,7 +11,8 @@ struct ModelRun {
 
   struct ModelJob {
     var job: Job
-    var attempts = 0
+    var givenTo: [String] = []
+    var attempts: Int { givenTo.count }
     var state = State.open
     /// By attempt: on whom it failed.
     var failures: [Int: String] = [:]
@@ -40,7 +41,9 @@ struct ModelRun {
       update(id) { job in
         guard attempt > job.attempts else { return }
         switch job.state {
-        case .open, .leased: (job.attempts, job.state) = (attempt, .leased(to: worker))
+        case .open, .leased:
+          job.givenTo.append(worker.name)
+          job.state = .leased(to: worker)
         case .done, .quarantined: return
         }
       }
@@ -150,7 +153,7 @@ struct ModelRun {
     case .done: return nil
     }
     return RestoredJob(
-      job: job.job, attempts: job.attempts,
+      job: job.job, givenTo: job.givenTo,
       failedOn: job.failures.sorted { $0.key < $1.key }.map(\.value), state: state)
   }
 
