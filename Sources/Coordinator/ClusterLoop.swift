@@ -27,6 +27,8 @@ actor ClusterLoop {
 
   private var connections: [WorkerID: ConnectionID] = [:]
   private var workers: [ConnectionID: WorkerID] = [:]
+  /// Messages of each worker, by name, that were dropped because they made no sense.
+  private var dropped: [String: Int] = [:]
   /// What happened last, for the operator.
   private var recent: [StatusReport.Happening] = []
   private static let recentMax = 12
@@ -69,7 +71,7 @@ actor ClusterLoop {
   func status() -> StatusReport {
     StatusReport(
       machine.snapshot(at: now), why: machine.explain(.phase, at: now).description,
-      recent: recent)
+      recent: recent, dropped: dropped)
   }
 
   func explain(_ subject: ExplanationSubject) -> Explanation {
@@ -85,14 +87,14 @@ actor ClusterLoop {
       }
       message = try decodeWorkerMessage(incoming.frames[0].bytes)
     } catch {
-      log.warning("dropped a message: \(error)", metadata: ["from": "\(incoming.peer)"])
+      drop("from \(incoming.peer): \(error)", of: incoming.peer)
       return []
     }
     if case .hello(let hello) = message {
       // The key decides who somebody is; what he calls himself must agree.
       guard hello.worker.name == incoming.peer else {
-        log.warning(
-          "dropped a hello under another name", metadata: ["from": "\(incoming.peer)"])
+        drop(
+          "from \(incoming.peer): a hello under the name \(hello.worker.name)", of: incoming.peer)
         return []
       }
       connections[hello.worker] = incoming.connection
@@ -137,11 +139,12 @@ actor ClusterLoop {
       if case .openStep(let plan) = message { log.trace("\(plan.words) opened for \(worker)") }
       send(message, on: connection)
       return []
+    case .note(.nonsense(let worker, let nonsense)):
+      drop("from \(worker): \(nonsense)", of: worker.name)
+      return []
     case .note(let note):
       log.info("\(note)")
-      if recent.count == Self.recentMax { recent.removeFirst() }
-      recent.append(
-        StatusReport.Happening(at: Date().timeIntervalSince1970, what: note.description))
+      tell(note.description)
       return []
     case .request(.lookUp(let queries)):
       let known = try store.results(for: queries.map(\.address))
@@ -156,6 +159,21 @@ actor ClusterLoop {
       requests.yield(request)
       return []
     }
+  }
+
+  /// Counts a message that made no sense. A worker that sends nothing else fills neither the log
+  /// nor the list of what happened: beyond the tenth, only powers of two are told.
+  private func drop(_ what: String, of name: String) {
+    let count = dropped[name, default: 0] + 1
+    dropped[name] = count
+    guard count <= 10 || count.nonzeroBitCount == 1 else { return }
+    log.warning("dropped, number \(count): \(what)")
+    tell("dropped \(what)" + (count > 1 ? " (\(count) so far)" : ""))
+  }
+
+  private func tell(_ what: String) {
+    if recent.count == Self.recentMax { recent.removeFirst() }
+    recent.append(StatusReport.Happening(at: Date().timeIntervalSince1970, what: what))
   }
 
   /// A message that cannot be handed over is lost; every message of the contract may be.

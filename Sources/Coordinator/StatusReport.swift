@@ -13,6 +13,8 @@ public struct StatusReport: Codable, Sendable {
     public var holding: Int
     public var accepted: Int
     public var busySeconds: Double
+    /// Messages that made no sense, and were dropped.
+    public var dropped: Int
   }
   public struct Training: Codable, Sendable {
     public var name: String
@@ -58,7 +60,9 @@ public struct StatusReport: Codable, Sendable {
   /// What happened last, oldest first.
   public var recent: [Happening]
 
-  init(_ snapshot: Snapshot, why: String, recent: [Happening]) {
+  init(
+    _ snapshot: Snapshot, why: String, recent: [Happening], dropped: [String: Int] = [:]
+  ) {
     self.recent = recent
     run = snapshot.run
     phase = snapshot.phase.name
@@ -85,7 +89,8 @@ public struct StatusReport: Codable, Sendable {
         name: worker.id.name, boot: String(worker.id.boot, radix: 16),
         health: worker.health.rawValue, silentSeconds: worker.silence.inSeconds,
         threads: worker.threads, holding: worker.holding, accepted: worker.accepted,
-        busySeconds: Double(worker.busyMilliseconds) / 1000)
+        busySeconds: Double(worker.busyMilliseconds) / 1000,
+        dropped: dropped[worker.id.name] ?? 0)
     }
     waitingFor = why
   }

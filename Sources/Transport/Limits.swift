@@ -26,7 +26,7 @@ public struct SocketLimits: Hashable, Sendable {
     frameBytesMax: Int = 8 << 20, highWaterMark: Int = 1000, inboxMessagesMax: Int = 10_000,
     inboxBytesMax: Int = 256 << 20, outboxMessagesMax: Int = 100_000,
     outboxBytesMax: Int = 256 << 20, outboxMessagesPerPeerMax: Int = 20_000,
-    linger: Duration = .seconds(2), heartbeatEvery: Duration = .seconds(2),
+    linger: Duration = .seconds(2), heartbeatEvery: Duration = .seconds(4),
     heartbeatTimeout: Duration = .seconds(10), reconnectMin: Duration = .milliseconds(100),
     reconnectMax: Duration = .seconds(2), handshakeTimeout: Duration = .seconds(10)
   ) {

@@ -6,10 +6,10 @@ import Testing
 
 @Suite("The page of a run's status")
 struct StatusPageTests {
-  private func report(workers: Int) throws -> StatusReport {
+  private func report(workers: Int, dropped: Int = 0) throws -> StatusReport {
     let worker = """
       {"name": "wNUMBER", "boot": "1", "health": "alive", "silentSeconds": 0.2, "threads": 2,
-       "holding": 3, "accepted": 40, "busySeconds": 61}
+       "holding": 3, "accepted": 40, "busySeconds": 61, "dropped": \(dropped)}
       """
     let all = (1...workers).map { worker.replacingOccurrences(of: "NUMBER", with: "\($0)") }
     let text = """
@@ -34,6 +34,9 @@ struct StatusPageTests {
     #expect(lines.contains { $0.hasSuffix("3 taken back, 2 tried twice") })
     #expect(lines.contains { $0.contains("w2") && $0.contains("1m01s") })
     #expect(lines.last?.hasSuffix("w3 left") == true)
+    #expect(!lines.contains { $0.contains("dropped") })
+    let liars = statusPage(try report(workers: 2, dropped: 17), rows: .max)
+    #expect(liars.contains { $0.hasSuffix("dropped") } && liars.contains { $0.hasSuffix(" 17") })
   }
 
   @Test("fits its rows, however many workers there are", arguments: [12, 24, 60])

@@ -67,7 +67,12 @@ private struct Control {
   /// - Returns: the connection on which it came.
   @discardableResult
   func say(_ message: WorkerMessage, by client: MessageClient) async throws -> ConnectionID {
-    try client.send([Frame(encode(message))])
+    try await say([Frame(encode(message))], by: client)
+  }
+
+  @discardableResult
+  func say(_ frames: [Frame], by client: MessageClient) async throws -> ConnectionID {
+    try client.send(frames)
     let event = try #require(await server.events.next())
     try await loop.receive([event])
     guard case .message(let incoming) = event else { throw CocoaError(.coderInvalidValue) }
@@ -158,6 +163,38 @@ struct ClusterLoopTests {
     try await control.say(heartbeat, by: liar)
     #expect(try await heard(by: liar) == .helloWanted)
     await control.close(liar)
+  }
+
+  @Test("counts and shows what makes no sense, and hears what else its sender says")
+  func nonsense() async throws {
+    let control = try Control()
+    try await control.prepare()
+    let client = try await control.connect("w1")
+    try await control.say(try hello(worker), by: client)
+    guard case .welcome = try await heard(by: client) else {
+      Issue.record("no welcome")
+      return
+    }
+    try await control.say([Frame([7, 7, 7])], by: client)
+    try await control.say([Frame(encode(heartbeat)), Frame([1])], by: client)
+    try await control.say(try hello(WorkerID(name: "w2", boot: 1)), by: client)
+    let forged = JobReport(
+      job: JobID(40), attempt: 1, address: Digest(hashing: [1]),
+      outcome: .failure(.outOfMemory("no")))
+    for _ in 0..<30 { try await control.say(.reports([forged]), by: client) }
+    let status = await control.loop.status()
+    #expect(status.workers.map(\.dropped) == [33])
+    // Neither the log nor the list is filled by one who says nothing else.
+    #expect(status.recent.count { $0.what.hasPrefix("dropped from") } == 12)
+    #expect(status.recent.last?.what.contains("job 40, which does not exist (32 so far)") == true)
+    try await control.say(heartbeat, by: client)
+    while let message = try await heard(by: client) {
+      if case .assign(let assignments) = message {
+        #expect(assignments.map(\.job) == [JobID(1)])
+        break
+      }
+    }
+    await control.close(client)
   }
 
   @Test("asks a connection that it does not know who it is, and then knows it")

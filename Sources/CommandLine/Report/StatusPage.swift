@@ -47,13 +47,15 @@ private func bar(of status: StatusReport) -> String? {
 private func workerTable(_ workers: [StatusReport.Worker], rows: Int) -> [String] {
   if workers.isEmpty { return [] }
   let shown = workers.count <= rows ? workers.count : rows - 1
+  let isTrusty = workers.allSatisfy { $0.dropped == 0 }
   let table = textTable(
-    ["worker", "health", "threads", "holding", "accepted", "busy", "last heard"],
+    ["worker", "health", "threads", "holding", "accepted", "busy", "last heard"]
+      + (isTrusty ? [] : ["dropped"]),
     workers.prefix(shown).map { worker in
       [
         worker.name, worker.health, "\(worker.threads)", "\(worker.holding)",
         "\(worker.accepted)", clock(worker.busySeconds), clock(worker.silentSeconds),
-      ]
+      ] + (isTrusty ? [] : ["\(worker.dropped)"])
     })
   var lines = [""] + table.split(separator: "\n").map(String.init)
   if shown < workers.count { lines.append("and \(workers.count - shown) more workers") }
