@@ -35,9 +35,14 @@ actor BlobClient {
 
   /// Small enough that transfers of several blobs take turns, large enough to fill the link.
   static let chunkBytes = 1 << 20
+  /// Chunks of a blob that are asked for before they arrive: enough to keep a link of 80 ms and 800
+  /// Mbit/s full.
+  static let chunksAhead = 8
 
   private struct Download {
     var writer: BlobWriter?
+    /// Where the next chunk begins that is to be asked for.
+    var asked: Int64 = 0
     var waiting: [CheckedContinuation<Void, any Error>]
   }
   private struct Upload {
@@ -79,7 +84,7 @@ actor BlobClient {
       if stopped { return continuation.resume(throwing: BlobTransferError.stopped) }
       let known = downloads[blob] != nil
       downloads[blob, default: Download(waiting: [])].waiting.append(continuation)
-      if !known { requestChunk(blob, offset: 0) }
+      if !known { requestChunks(of: blob) }
     }
   }
 
@@ -135,7 +140,7 @@ actor BlobClient {
       guard offset == writer.received else { return }
       try writer.append(chunk, at: offset)
       if writer.received < size {
-        requestChunk(blob, offset: writer.received)
+        requestChunks(of: blob)
       } else {
         try writer.finish()
         downloads.removeValue(forKey: blob)
@@ -168,7 +173,9 @@ actor BlobClient {
 
   private func resumeAll() async {
     for blob in downloads.keys.sorted() {
-      requestChunk(blob, offset: downloads[blob]?.writer?.received ?? 0)
+      let received = downloads[blob]?.writer?.received ?? 0
+      downloads[blob]?.asked = received
+      requestChunks(of: blob)
     }
     for blob in uploads.keys.sorted() { offer(blob) }
   }
@@ -178,9 +185,20 @@ actor BlobClient {
     send(.offer(request: nextRequest(), blob: blob, size: size))
   }
 
-  private func requestChunk(_ blob: Digest, offset: Int64) {
-    send(
-      .fetch(request: nextRequest(), blob: blob, offset: offset, length: Self.chunkBytes))
+  /// Asks for chunks ahead of those that have arrived; for the first alone, which tells the size.
+  private func requestChunks(of blob: Digest) {
+    guard var download = downloads[blob] else { return }
+    let received = download.writer?.received ?? 0
+    let ahead = download.writer == nil ? 1 : Self.chunksAhead
+    let end = min(
+      download.writer?.size ?? .max, received + Int64(ahead) * Int64(Self.chunkBytes))
+    while download.asked < end {
+      send(
+        .fetch(
+          request: nextRequest(), blob: blob, offset: download.asked, length: Self.chunkBytes))
+      download.asked += Int64(Self.chunkBytes)
+    }
+    downloads[blob] = download
   }
 
   /// A request that cannot be sent now is made again on the next connection.
