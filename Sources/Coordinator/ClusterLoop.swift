@@ -1,3 +1,4 @@
+import Dispatch
 import Domain
 import Executors
 import Foundation
@@ -22,6 +23,7 @@ actor ClusterLoop {
   private let control: MessageServer
   private let log: Logger
   private let start = ContinuousClock.now
+  private let sweeper = DispatchQueue(label: "sweeper")
   /// Work that the loop hands out: see `Scheduling.Request`.
   private let requests: AsyncStream<Request>.Continuation
 
@@ -123,10 +125,22 @@ actor ClusterLoop {
       if !changes.isEmpty {
         try store.commit(changes)
         for change in changes { log.trace("durable: \(change.words)") }
+        if changes.contains(where: \.makesStatesOld) { removeOldStates() }
       }
       var following: [Effect] = []
       for effect in effects { following += try act(on: effect) }
       effects = following
+    }
+  }
+
+  /// On a queue of its own: files of gigabytes take their time to go.
+  private func removeOldStates() {
+    sweeper.async { [store, log] in
+      do {
+        try store.removeOldStates()
+      } catch {
+        log.warning("states of older steps could not be removed: \(error)")
+      }
     }
   }
 
@@ -190,6 +204,16 @@ actor ClusterLoop {
       for part in parts { try control.send([Frame(encode(part))], to: connection) }
     } catch {
       log.debug("a message was not sent: \(error)")
+    }
+  }
+}
+
+extension Change {
+  /// Whether states of trainings that were needed before are not any more.
+  fileprivate var makesStatesOld: Bool {
+    switch self {
+    case .checkpointed, .trainingFinished: true
+    default: false
     }
   }
 }

@@ -9,7 +9,7 @@ extension RunStore {
   /// Copies a run to a new folder, whether a coordinator works on it meanwhile or not.
   ///
   /// The copy is the run as it was between two turns, and can be gone on with. The database comes
-  /// first: the blobs that it speaks of were whole before, and are never taken away.
+  /// first: the blobs that it speaks of were whole before, and none is taken away meanwhile.
   ///
   /// - Parameters:
   ///   - target: does not exist yet; it is there when the copy is whole and durable.
@@ -24,6 +24,9 @@ extension RunStore {
     guard !files.fileExists(atPath: target) else {
       throw .io(path: target, reason: "is there already; name a new folder")
     }
+    // Where it cannot be had nobody can take anything away.
+    let lock = CopyLock(folder: folder, alone: false)
+    defer { withExtendedLifetime(lock) {} }
     let partial = target + ".incomplete"
     try naming(target) {
       if files.fileExists(atPath: partial) { try files.removeItem(atPath: partial) }
@@ -60,7 +63,8 @@ private func copyDatabase(_ path: String, to target: String) throws {
 /// spools beside it when `comd run` started them.
 private func isKept(_ name: String) -> Bool {
   !name.hasPrefix("run.sqlite") && !name.hasPrefix("blobs/incoming")
-    && !name.hasPrefix("workers/") && !["lock", "coordinator.json", "pids.json"].contains(name)
+    && !name.hasPrefix("workers/")
+    && !["lock", "coordinator.json", "pids.json", CopyLock.name].contains(name)
 }
 
 private func copy(_ path: String, to target: String) throws {

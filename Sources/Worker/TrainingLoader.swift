@@ -29,6 +29,7 @@ struct TrainingLoader: Sendable {
     var state = TrainingState(plan: plan, model: model, inputs: inputs, compute: compute)
     if let checkpoint = plan.checkpoint {
       try state.restore(await blobs.bytes(of: checkpoint.state))
+      try? cache.remove(checkpoint.state)
     }
     return state
   }

@@ -62,6 +62,8 @@ actor UploadQueue {
     case .checkpoint(let training, let step, let bytes):
       let blob = try cache.put(bytes)
       try await blobs.upload(blob)
+      // It is the coordinator's now, and as large as all weights and moments.
+      try? cache.remove(blob)
       return .checkpointed(training, TrainingCheckpoint(step: step, state: blob))
     case .export(let training, let model, let weights):
       let place = "\(folder)/exports/\(training.iteration)"

@@ -184,9 +184,10 @@ struct ClusterLoopTests {
     for _ in 0..<30 { try await control.say(.reports([forged]), by: client) }
     let status = await control.loop.status()
     #expect(status.workers.map(\.dropped) == [33])
-    // Neither the log nor the list is filled by one who says nothing else.
-    #expect(status.recent.count { $0.what.hasPrefix("dropped from") } == 12)
-    #expect(status.recent.last?.what.contains("job 40, which does not exist (32 so far)") == true)
+    // Neither the log nor the list is filled by one who says nothing else: 10, 16 and 32 are told.
+    let told = status.recent.filter { $0.what.hasPrefix("dropped from") }
+    #expect((2...12).contains(told.count))
+    #expect(told.last?.what.contains("job 40, which does not exist (32 so far)") == true)
     try await control.say(heartbeat, by: client)
     while let message = try await heard(by: client) {
       if case .assign(let assignments) = message {
