@@ -92,7 +92,7 @@ extension RunMachine {
     return Snapshot(
       run: settings.run, phase: state.phase, iterations: settings.method.iterations,
       isPaused: isPaused, jobs: jobs, pools: poolCounts, jobsPerSecond: rate,
-      remaining: remaining(rate), assessment: state.assessmentCounts,
+      remaining: isPaused ? nil : remaining(rate), assessment: state.assessmentCounts,
       training: training?.snapshot, workers: workers, evaluations: state.evaluations,
       patience: clock.patience)
   }
