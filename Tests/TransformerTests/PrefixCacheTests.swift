@@ -70,7 +70,7 @@ struct PrefixCacheTests {
     #expect(!more)
   }
 
-  @Test("has pages that lie apart, as many as it may have", arguments: [1, 40_000])
+  @Test("has pages that lie apart, as many as it may have", arguments: [1, 4_096, 40_000])
   func pages(headSize: Int) {
     let layout = PageLayout(layers: 1, rows: 16, keyValueHeads: 1, headSize: headSize)
     var pool = PagePool(layout, bytesMax: 9 * PagePool.pageBytes(layout) + 8)
