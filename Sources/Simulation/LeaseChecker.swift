@@ -50,6 +50,9 @@ struct LeaseChecker {
       // The machine has given up on this one.
       case .note(.stuck(let job, let worker, _, _)):
         leases[job]?.removeAll { $0.worker == worker }
+      // Told to drop it, the worker has no lease any more: a second one has the job.
+      case .send(let worker, .cancel(let jobs)):
+        for job in jobs { leases[job]?.removeAll { $0.worker == worker } }
       case .note, .send, .request: continue
       }
     }
