@@ -144,6 +144,9 @@ actor ClusterLoop {
     }
   }
 
+  /// Returns when nobody removes anything: the store may be closed.
+  func finishSweeping() { sweeper.sync {} }
+
   /// Does one effect; returns the effects of events that were answered on the spot.
   private func act(on effect: Effect) throws -> [Effect] {
     switch effect {

@@ -128,6 +128,7 @@ public struct CoordinatorService: Sendable {
     await control.close()
     await bulk.close()
     if case .success(.finished) = result { try await office.writeLastReport() }
+    await loop.finishSweeping()
     try store.close()
     return try result.get()
   }

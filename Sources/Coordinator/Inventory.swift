@@ -7,7 +7,8 @@ import Synchronization
 /// Files that stay where the user has them, served as blobs: models and pictures.
 ///
 /// Their digests are computed once and remembered in `RUN/inventory.tsv` with size and time of
-/// change, so that a restart reads no file again that has not changed.
+/// change, so that a restart reads no file again that has not changed. The last line is `end` with
+/// the number of the others: without it a restart looks at all files again.
 final class Inventory: Sendable {
   struct Entry: Hashable, Sendable {
     var digest: Digest
@@ -24,6 +25,8 @@ final class Inventory: Sendable {
 
   private let path: String
   private let state: Mutex<State>
+  /// Whether all was there that had been saved, so that every file of before can be served.
+  let isWhole: Bool
 
   init(path: String) {
     self.path = path
@@ -39,8 +42,11 @@ final class Inventory: Sendable {
       initial.byPath[file] = Entry(digest: digest, size: size, changed: changed)
       initial.paths[digest] = file
     }
+    isWhole = text.split(separator: "\n").last.map { $0 + "\n" } == Self.end(initial.byPath.count)
     state = Mutex(initial)
   }
+
+  private static func end(_ count: Int) -> String { "end\t\(count)\n" }
 
   /// The digest of a file, hashed unless it is known and unchanged.
   func digest(ofFile file: String) throws -> Digest {
@@ -91,6 +97,7 @@ final class Inventory: Sendable {
       state.unsaved = false
       return state.byPath.sorted { $0.key < $1.key }
         .map { "\($1.digest.hex)\t\($1.size)\t\($1.changed)\t\($0)\n" }.joined()
+        + Self.end(state.byPath.count)
     }
     guard let text else { return }
     try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)

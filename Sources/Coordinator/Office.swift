@@ -40,7 +40,7 @@ actor Office {
     let cluster = options.settings
     let prepared = try Preparation(
       settings: cluster, inventory: inventory, blobs: store.blobs, log: log
-    ).read(begun: try store.phase() != .preparing)
+    ).read(begun: try store.phase() != .preparing && inventory.isWhole)
     let report = ReportWriter(
       folder: folder, settings: cluster, configText: options.configText, input: prepared.input,
       store: store)

@@ -41,7 +41,7 @@ struct Preparation {
   let blobs: BlobFolder
   let log: Logger
 
-  /// - Parameter begun: the run has its pool already, and none is read.
+  /// - Parameter begun: the run has its pool, the inventory its pictures: neither is read again.
   func read(begun: Bool) throws -> PreparedRun {
     let teacher = try model(settings.models.teacher.path)
     let student = try model(settings.models.student.path)

@@ -106,7 +106,7 @@ public final class RunStore: Sendable {
           WHERE j.iteration = ? AND j.subject = ? AND j.eval_set = ? AND s.state = 2
           """, [iteration, subject.rawValue, set]
         ) { (try $0.integer(0), try $0.text(1)) }
-        return Dictionary(uniqueKeysWithValues: found)
+        return Dictionary(found, uniquingKeysWith: { first, _ in first })
       }
     }
   }

@@ -79,6 +79,14 @@ private struct Control {
     return incoming.connection
   }
 
+  /// A worker that has been let in.
+  func join(_ worker: WorkerID) async throws -> (client: MessageClient, on: ConnectionID) {
+    let client = try await connect(worker.name)
+    let connection = try await say(try hello(worker), by: client)
+    guard case .welcome = try await heard(by: client) else { throw CocoaError(.coderInvalidValue) }
+    return (client, connection)
+  }
+
   func close(_ clients: MessageClient...) async {
     for client in clients { await client.close() }
     await server.close()
@@ -116,12 +124,7 @@ struct ClusterLoopTests {
   func commitsThenSends() async throws {
     let control = try Control()
     try await control.prepare()
-    let client = try await control.connect("w1")
-    try await control.say(try hello(worker), by: client)
-    guard case .welcome = try await heard(by: client) else {
-      Issue.record("no welcome")
-      return
-    }
+    let (client, _) = try await control.join(worker)
     try await control.say(heartbeat, by: client)
     guard case .assign(let assignments) = try await heard(by: client) else {
       Issue.record("no job")
@@ -137,12 +140,7 @@ struct ClusterLoopTests {
   func nothingUncommitted() async throws {
     let control = try Control()
     try await control.prepare()
-    let client = try await control.connect("w1")
-    let connection = try await control.say(try hello(worker), by: client)
-    guard case .welcome = try await heard(by: client) else {
-      Issue.record("no welcome")
-      return
-    }
+    let (client, connection) = try await control.join(worker)
     try control.store.close()
     await #expect(throws: StoreError.self) { try await control.say(heartbeat, by: client) }
     try control.server.send([Frame(encode(marker))], to: connection)
@@ -169,12 +167,7 @@ struct ClusterLoopTests {
   func nonsense() async throws {
     let control = try Control()
     try await control.prepare()
-    let client = try await control.connect("w1")
-    try await control.say(try hello(worker), by: client)
-    guard case .welcome = try await heard(by: client) else {
-      Issue.record("no welcome")
-      return
-    }
+    let (client, _) = try await control.join(worker)
     try await control.say([Frame([7, 7, 7])], by: client)
     try await control.say([Frame(encode(heartbeat)), Frame([1])], by: client)
     try await control.say(try hello(WorkerID(name: "w2", boot: 1)), by: client)

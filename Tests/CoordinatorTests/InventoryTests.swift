@@ -32,4 +32,29 @@ struct InventoryTests {
       [.modificationDate: Date(timeIntervalSinceNow: 60)], ofItemAtPath: file)
     #expect(try again.digest(ofFile: file) == Digest(hashing: "seven".utf8))
   }
+
+  @Test("knows whether all of it is there: torn, cut off or lost, its files are looked at again")
+  func whole() throws {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let saved = folder + "/inventory.tsv"
+    #expect(!Inventory(path: saved).isWhole)
+    let inventory = Inventory(path: saved)
+    for name in ["one", "two", "three"] {
+      try Data(name.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+      _ = try inventory.digest(ofFile: "\(folder)/\(name)")
+    }
+    try inventory.save()
+    #expect(Inventory(path: saved).isWhole)
+    let bytes = try Data(contentsOf: URL(filePath: saved))
+    for length in 0..<bytes.count - 1 {
+      try bytes.prefix(length).write(to: URL(filePath: saved))
+      #expect(!Inventory(path: saved).isWhole, "\(length) bytes")
+    }
+    // A line in the middle that the disk has lost.
+    var lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+    lines[1] = "\0\0\0"
+    try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: saved))
+    #expect(!Inventory(path: saved).isWhole)
+  }
 }

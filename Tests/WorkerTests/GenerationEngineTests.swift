@@ -122,6 +122,34 @@ struct GenerationEngineTests {
     }
   }
 
+  @Test("that are given together begin together, whatever steps are made meanwhile")
+  func together() async throws {
+    let workshop = try Workshop()
+    defer { workshop.cluster.remove() }
+    let engine = try workshop.engine()
+    var requests: [GenerationRequest] = []
+    for text in ["red", "how many", "red circle", "how many red", "circle", "many red"] {
+      var request = workshop.request([.control("<s>"), .image(workshop.picture), .text(text)])
+      request.sampling.tokensMax = 1
+      // Without a picture they share no beginning that one would wait for.
+      request.prompt.parts.remove(at: 1)
+      requests.append(request)
+    }
+    #expect(await engine.use(ServedModel(workshop.model)) == nil)
+    let stepping = Task {
+      var ended: [Int] = []
+      while ended.reduce(0, +) < requests.count {
+        try Task.checkCancellation()
+        let count = await engine.step().reports.count
+        if count > 0 { ended.append(count) }
+      }
+      return ended
+    }
+    let assignments = requests.enumerated().map { workshop.assignment(Int64($0), $1) }
+    #expect(await engine.take(assignments).isEmpty)
+    #expect(try await stepping.value == [requests.count])
+  }
+
   @Test("join and leave at any token, one that is dropped without a report")
   func joining() async throws {
     let workshop = try Workshop()

@@ -39,7 +39,7 @@ struct BenchDecisions: ParsableCommand {
   }
 
   func run() throws {
-    let before = residentBytes()
+    let before = Int(residentMemoryBytes())
     var trial = DecisionTrial(workers: workers, instructions: instructions)
     let clock = ContinuousClock()
     let begin = clock.measure { trial.begin() }
@@ -65,12 +65,4 @@ struct BenchDecisions: ParsableCommand {
         + "\(short(row.microsecondsPerJob)) µs a job, \(bytes) bytes an instruction, "
         + "\(short(row.beginSeconds)) s to the first jobs")
   }
-}
-
-/// Memory that this process has at the moment (`VmRSS`); 0 where the system does not say.
-private func residentBytes() -> Int {
-  let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-  let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
-  let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first
-  return kibibytes.flatMap { Int($0) }.map { $0 << 10 } ?? 0
 }

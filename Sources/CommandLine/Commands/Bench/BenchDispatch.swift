@@ -68,38 +68,36 @@ struct BenchDispatch: AsyncParsableCommand {
 
   /// Seconds from a report to the job that is given for it, of all workers.
   private func latencies(at rate: Int) async throws -> [Double] {
-    let folder = FileManager.default.temporaryDirectory
-      .appendingPathComponent("comd-latencies-\(UUID().uuidString)").path
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    _ = try await trial(jobs: jobs) { member in
-      ["--rate", "\(rate)", "--workers", "\(workers)", "--latencies", "\(folder)/\(member)"]
-    }
-    return try (0..<workers).flatMap { member in
-      try JSONDecoder().decode(
-        [Double].self, from: Data(contentsOf: URL(filePath: "\(folder)/\(member)")))
+    try await withBenchFolder { folder in
+      _ = try await trial(jobs: jobs) { member in
+        ["--rate", "\(rate)", "--workers", "\(workers)", "--latencies", "\(folder)/\(member)"]
+      }
+      return try (0..<workers).flatMap { member in
+        try JSONDecoder().decode(
+          [Double].self, from: Data(contentsOf: URL(filePath: "\(folder)/\(member)")))
+      }
     }
   }
 
   private func trial(
     jobs: Int, arguments: @escaping @Sendable (_ member: Int) -> [String] = { _ in [] }
   ) async throws -> Duration {
-    let folder = FileManager.default.temporaryDirectory
-      .appendingPathComponent("comd-dispatch-\(UUID().uuidString)").path
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let trial = DispatchTrial(
-      jobs: jobs, workers: workerNames(workers), folder: folder, log: makeQuietLogger("dispatch"))
-    let members = BenchMembers()
-    defer { members.end() }
-    let taken = try await members.during {
-      try await trial.run { accessFiles in
-        try members.start(
-          accessFiles.enumerated().map { member, access in
-            ["bench", "dispatch", "--member-access", access] + arguments(member)
-          })
+    try await withBenchFolder { folder in
+      let trial = DispatchTrial(
+        jobs: jobs, workers: workerNames(workers), folder: folder,
+        log: makeQuietLogger("dispatch"))
+      let members = BenchMembers()
+      defer { members.end() }
+      let taken = try await members.during {
+        try await trial.run { accessFiles in
+          try members.start(
+            accessFiles.enumerated().map { member, access in
+              ["bench", "dispatch", "--member-access", access] + arguments(member)
+            })
+        }
       }
+      await members.allEnded()
+      return taken
     }
-    await members.allEnded()
-    return taken
   }
 }

@@ -63,6 +63,15 @@ func measure(
   try tell(bench, unit: unit, values: rates, operations: operations / amount, options)
 }
 
+/// Does a work in a new folder, which is removed at its end.
+func withBenchFolder<Result>(_ work: (String) async throws -> Result) async throws -> Result {
+  let folder = FileManager.default.temporaryDirectory
+    .appendingPathComponent("comd-bench-\(UUID().uuidString)").path
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  return try await work(folder)
+}
+
 /// Prints what was measured: the median with the least and the most.
 ///
 /// - Parameters:
@@ -100,10 +109,15 @@ func median(ofSorted values: [Double]) -> Double {
   return values.count % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2
 }
 
-/// The most memory that this process ever had (`VmHWM`); 0 where the system does not say.
-func peakMemoryBytes() -> Int64 {
+/// The most memory that this process ever had; 0 where the system does not say.
+func peakMemoryBytes() -> Int64 { memoryBytes("VmHWM") }
+
+/// The memory that this process has now; 0 where the system does not say.
+func residentMemoryBytes() -> Int64 { memoryBytes("VmRSS") }
+
+private func memoryBytes(_ name: String) -> Int64 {
   let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-  let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+  let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
   let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first
   return kibibytes.flatMap { Int64($0) }.map { $0 << 10 } ?? 0
 }
