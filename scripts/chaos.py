@@ -28,6 +28,8 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent
 RUN_SECONDS_MAX = 1200
 DISK_MIB = 400
+# After a cut line, or a start of the coordinator, until every worker is connected again.
+CONNECTING_SECONDS = 6
 
 
 def say(text):
@@ -214,6 +216,7 @@ class Faults:
         self.next = time.monotonic() + 5
         self.counts = {}
         self.killed = {}  # worker: when, until its coordinator has noticed
+        self.blind = {}  # worker, or "coordinator": until when no kill of it can be noticed
 
     def turn(self):
         now = time.monotonic()
@@ -253,25 +256,39 @@ class Faults:
         worker = self.random.choice(self.cluster.workers)
         if not worker.kill(self.random.uniform(1, 8)):
             return False
-        self.killed[worker.name] = time.monotonic()
+        now = time.monotonic()
+        if all(self.blind.get(name, 0) < now for name in (worker.name, "coordinator")):
+            self.killed[worker.name] = now
         return True
+
+    def hide(self, name, seconds):
+        """What happens to a worker cannot be noticed: it is no measure of how quickly it is."""
+        until = time.monotonic() + seconds
+        self.blind[name] = max(until, self.blind.get(name, 0))
+        if name == "coordinator":
+            self.killed = {}
+        self.killed.pop(name, None)
 
     def stop(self):
         return self.random.choice(self.cluster.workers).stop(self.random.uniform(0.5, 8))
 
     def kill_coordinator(self):
         self.cluster.hour = self.random.choice([0, 0, 1, -5])
-        self.killed = {}
-        return self.cluster.coordinator.kill(self.random.uniform(0.5, 4))
+        seconds = self.random.uniform(0.5, 4)
+        self.hide("coordinator", seconds + CONNECTING_SECONDS)
+        return self.cluster.coordinator.kill(seconds)
 
     def stop_coordinator(self):
-        self.killed = {}
-        return self.cluster.coordinator.stop(self.random.uniform(0.5, 6))
+        seconds = self.random.uniform(0.5, 6)
+        self.hide("coordinator", seconds)
+        return self.cluster.coordinator.stop(seconds)
 
     def link(self):
         node, network = self.node(), self.cluster.network
         network.link(node, "down")
-        self.later(self.random.uniform(0.5, 8), lambda: network.link(node, "up"))
+        seconds = self.random.uniform(0.5, 8)
+        self.hide(f"w{node}", seconds + CONNECTING_SECONDS)
+        self.later(seconds, lambda: network.link(node, "up"))
         return True
 
     def one_way(self):
@@ -279,7 +296,9 @@ class Faults:
         self.random.shuffle(ends)
         network = self.cluster.network
         network.blackhole(*ends, "add")
-        self.later(self.random.uniform(0.5, 8), lambda: network.blackhole(*ends, "del"))
+        seconds = self.random.uniform(0.5, 8)
+        self.hide(f"w{max(ends)}", seconds + CONNECTING_SECONDS)
+        self.later(seconds, lambda: network.blackhole(*ends, "del"))
         return True
 
     def netem(self):
@@ -395,7 +414,8 @@ def main():
         if delays:
             say(
                 f"a killed worker had left after {statistics.median(delays):.2f} s in the median, "
-                f"{max(delays):.2f} s at most ({len(delays)} times)")  # fmt: skip
+                f"{max(delays):.2f} s at most ({len(delays)} times, none behind a cut line or "
+                "while the coordinator stood still or was away)")  # fmt: skip
     finally:
         network.close()
         if failed or options.keep:
