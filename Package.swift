@@ -46,6 +46,7 @@ let package = Package(
     .executable(name: "comd", targets: ["CommandLineTool"]),
     // For Fuzz/, a package of its own because a fuzzer brings its own main.
     .library(name: "Formats", targets: ["Formats"]),
+    .library(name: "Journal", targets: ["Journal"]),
     .library(name: "Protocol", targets: ["Protocol"]),
   ],
   dependencies: [
@@ -68,6 +69,8 @@ let package = Package(
     room("Hashing", ["Domain", crypto]),
     .target(name: "CProtocol", cSettings: fastC, linkerSettings: [.linkedLibrary("protobuf-c")]),
     room("Protocol", ["Domain", "CProtocol"], settings: unsafeRoom),
+    .systemLibrary(name: "CZlib"),
+    room("Journal", ["Domain", "Scheduling", "Protocol", "CZlib"], settings: unsafeRoom),
     .systemLibrary(name: "CZeroMQ"),
     room("Transport", ["CZeroMQ"], settings: unsafeRoom),
     room("Store", ["Domain", "Hashing", grdb, sqlite]),
@@ -90,8 +93,8 @@ let package = Package(
     room(
       "Coordinator",
       [
-        "Domain", "Distillation", "Scheduling", "Protocol", "Transport", "Store", "Settings",
-        "Hashing", "Datasets", "Evaluation", "Executors", logging,
+        "Domain", "Distillation", "Scheduling", "Protocol", "Journal", "Transport", "Store",
+        "Settings", "Hashing", "Datasets", "Evaluation", "Executors", logging,
       ]),
     room(
       "Worker",
@@ -127,6 +130,8 @@ let package = Package(
     specification("Scheduling", ["Domain"]),
     specification("Simulation"),
     specification("Protocol", ["TestSupport", "Domain"]),
+    specification(
+      "Journal", ["TestSupport", "Domain", "Distillation", "Scheduling", "Simulation"]),
     specification("Transport"),
     specification("Store", ["TestSupport", "Domain", "Hashing", grdb]),
     specification("Settings", ["TestSupport", "Domain", "Distillation"]),
@@ -154,7 +159,7 @@ let package = Package(
       "Coordinator",
       [
         "ClusterFixtures", "Domain", "Distillation", "Scheduling", "Settings", "Store",
-        "Protocol", "Transport", "Hashing", "Worker", logging,
+        "Protocol", "Journal", "Transport", "Hashing", "Worker", logging,
       ]),
     .testTarget(
       name: "CommandLineTests",

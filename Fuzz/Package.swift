@@ -20,6 +20,6 @@ let package = Package(
   dependencies: [.package(name: "comd", path: "..")],
   targets: [
     fuzzer("FuzzGGUF"), fuzzer("FuzzSafetensors"), fuzzer("FuzzTokenizer"), fuzzer("FuzzImages"),
-    fuzzer("FuzzWire", room: "Protocol"),
+    fuzzer("FuzzWire", room: "Protocol"), fuzzer("FuzzJournal", room: "Journal"),
   ]
 )

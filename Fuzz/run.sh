@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- FuzzGGUF FuzzSafetensors FuzzTokenizer FuzzImages FuzzWire
+[ $# -gt 0 ] || set -- FuzzGGUF FuzzSafetensors FuzzTokenizer FuzzImages FuzzWire FuzzJournal
 fixtures=../Tests/Fixtures/Formats
 
 # Swift's own crash reports hang under libFuzzer.
@@ -21,7 +21,7 @@ for target in "$@"; do
   FuzzSafetensors) seeds=$(find $fixtures -name '*.safetensors' -size -16k) ;;
   FuzzTokenizer) seeds=$(find $fixtures -name '*.json' ! -name '*golden*' ! -name 'unicode*') ;;
   FuzzImages) seeds=$(find $fixtures -name '*.png' -o -name '*.jpg') ;;
-  FuzzWire) seeds= ;;
+  FuzzWire | FuzzJournal) seeds= ;;
   *) echo "unknown target $target" >&2; exit 2 ;;
   esac
   corpus=.build/corpus/$target

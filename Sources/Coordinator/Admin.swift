@@ -131,6 +131,23 @@ public final class AdminClient: Sendable {
   }
 }
 
+extension ExplanationSubject {
+  /// What an operator means: `17` and `job 17` are a job, `w2` and `worker w2` a worker, `phase`,
+  /// `run` and nothing at all the run.
+  init(words: String?) {
+    let words = words?.trimmingCharacters(in: .whitespaces) ?? ""
+    let isJob = words.allSatisfy(\.isNumber) || words.lowercased().hasPrefix("job")
+    if ["", "phase", "run"].contains(words) {
+      self = .phase
+    } else if isJob, let number = Int64(words.drop { !$0.isNumber }) {
+      self = .job(JobID(number))
+    } else {
+      let name = words.hasPrefix("worker ") ? words.dropFirst("worker ".count) : words[...]
+      self = .worker(name.trimmingCharacters(in: .whitespaces))
+    }
+  }
+}
+
 /// Answers operators on the coordinator's side.
 struct AdminDesk: Sendable {
   let loop: ClusterLoop
@@ -157,14 +174,8 @@ struct AdminDesk: Sendable {
   private func answer(_ request: AdminRequest) async throws -> AdminReply {
     switch request {
     case .status: return .status(await loop.status())
-    case .explain(nil): return .explanation([await loop.explain(.phase).description])
-    case .explain(let subject?):
-      let digits = subject.drop { !$0.isNumber }
-      let isJob = subject.allSatisfy(\.isNumber) || subject.lowercased().hasPrefix("job")
-      if isJob, let number = Int64(digits) {
-        return .explanation([await loop.explain(.job(JobID(number))).description])
-      }
-      return .explanation([await loop.explain(.worker(subject)).description])
+    case .explain(let words):
+      return .explanation([await loop.explain(ExplanationSubject(words: words)).description])
     case .perform(.pause): try await loop.turn(.command(.pause))
     case .perform(.resume): try await loop.turn(.command(.resume))
     case .perform(.drain(let worker)):

@@ -2,6 +2,7 @@ import Dispatch
 import Domain
 import Executors
 import Foundation
+import Journal
 import Logging
 import Protocol
 import Scheduling
@@ -26,6 +27,7 @@ actor ClusterLoop {
   private let sweeper = DispatchQueue(label: "sweeper")
   /// Work that the loop hands out: see `Scheduling.Request`.
   private let requests: AsyncStream<Request>.Continuation
+  private var recorder: Recorder
 
   private var connections: [WorkerID: ConnectionID] = [:]
   private var workers: [ConnectionID: WorkerID] = [:]
@@ -37,16 +39,25 @@ actor ClusterLoop {
 
   init(
     machine: consuming RunMachine, store: RunStore, control: MessageServer,
-    requests: AsyncStream<Request>.Continuation, log: Logger
+    requests: AsyncStream<Request>.Continuation, recorder: consuming Recorder = .none, log: Logger
   ) {
     self.machine = machine
     self.store = store
     self.control = control
     self.requests = requests
+    self.recorder = recorder
     self.log = log
   }
 
   private var now: Moment { Moment(sinceStart: ContinuousClock.now - start) }
+
+  /// The one way into the machine: what it is handed is recorded with what follows.
+  private func decide(_ event: Event) -> [Effect] {
+    let now = now
+    let effects = machine.handle(event, at: now)
+    recorder.add(event, at: now, effects)
+    return effects
+  }
 
   /// Messages from the control socket, in their order; one transaction for all of them.
   func receive(_ events: [ServerEvent]) throws {
@@ -59,21 +70,36 @@ actor ClusterLoop {
         guard let worker = workers[connection] else { continue }
         let isLatest = connections[worker] == connection
         forget(connection)
-        if isLatest { effects += machine.handle(.disconnected(worker), at: now) }
+        if isLatest { effects += decide(.disconnected(worker)) }
       }
     }
     try perform(effects)
   }
 
-  func tick() throws { try turn(.tick) }
+  func tick() throws {
+    let effects = decide(.tick)
+    recorder.noteSometimes(machine, at: now)
+    flush()
+    try perform(effects)
+  }
 
   /// An answer to a request, or an operator's command.
-  func turn(_ event: Event) throws { try perform(machine.handle(event, at: now)) }
+  func turn(_ event: Event) throws { try perform(decide(event)) }
+
+  /// Ends the recording of what the machine is handed.
+  func finishRecording() { recorder.close(machine, log) }
+
+  private func flush() {
+    if let why = recorder.flush() {
+      log.warning("the journal ends here, the run goes on: \(why)")
+      tell("the journal ends here: \(why)")
+    }
+  }
 
   func status() -> StatusReport {
     StatusReport(
       machine.snapshot(at: now), why: machine.explain(.phase, at: now).description,
-      recent: recent, dropped: dropped)
+      recent: recent, dropped: dropped, journalEnd: recorder.end)
   }
 
   func explain(_ subject: ExplanationSubject) -> Explanation {
@@ -107,7 +133,7 @@ actor ClusterLoop {
       send(.helloWanted, on: incoming.connection)
       return []
     }
-    return machine.handle(.received(message, from: worker), at: now)
+    return decide(.received(message, from: worker))
   }
 
   private func forget(_ connection: ConnectionID) {
@@ -123,7 +149,9 @@ actor ClusterLoop {
         if case .persist(let change) = effect { change } else { nil }
       }
       if !changes.isEmpty {
-        try store.commit(changes)
+        // What leads to a change is out of this process's hands before the change is.
+        flush()
+        try store.commit(changes, machineEvents: recorder.events)
         for change in changes { log.trace("durable: \(change.words)") }
         if changes.contains(where: \.makesStatesOld) { removeOldStates() }
       }
@@ -168,10 +196,10 @@ actor ClusterLoop {
       let found = queries.compactMap { query in
         known[query.address].map { KnownResult(job: query.job, result: $0) }
       }
-      return machine.handle(.lookedUp(asked: queries.map(\.job), found: found), at: now)
+      return decide(.lookedUp(asked: queries.map(\.job), found: found))
     case .request(.recall(let report, let worker)):
       guard let accepted = try store.acceptedResult(of: report.job) else { return [] }
-      return machine.handle(.recalled(report, from: worker, accepted), at: now)
+      return decide(.recalled(report, from: worker, accepted))
     case .request(let request):
       requests.yield(request)
       return []

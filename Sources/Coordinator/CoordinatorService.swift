@@ -73,13 +73,17 @@ public struct CoordinatorService: Sendable {
     defer { try? FileManager.default.removeItem(atPath: folder.presence) }
 
     let runSettings = try RunSettings(settings, kernelSet: try store.kernelSet())
+    let revokedNames = try revoked.names()
     let inventory = Inventory(path: folder.inventory)
     let (requests, inbox) = AsyncStream<Request>.makeStream()
     let loop = ClusterLoop(
       machine: RunMachine(
-        settings: runSettings, restored: try store.restore(), revoked: try revoked.names(),
+        settings: runSettings, restored: try store.restore(), revoked: revokedNames,
         address: { Digest(of: $0) }, at: .zero),
-      store: store, control: control, requests: inbox, log: log)
+      store: store, control: control, requests: inbox,
+      recorder: try Recorder.open(
+        folder, store: store, settings: runSettings, revoked: revokedNames,
+        bytesMax: settings.coordinator.journalBytesMax, log: log), log: log)
     let desk = AdminDesk(
       loop: loop, control: control, keys: keys, allowList: allowList, revoked: revoked,
       stop: Signal())
@@ -129,6 +133,7 @@ public struct CoordinatorService: Sendable {
     await bulk.close()
     if case .success(.finished) = result { try await office.writeLastReport() }
     await loop.finishSweeping()
+    await loop.finishRecording()
     try store.close()
     return try result.get()
   }

@@ -14,15 +14,20 @@ public struct DispatchTrial: Sendable {
   private let jobs: Int
   private let workers: [String]
   private let folder: String
+  private let journalBytesMax: Int64?
   private let log: Logger
 
   /// - Parameters:
   ///   - workers: their names; it begins when all have joined.
-  ///   - folder: new, for keys and store.
-  public init(jobs: Int, workers: [String], folder: String, log: Logger) {
+  ///   - folder: new, for keys and, in `run`, the store.
+  ///   - journalBytesMax: as the settings have it.
+  public init(
+    jobs: Int, workers: [String], folder: String, journalBytesMax: Int64? = 4 << 30, log: Logger
+  ) {
     self.jobs = jobs
     self.workers = workers
     self.folder = folder
+    self.journalBytesMax = journalBytesMax
     self.log = log
   }
 
@@ -39,15 +44,19 @@ public struct DispatchTrial: Sendable {
       security: .curve(keys.keys, AllowList(keys.allowList(without: []))))
     let ring = try keyRing(control: control.endpoint)
     let (requests, inbox) = AsyncStream<Request>.makeStream()
+    let settings = try trialSettings("dispatch")
     let loop = ClusterLoop(
       machine: RunMachine(
-        settings: try trialSettings("dispatch"), restored: RestoredRun(),
-        address: { Digest(of: $0) }, at: .zero),
-      store: store, control: control, requests: inbox, log: log)
+        settings: settings, restored: RestoredRun(), address: { Digest(of: $0) }, at: .zero),
+      store: store, control: control, requests: inbox,
+      recorder: try Recorder.open(
+        RunFolder(path: store.folder), store: store, settings: settings, revoked: [],
+        bytesMax: journalBytesMax, log: log), log: log)
     do {
       try onListening(workers.map { ring.accessPath(worker: $0) })
       let taken = try await time(control, loop, requests)
       await control.close()
+      await loop.finishRecording()
       return taken
     } catch {
       await control.close()

@@ -7,6 +7,8 @@ struct RunFolder: Sendable {
   var report: String { path + "/report.json" }
   var manifest: String { path + "/manifest.json" }
   var inventory: String { path + "/inventory.tsv" }
+  /// What the run's machine was handed, for `comd simulate --replay`.
+  var journal: String { path + "/journal" }
   /// Who coordinates this run now and where: for `comd status` and its like.
   var presence: String { path + "/coordinator.json" }
   var student: String { path + "/student" }

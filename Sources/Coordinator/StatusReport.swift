@@ -59,10 +59,14 @@ public struct StatusReport: Codable, Sendable {
   public var waitingFor: String
   /// What happened last, oldest first.
   public var recent: [Happening]
+  /// Why what happens is not recorded any more; nil while it is, or when it was not to be.
+  public var journalEnd: String?
 
   init(
-    _ snapshot: Snapshot, why: String, recent: [Happening], dropped: [String: Int] = [:]
+    _ snapshot: Snapshot, why: String, recent: [Happening], dropped: [String: Int] = [:],
+    journalEnd: String? = nil
   ) {
+    self.journalEnd = journalEnd
     self.recent = recent
     run = snapshot.run
     phase = snapshot.phase.name

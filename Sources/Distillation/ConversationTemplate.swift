@@ -7,7 +7,7 @@ public import Domain
 /// `.text` and is never read for control tokens; only the template itself adds `.control`.
 ///
 /// - Source: Li et al. 2024, eq. 2 and 3, figure 3.
-public struct ConversationTemplate: Hashable, Sendable {
+public struct ConversationTemplate: Hashable, Codable, Sendable {
   /// As the settings name it.
   public let name: String
   /// The control token that ends an answer: `<STOP>` of figure 3.
@@ -29,7 +29,7 @@ public struct ConversationTemplate: Hashable, Sendable {
   /// Between an answer's `<STOP>` and the next question.
   let nextTurn: [PromptPart]
 
-  struct SystemFrame: Hashable, Sendable {
+  struct SystemFrame: Hashable, Codable, Sendable {
     var before: [PromptPart]
     var after: [PromptPart]
   }

@@ -1,7 +1,7 @@
 /// The settings of the method itself, with the paper's values as defaults.
 ///
 /// - Source: Li et al. 2024, sections 3.3 and 4.1.3.
-public struct Method: Hashable, Sendable {
+public struct Method: Hashable, Codable, Sendable {
   /// Rounds of the second stage.
   public var iterations: Int
   /// τ: an instruction is difficult iff its eq. 6 score reaches this.

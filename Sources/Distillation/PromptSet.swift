@@ -3,7 +3,7 @@ public import Domain
 /// Everything that is said to the models beside the questions themselves.
 ///
 /// The paper gives no wording; these texts are the project's own and can be replaced one by one.
-public struct PromptSet: Hashable, Sendable {
+public struct PromptSet: Hashable, Codable, Sendable {
   /// `P` of eq. 2. May be empty.
   public var system: String
   public var judge: PromptTemplate

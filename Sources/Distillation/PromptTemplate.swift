@@ -1,5 +1,5 @@
 /// What a prompt text is for. Each is a text file that a user can replace.
-public enum PromptRole: String, Hashable, Sendable, CaseIterable {
+public enum PromptRole: String, Hashable, Codable, Sendable, CaseIterable {
   /// `P` of eq. 2: what stands before the first question of every dialogue.
   case system
   /// Asks the assessor for the scores of eq. 5.
@@ -25,7 +25,7 @@ public enum PromptRole: String, Hashable, Sendable, CaseIterable {
 }
 
 /// A place in a prompt text that is filled in, written `{name}`.
-public enum Placeholder: String, Hashable, Sendable, CaseIterable {
+public enum Placeholder: String, Hashable, Codable, Sendable, CaseIterable {
   case question
   case firstAnswer = "answer_1"
   case secondAnswer = "answer_2"
@@ -66,8 +66,8 @@ public enum PromptError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// A text with placeholders, checked against its role.
-public struct PromptTemplate: Hashable, Sendable {
-  enum Segment: Hashable, Sendable {
+public struct PromptTemplate: Hashable, Codable, Sendable {
+  enum Segment: Hashable, Codable, Sendable {
     case literal(String)
     case placeholder(Placeholder)
   }

@@ -56,7 +56,7 @@ public enum Change: Hashable, Sendable {
 }
 
 /// The score of a model on one evaluation set.
-public struct EvaluationScore: Hashable, Sendable {
+public struct EvaluationScore: Hashable, Codable, Sendable {
   /// `teacher`, `student`, or `student-blind`: the student shown no picture.
   public var subject: String
   public var set: Int
@@ -79,7 +79,7 @@ public struct EvaluationScore: Hashable, Sendable {
   }
 }
 
-public struct CategoryScore: Hashable, Sendable {
+public struct CategoryScore: Hashable, Codable, Sendable {
   public var name: String
   public var items: Int
   public var correct: Int

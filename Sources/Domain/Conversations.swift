@@ -1,5 +1,5 @@
 /// A kind of task, as LLaVA names its three: conversation, detail, complex. Others are allowed.
-public struct TaskType: Hashable, Comparable, Sendable, CustomStringConvertible {
+public struct TaskType: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
   public var name: String
   public init(_ name: String) { self.name = name }
   public static let conversation = TaskType("conversation")

@@ -1,5 +1,5 @@
 /// A piece of what a model reads. Plain text never turns into control tokens, whatever it says.
-public enum PromptPart: Hashable, Sendable {
+public enum PromptPart: Hashable, Codable, Sendable {
   /// Text as a person wrote it: tokenised with control tokens switched off.
   case text(String)
   /// One control token by its name in the vocabulary, like `<|im_end|>` or `</s>`.
@@ -47,7 +47,7 @@ public struct Sampling: Hashable, Sendable {
 }
 
 /// What numbers a model's products are of. The raw value is the word in `cluster.yaml`.
-public enum Precision: String, Hashable, Sendable, CaseIterable {
+public enum Precision: String, Hashable, Codable, Sendable, CaseIterable {
   case f32
   /// Rounded to bf16, summed in f32; weights take half the memory.
   case bf16

@@ -1,5 +1,5 @@
 /// A linear layer of a decoder block, as files of models and settings name it.
-public enum AdaptedLayer: String, Hashable, Sendable, CaseIterable {
+public enum AdaptedLayer: String, Hashable, Codable, Sendable, CaseIterable {
   case query = "q_proj"
   case key = "k_proj"
   case value = "v_proj"
@@ -14,7 +14,7 @@ public enum AdaptedLayer: String, Hashable, Sendable, CaseIterable {
 /// Beside the weight W (out, in) of each target stand A (rank, in) and B (out, rank), and the layer
 /// gives `x·Wᵀ + (alpha / rank)·(x·Aᵀ)·Bᵀ`. At the end W becomes `W + (alpha / rank)·B·A`.
 /// - Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
-public struct LowRankAdapters: Hashable, Sendable {
+public struct LowRankAdapters: Hashable, Codable, Sendable {
   public var rank: Int
   public var alpha: Double
   public var targets: Set<AdaptedLayer>

@@ -1,10 +1,10 @@
 /// Which weights a training changes; all others are frozen and cost no backward pass.
-public enum TrainedPart: Int, Hashable, Sendable, CaseIterable {
+public enum TrainedPart: Int, Hashable, Codable, Sendable, CaseIterable {
   case projector, projectorAndLanguage, all
 }
 
 /// The recipe of one training: stage 1 or the tuning of an iteration.
-public struct TrainingRecipe: Hashable, Sendable {
+public struct TrainingRecipe: Hashable, Codable, Sendable {
   /// Samples in a global batch, over all virtual ranks.
   public var batch: Int
   public var learningRate: Double

@@ -40,7 +40,7 @@ public struct KnownResult: Hashable, Sendable {
 }
 
 /// What an operator may ask for at any time.
-public enum Command: Hashable, Sendable {
+public enum Command: Hashable, Codable, Sendable {
   /// Hand out no more work and begin no more steps; what runs is finished.
   case pause
   case resume

@@ -2,7 +2,7 @@ public import Distillation
 public import Domain
 
 /// Everything that steers a run's decisions; the same after a restart.
-public struct RunSettings: Hashable, Sendable {
+public struct RunSettings: Hashable, Codable, Sendable {
   /// The run's name, as workers hear it.
   public var run: String
   public var method: Method
@@ -54,7 +54,7 @@ public struct RunSettings: Hashable, Sendable {
 }
 
 /// How one role draws its tokens.
-public struct RoleSampling: Hashable, Sendable {
+public struct RoleSampling: Hashable, Codable, Sendable {
   public var temperature: Double
   public var topP: Double
   public var tokensMax: Int
@@ -66,7 +66,7 @@ public struct RoleSampling: Hashable, Sendable {
 }
 
 /// Time limits. They bound how long a fault can hold the run up; none of them decides a result.
-public struct Timing: Hashable, Sendable {
+public struct Timing: Hashable, Codable, Sendable {
   /// How often the shell promises to send `.tick`.
   public var tickEvery: Duration = .milliseconds(250)
   public var heartbeatEvery: Duration = .milliseconds(500)
@@ -107,7 +107,7 @@ public struct Timing: Hashable, Sendable {
 }
 
 /// Bounds, and what happens at each.
-public struct Limits: Hashable, Sendable {
+public struct Limits: Hashable, Codable, Sendable {
   /// Jobs that one worker holds at most; a worker that is willing to hold more does not get more.
   public var creditMax: Int = 16
   /// Jobs of a phase that are created before workers take them, so that a phase of millions does
@@ -128,7 +128,7 @@ public struct Limits: Hashable, Sendable {
 }
 
 /// What a run is about, read and stored by the shell.
-public struct RunInput: Hashable, Sendable {
+public struct RunInput: Hashable, Codable, Sendable {
   public var teacher: Digest
   /// The student before stage 1.
   public var student: Digest
@@ -147,7 +147,7 @@ public struct RunInput: Hashable, Sendable {
 }
 
 /// Questions with known answers, as the models read them.
-public struct EvaluationSet: Hashable, Sendable {
+public struct EvaluationSet: Hashable, Codable, Sendable {
   public var name: String
   public var items: [EvaluationItem]
   public var sampling: RoleSampling
@@ -158,7 +158,7 @@ public struct EvaluationSet: Hashable, Sendable {
   }
 }
 
-public struct EvaluationItem: Hashable, Sendable {
+public struct EvaluationItem: Hashable, Codable, Sendable {
   public var image: Digest?
   public var text: String
   public init(image: Digest?, text: String) {

@@ -59,6 +59,8 @@ public struct CoordinatorSettings: Hashable, Sendable {
   public var bulk = Endpoint(host: "0.0.0.0", port: 7701)
   /// nil when the file says `none`.
   public var dashboard: Endpoint? = Endpoint(host: "127.0.0.1", port: 7780)
+  /// What the record of all decisions may take on the disk; nil when the file says `none`.
+  public var journalBytesMax: Int64? = 4 << 30
   public init() {}
 }
 

@@ -115,6 +115,13 @@ extension Form<Endpoint?> {
   }
 }
 
+extension Form<Int64?> {
+  static let bytesOrNone = Form(allowed: "bytes from 1MiB, like 512MiB or 4GiB, or none") { text in
+    if text == "none" { return .some(nil) }
+    return Int64(writtenBytes: text).flatMap { $0 >= 1 << 20 ? .some($0) : nil }
+  }
+}
+
 extension Endpoint {
   /// Reads `host:port`, where an IPv6 host stands in brackets.
   init?(authority: Substring) {

@@ -35,6 +35,19 @@ extension Int64 {
   }
 }
 
+extension Int64 {
+  /// The shortest text in powers of 1024 that `init(writtenBytes:)` reads back.
+  public var writtenBytes: String {
+    let units: [(Int64, String)] = [
+      (1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"),
+    ]
+    for (unit, name) in units where self > 0 && self % unit == 0 {
+      return "\(self / unit)\(name)"
+    }
+    return "\(self)"
+  }
+}
+
 /// Decimal digits with at most one point, then exactly one of the units.
 private func split(_ text: String, units: [(String, Double)]) -> (Double, Double)? {
   let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }

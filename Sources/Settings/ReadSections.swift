@@ -40,6 +40,7 @@ private func readCoordinator(_ section: Section) -> CoordinatorSettings {
   section.take("control", .zeroMQ, into: &coordinator.control)
   section.take("bulk", .zeroMQ, into: &coordinator.bulk)
   section.take("dashboard", .dashboard, into: &coordinator.dashboard)
+  section.take("journal", .bytesOrNone, into: &coordinator.journalBytesMax)
   let ports = [
     ("bulk", coordinator.bulk.port, ["control": coordinator.control.port]),
     (

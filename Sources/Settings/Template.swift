@@ -26,10 +26,13 @@ extension ClusterSettings {
     run: \(run)                    # letters, digits, '.', '_', '-'
 
     # Where the coordinator listens. Port 0 takes any free one. dashboard: none leaves it out.
+    # journal: what the record of all decisions may take on the disk (comd simulate --replay), or
+    # none.
     coordinator:
       control: \(coordinator.control.zeroMQ)
       bulk: \(coordinator.bulk.zeroMQ)
       dashboard: \(coordinator.dashboard?.authority ?? "none")
+      journal: \(coordinator.journalBytesMax?.writtenBytes ?? "none")
 
     # A model is a Hugging Face folder or a GGUF file. The teacher is also assessor and augmentor.
     # conversation: the form of a dialogue, one of

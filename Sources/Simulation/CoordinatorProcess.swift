@@ -34,6 +34,7 @@ extension Simulator {
     let isCoarse = bug == .coarseAddress
     let restored = store.restored()
     leaseChecker.restarted(with: store, at: .zero)
+    recording?.append(RecordedLife(settings: world.settings, restored: restored))
     coordinator = CoordinatorProcess(
       machine: RunMachine(
         settings: world.settings, restored: restored,
@@ -50,8 +51,9 @@ extension Simulator {
     guard var process = coordinator else { return }
     coordinator = nil
     let event = bug == .ignoreAttempts ? asPresentAttempts(event, process) : event
-    let moment = Moment(sinceStart: now - process.startedAt)
+    let moment = wholeNanoseconds(now - process.startedAt)
     var effects = process.machine.handle(event, at: moment)
+    record(RecordedTurn(event: event, moment: moment, effects: effects))
     leaseChecker.observe(event, effects, at: moment)
     if bug == .acceptTwins { effects = effects.map(acceptingTwins) }
     var turn = CoordinatorProcess.UnsyncedTurn(

@@ -94,7 +94,7 @@ extension Simulator {
         WorkerHello(
           protocolVersion: protocolVersion, worker: worker.id, threads: 1,
           memoryBytes: 1 << 30, kernelSet: "simulated", peerEndpoint: "peer-\(worker.name)",
-          peerPublicKey: "key", models: [])), worker)
+          peerPublicKey: String(repeating: "k", count: 40), models: [])), worker)
     schedule(.hello, for: worker, after: .seconds(2))
   }
 

@@ -55,6 +55,8 @@ final class Simulator {
   var isHealed: Bool
   var completion: Completion?
   var history: History
+  /// What every coordinator was handed, where that was asked for.
+  var recording: [RecordedLife]?
   var leaseChecker: LeaseChecker
   var violations: [Violation] = []
   /// Results that the coordinator told a worker to forget.
@@ -82,8 +84,10 @@ final class Simulator {
 
   init(
     seed: UInt64, world: World, plan: FaultPlan, workers count: Int, bug: PlantedBug? = nil,
-    expectedLosses: [TrainingID: [Double]]? = nil, fingerprinted: Bool = false
+    expectedLosses: [TrainingID: [Double]]? = nil, fingerprinted: Bool = false,
+    recorded: Bool = false
   ) {
+    recording = recorded ? [] : nil
     self.expectedLosses = expectedLosses
     history = History(fingerprinted: fingerprinted)
     self.seed = seed

@@ -33,7 +33,7 @@ extension RunStore {
       try files.createDirectory(atPath: partial, withIntermediateDirectories: true)
     }
     try naming(folder + "/run.sqlite") {
-      try copyDatabase(folder + "/run.sqlite", to: partial + "/run.sqlite")
+      try copyFile(ofDatabase: folder + "/run.sqlite", to: partial + "/run.sqlite")
     }
     try naming(target) {
       let names = try files.subpathsOfDirectory(atPath: folder).filter(isKept).sorted()
@@ -49,7 +49,7 @@ extension RunStore {
 }
 
 /// In one step within one read of the log: a coordinator that writes does not make it begin anew.
-private func copyDatabase(_ path: String, to target: String) throws {
+func copyFile(ofDatabase path: String, to target: String) throws {
   var configuration = Configuration()
   configuration.readonly = true
   let source = try DatabaseQueue(path: path, configuration: configuration)
@@ -64,6 +64,7 @@ private func copyDatabase(_ path: String, to target: String) throws {
 private func isKept(_ name: String) -> Bool {
   !name.hasPrefix("run.sqlite") && !name.hasPrefix("blobs/incoming")
     && !name.hasPrefix("workers/")
+    && !name.hasSuffix(".partial")
     && !["lock", "coordinator.json", "pids.json", CopyLock.name].contains(name)
 }
 
@@ -71,7 +72,11 @@ private func copy(_ path: String, to target: String) throws {
   let files = FileManager.default
   var isFolder: ObjCBool = false
   // Reports are written aside and renamed: one that is gone by now has another name.
-  guard files.fileExists(atPath: path, isDirectory: &isFolder) else { return }
+  guard files.fileExists(atPath: path, isDirectory: &isFolder) else {
+    // A part of the journal that was deflated meanwhile.
+    if files.fileExists(atPath: path + ".z") { try copy(path + ".z", to: target + ".z") }
+    return
+  }
   if isFolder.boolValue {
     try files.createDirectory(atPath: target, withIntermediateDirectories: true)
     return

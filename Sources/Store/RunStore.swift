@@ -40,10 +40,12 @@ public final class RunStore: Sendable {
   ///
   /// - Parameters:
   ///   - journal: events that are to be kept with them.
+  ///   - machineEvents: what the run's machine was handed so far, in all; nil leaves the number.
   ///   - time: when leases, results and joins are said to have happened.
   /// - Precondition: an accepted report carries a result, a failed one a failure.
   public func commit(
-    _ changes: [Change], journal: [JournalEvent] = [], at time: Date = Date()
+    _ changes: [Change], journal: [JournalEvent] = [], machineEvents: Int64? = nil,
+    at time: Date = Date()
   ) throws(StoreError) {
     if changes.isEmpty && journal.isEmpty { return }
     let known = workers.withLock { $0 }
@@ -53,6 +55,7 @@ public final class RunStore: Sendable {
         var writer = ChangeWriter(db: db, now: now, workers: known)
         for change in changes { try writer.write(change) }
         for event in journal { try insert(event, db) }
+        if let machineEvents { try write(fact: machineEventsFact, "\(machineEvents)", db) }
         return writer.workers
       }
     }
@@ -118,29 +121,18 @@ public final class RunStore: Sendable {
 
   /// The result of a job, if it has one.
   public func acceptedResult(of job: JobID) throws(StoreError) -> AcceptedResult? {
-    try naming(path) {
-      try pool.read { db in
-        let holders = try rows(
-          db,
-          """
-          SELECT w.name FROM attempts a JOIN workers w ON w.id = a.worker WHERE a.job = ?
-          ORDER BY a.attempt
-          """, [job.number]
-        ) { try $0.text(0) }
-        return try rows(
-          db,
-          """
-          SELECT j.address, coalesce(s.accepted_attempt, 0), r.stop, r.prompt_tokens, r.text,
-            r.tokens
-          FROM job_states s JOIN jobs j ON j.id = s.job JOIN results r ON r.id = s.result
-          WHERE s.job = ? AND s.state = 2
-          """, [job.number]
-        ) { fields in
-          AcceptedResult(
-            address: try fields.digest(0), attempt: try fields.integer(1),
-            givenTo: holders, result: try fields.result(from: 2))
-        }.first
+    try naming(path) { try pool.read { db in try RunReader(db: db).acceptedResult(of: job) } }
+  }
+
+  /// Copies the run's database, as it is between two commits.
+  ///
+  /// - Parameter target: a file that is written over.
+  public func copyDatabase(to target: String) throws(StoreError) {
+    try naming(target) {
+      if FileManager.default.fileExists(atPath: target) {
+        try FileManager.default.removeItem(atPath: target)
       }
+      try copyFile(ofDatabase: path, to: target)
     }
   }
 
@@ -195,20 +187,16 @@ public final class RunStore: Sendable {
   // Facts: short texts by name, like the digest of the settings.
 
   public func setFact(_ key: String, _ value: String) throws(StoreError) {
-    try naming(path) {
-      try pool.write { db in
-        try db.execute(
-          sql: "INSERT OR REPLACE INTO facts VALUES (?, ?)", arguments: [key, column(value)])
-      }
-    }
+    try naming(path) { try pool.write { db in try write(fact: key, value, db) } }
+  }
+
+  /// Events that the run's machine had been handed at the last commit that said so.
+  public func machineEvents() throws(StoreError) -> Int64 {
+    try fact(machineEventsFact).flatMap { Int64($0) } ?? 0
   }
 
   public func fact(_ key: String) throws(StoreError) -> String? {
-    try naming(path) {
-      try pool.read { db in
-        try rows(db, "SELECT value FROM facts WHERE key = ?", [key]) { try $0.text(0) }.first
-      }
-    }
+    try naming(path) { try pool.read { db in try RunReader(db: db).fact(key) } }
   }
 
   /// The kernel set of the first worker that joined: the run's from then on. Nil before.
@@ -254,6 +242,14 @@ public final class RunStore: Sendable {
     try naming(path) { try pool.close() }
     lock.withLock { $0 = nil }
   }
+}
+
+/// The name of the fact.
+let machineEventsFact = "machine_events"
+
+private func write(fact key: String, _ value: String, _ db: Database) throws {
+  try db.cachedStatement(sql: "INSERT OR REPLACE INTO facts VALUES (?, ?)")
+    .execute(arguments: [column(key), column(value)])
 }
 
 private func insert(_ event: JournalEvent, _ db: Database) throws {

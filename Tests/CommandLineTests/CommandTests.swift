@@ -55,6 +55,9 @@ struct CommandTests {
       ["statsu"], ["bench", "trian"], ["run"], ["run", "--workers", "2"],
       ["init", "--workers", "0"],
       ["worker", "--access", "a", "--threads", "many"], ["simulate", "--seeds", "2..1"],
+      ["simulate"], ["simulate", "--seeds", "1", "--replay", "r"],
+      ["simulate", "--seeds", "1", "--to", "3:40"],
+      ["simulate", "--replay", "r", "--to", "noon"],
       ["report", "--no-such"], ["worker", "--access", "a", "--memory", "8 gigs"],
     ] {
       #expect(await execute(wrong) == .usage, "\(wrong)")
@@ -65,6 +68,7 @@ struct CommandTests {
   func failures() async {
     #expect(await execute(["report", "--dir", "/not/there"]) == .failed)
     #expect(await execute(["status", "--dir", "/not/there"]) == .failed)
+    #expect(await execute(["simulate", "--replay", "/not/there"]) == .failed)
   }
 
   @Test("with settings that are wrong ends with exit code 2")

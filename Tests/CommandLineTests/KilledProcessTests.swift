@@ -46,6 +46,10 @@ struct KilledProcessTests {
     #expect(try Student(of: trial.run) == expected)
     // The end of the run is theirs, too.
     for worker in workers { #expect(await worker.end().status == 0) }
+    let past = try await trial.replayed()
+    #expect(past.differs == nil && past.lacking == 0)
+    #expect(past.comparisons > 0)
+    #expect(past.happenings.count { $0.what == "a coordinator started" } == killedIn.count + 1)
   }
 
   /// Takes in what one more coordinator said; what was accepted before it must not be asked for.
@@ -73,6 +77,9 @@ struct KilledProcessTests {
     #expect(tuning.values.contains { $0.contains("w2") && $0.count > 1 }, "\(tuning)")
     #expect(tuning.values.contains { !$0.contains("w2") }, "\(tuning)")
     #expect(try Student(of: trial.run) == expected)
+    let past = try await trial.replayed()
+    #expect(past.differs == nil && past.comparisons > 0)
+    #expect(past.happenings.contains { $0.what.contains("w2#") && $0.what.contains(" left: ") })
   }
 
   @Test("takes in a worker that comes in the middle of tuning, and makes the same student")

@@ -52,6 +52,15 @@ struct Trial: Sendable {
     return folder + "/keys"
   }
 
+  /// The run's past, gone through again.
+  func replayed() async throws -> ReplayedPast {
+    let (status, output) = try await start("simulate", "--replay", run, "--json").end()
+    #expect(status == 0)
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode(ReplayedPast.self, from: Data(output.utf8))
+  }
+
   /// The same settings in a folder of their own, by one worker that nothing happens to.
   func undisturbed() async throws -> Student {
     let alone = folder + "/undisturbed"
@@ -62,6 +71,17 @@ struct Trial: Sendable {
     #expect(learned.contains { $0.hasPrefix("language_model.") })
     return try Student(of: alone)
   }
+}
+
+/// What is read of `comd simulate --replay --json`.
+struct ReplayedPast: Decodable {
+  struct Happening: Decodable {
+    var what: String
+  }
+  var comparisons: Int
+  var differs: String?
+  var lacking: Int
+  var happenings: [Happening]
 }
 
 /// What a run made: the digest that it reports, and the bytes in the folder that it left.

@@ -55,6 +55,10 @@ private func run(_ cluster: TinyCluster, workers: Int, name: String) async throw
     var end: RunEnd?
     while let next = try await group.next() { end = next ?? end }
     #expect(end == .finished(report: folder + "/report.json"))
+    let replayed = try RunReplay(runFolder: folder).run()
+    #expect(replayed.difference == nil)
+    #expect(replayed.comparisons > 0)
+    #expect(replayed.status?.phase == "finished")
     return Finished(
       folder: folder, report: try Report(folder + "/report.json"),
       history: RunHistory(said.lines))

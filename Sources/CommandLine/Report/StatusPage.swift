@@ -20,6 +20,7 @@ func statusPage(_ status: StatusReport, rows: Int) -> [String] {
   if let training = status.training {
     lines.append("training    \(training.name): \(training.doing)")
   }
+  if let end = status.journalEnd { lines.append("journal     ended: \(end)") }
   let happened = status.recent.map { "\(timeOfDay($0.at))  \($0.what)" }
   // The page ends with a line that the cursor stands on.
   let room = rows == .max ? Int.max : max(3, rows - lines.count - min(happened.count, 4) - 4)

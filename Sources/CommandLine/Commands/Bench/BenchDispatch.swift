@@ -24,6 +24,8 @@ struct BenchDispatch: AsyncParsableCommand {
   var workers = 8
   @Option(help: "Jobs a second that are answered; without it as many as can be.")
   var rate: Int?
+  @Flag(help: "Record no journal of the decisions, which a run does.")
+  var withoutJournal = false
   @Option(help: .hidden)
   var memberAccess: String?
   @Option(help: .hidden)
@@ -85,7 +87,7 @@ struct BenchDispatch: AsyncParsableCommand {
     try await withBenchFolder { folder in
       let trial = DispatchTrial(
         jobs: jobs, workers: workerNames(workers), folder: folder,
-        log: makeQuietLogger("dispatch"))
+        journalBytesMax: withoutJournal ? nil : 4 << 30, log: makeQuietLogger("dispatch"))
       let members = BenchMembers()
       defer { members.end() }
       let taken = try await members.during {

@@ -5,18 +5,26 @@ import Simulation
 
 struct Simulate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Run the cluster's decisions through simulated faults and check what they promise.",
+    abstract:
+      "Run the cluster's decisions through simulated faults, or once more through a run's past.",
     discussion: """
       Every history follows from its seed. A seed whose history broke a promise is printed with \
       the command that replays it; replayed alone it is shrunk to the faults that it takes, and \
       shows its last happenings.
 
+      With --replay a run's journal is gone through again from its beginning: the same decisions \
+      are made from the same events, and compared with those that were made. Printed is what \
+      happened in the window, and what `comd status` and `comd explain` would have said at its \
+      end. The run is only read, and may go on meanwhile.
+
       Example:
         comd simulate --seeds 1..2000 --faults all
+        comd simulate --replay runs/first --from 03:30 --to 03:40 --explain "job 17"
       """)
 
   @Option(help: "The histories: A..B, both included.")
-  var seeds: SeedRange
+  var seeds: SeedRange?
+  @OptionGroup var past: ReplayOptions
   @Option(help: "all, none, or names with commas: \(faultNames).")
   var faults = "all"
   @Option(help: "A mistake built in on purpose, to see it found: \(bugNames).")
@@ -29,6 +37,12 @@ struct Simulate: AsyncParsableCommand {
   private static let bugNames = PlantedBug.allCases.map(\.rawValue).joined(separator: ", ")
 
   func validate() throws {
+    guard (seeds == nil) != (past.replay == nil) else {
+      throw ValidationError("give --seeds A..B, or --replay RUN.")
+    }
+    if seeds != nil, past.from != nil || past.to != nil || past.explain != nil {
+      throw ValidationError("--from, --to and --explain belong to --replay.")
+    }
     try require("--threads", threads, in: 1...256)
     if FaultSet(names: faults) == nil {
       throw ValidationError("--faults takes all, none, or names out of: \(Self.faultNames).")
@@ -39,7 +53,8 @@ struct Simulate: AsyncParsableCommand {
   }
 
   func run() async throws {
-    guard let faultSet = FaultSet(names: faults) else { return }
+    if past.replay != nil { return try await past.show(asJSON: facts.json) }
+    guard let seeds, let faultSet = FaultSet(names: faults) else { return }
     let bug = planted.flatMap { PlantedBug(rawValue: $0) }
     let (range, threads, alone) = (seeds.seeds, threads, seeds.seeds.count == 1)
     let total = try await untilStopped { [self] in
