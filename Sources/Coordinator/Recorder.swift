@@ -67,7 +67,11 @@ struct Recorder: Sendable {
     events += 1
     guard journal != nil else { return }
     self.effects.combine(effects)
-    attempt { try $0.add(event, at: now, effects) }
+    do {
+      try journal?.add(event, at: now, effects)
+    } catch {
+      fail(error)
+    }
   }
 
   /// About once a second: how the machine stands.
@@ -80,7 +84,11 @@ struct Recorder: Sendable {
   /// Hands over what was recorded.
   /// - Returns: why the recording has ended, once.
   mutating func flush() -> String? {
-    attempt { try $0.flush() }
+    do {
+      try journal?.flush()
+    } catch {
+      fail(error)
+    }
     guard let failure else { return nil }
     self.failure = nil
     end = "\(failure)"
@@ -90,18 +98,17 @@ struct Recorder: Sendable {
   /// Says last how the machine stands.
   mutating func close(_ machine: borrowing RunMachine, _ log: Logger) {
     if journal != nil { journal?.add(machine.standing(effects: effects)) }
-    attempt { try $0.close() }
-    journal = nil
+    do {
+      try journal?.close()
+      journal = nil
+    } catch {
+      fail(error)
+    }
     if let failure { log.warning("the journal lacks its end: \(failure)") }
   }
 
-  private mutating func attempt(_ body: (inout JournalWriter) throws -> Void) {
-    guard var writer = journal.take() else { return }
-    do {
-      try body(&writer)
-      journal = writer
-    } catch {
-      failure = error
-    }
+  private mutating func fail(_ error: any Error) {
+    journal = nil
+    failure = error
   }
 }

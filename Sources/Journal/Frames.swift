@@ -18,13 +18,18 @@ struct Frame {
   static func sealed(
     before: Int64, events: Int64, lastMoment: Int64, records: [UInt8]
   ) -> [UInt8] {
-    var payload = ByteWriter()
-    payload.number(before)
-    payload.number(events)
-    payload.number(lastMoment)
-    payload.raw(records)
-    return littleEndian(UInt32(payload.bytes.count)) + littleEndian(crc32(payload.bytes))
-      + payload.bytes
+    var frame = ByteWriter()
+    // Room for the head.
+    frame.raw(Array(repeating: 0, count: headBytes))
+    frame.number(before)
+    frame.number(events)
+    frame.number(lastMoment)
+    frame.raw(records)
+    var bytes = frame.bytes
+    let sum = crc32(bytes[headBytes...])
+    bytes.replaceSubrange(..<4, with: littleEndian(UInt32(bytes.count - headBytes)))
+    bytes.replaceSubrange(4..<headBytes, with: littleEndian(sum))
+    return bytes
   }
 }
 

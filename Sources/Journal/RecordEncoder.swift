@@ -56,9 +56,14 @@ struct RecordEncoder {
       add(heartbeat, of: worker)
     case .received(.reports(let reports), let worker):
       begin(.reports, now, worker)
-      let kept = KeptResults(effects)
+      // Reports are accepted in their order.
+      var accepted = acceptedReports(effects)[...]
       writer.count(reports.count)
-      for report in reports { add(report, isKept: kept.accepted[report.jobAttempt] == report) }
+      for report in reports {
+        let isKept = accepted.first == report
+        if isKept { accepted.removeFirst() }
+        add(report, isKept: isKept)
+      }
     case .received(let message, let worker):
       begin(.message, now, worker)
       writer.block(encode(message))
@@ -67,11 +72,11 @@ struct RecordEncoder {
     case .lookedUp(let asked, let found):
       begin(.lookedUp, now)
       add(asked, from: JobID(0))
-      let kept = KeptResults(effects)
+      let reused = found.isEmpty ? [] : reusedJobs(effects)
       writer.count(found.count)
       for known in found {
         writer.job(known.job)
-        add(known.result, isKept: kept.reused.contains(known.job))
+        add(known.result, isKept: reused.contains(known.job))
       }
     case .recalled(let report, let worker, let accepted):
       begin(.recalled, now, worker)
@@ -186,17 +191,19 @@ struct RecordEncoder {
   }
 }
 
-/// The results that are in the store once these effects are.
-private struct KeptResults {
-  var accepted: [JobAttempt: JobReport] = [:]
-  var reused: Set<JobID> = []
-
-  init(_ effects: [Effect]) {
-    for case .persist(let change) in effects {
-      if case .accepted(let report, _) = change { accepted[report.jobAttempt] = report }
-      if case .reused(let job, _) = change { reused.insert(job) }
-    }
+/// Reports whose results are in the store once these effects are.
+private func acceptedReports(_ effects: [Effect]) -> [JobReport] {
+  effects.compactMap { effect in
+    if case .persist(.accepted(let report, _)) = effect { report } else { nil }
   }
+}
+
+/// Jobs that end with a result that is in the store.
+private func reusedJobs(_ effects: [Effect]) -> Set<JobID> {
+  Set(
+    effects.compactMap { effect in
+      if case .persist(.reused(let job, _)) = effect { job } else { nil }
+    })
 }
 
 /// What of a heartbeat is as in the one before.
