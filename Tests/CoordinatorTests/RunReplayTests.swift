@@ -214,15 +214,18 @@ struct RunReplayTests {
     }
   }
 
-  @Test("goes on where a turn was recorded and its changes were lost with the process")
-  func uncommitted() async throws {
+  @Test(
+    "goes on where a turn was recorded and its changes were lost with the process",
+    arguments: [true, false])
+  func uncommitted(reporting: Bool) async throws {
     try await removing {
       let first = try await Life(folder)
       let worker = WorkerID(name: "w1", boot: 1)
       try await first.join(worker)
-      try await first.beat(worker, 1)
+      if reporting { try await first.beat(worker, 1) }
       let lost = try first.store.restore().jobs.filter { $0.state == .leased(to: worker) }
-      #expect(!lost.isEmpty)
+      #expect(lost.isEmpty != reporting)
+      let known = try first.store.machineEvents()
       let reports = lost.map { restored in
         JobReport(
           job: restored.job.id, attempt: 1, address: restored.job.address,
@@ -231,7 +234,13 @@ struct RunReplayTests {
       }
       // The disk fails between the two writes.
       try first.store.close()
-      await #expect(throws: StoreError.self) { try await first.say(.reports(reports), by: worker) }
+      let heartbeat = WorkerMessage.heartbeat(
+        Heartbeat(
+          sequence: 1, holding: [], credit: 4, busyMilliseconds: 0, training: nil, standing: nil))
+      await #expect(throws: StoreError.self) {
+        try await first.say(reporting ? .reports(reports) : heartbeat, by: worker)
+      }
+      #expect(try JournalReader(folder: folder + "/journal").events > known)
       await first.server.close()
       let second = try await Life(folder)
       try await second.live(boot: 2)
