@@ -153,7 +153,8 @@ let package = Package(
     specification(
       "Coordinator",
       [
-        "ClusterFixtures", "Domain", "Distillation", "Scheduling", "Settings", "Store",
+        "TestSupport", "ClusterFixtures", "Domain", "Distillation", "Scheduling", "Settings",
+        "Store",
         "Protocol", "Transport", "Hashing", "Worker", logging,
       ]),
     .testTarget(

@@ -7,6 +7,7 @@ struct RunFolder: Sendable {
   var report: String { path + "/report.json" }
   var manifest: String { path + "/manifest.json" }
   var inventory: String { path + "/inventory.tsv" }
+  var pieces: String { path + "/pieces" }
   /// Who coordinates this run now and where: for `comd status` and its like.
   var presence: String { path + "/coordinator.json" }
   var student: String { path + "/student" }
