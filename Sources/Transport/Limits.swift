@@ -28,7 +28,7 @@ public struct SocketLimits: Hashable, Sendable {
     outboxBytesMax: Int = 256 << 20, outboxMessagesPerPeerMax: Int = 20_000,
     linger: Duration = .seconds(2), heartbeatEvery: Duration = .seconds(4),
     heartbeatTimeout: Duration = .seconds(10), reconnectMin: Duration = .milliseconds(100),
-    reconnectMax: Duration = .seconds(2), handshakeTimeout: Duration = .seconds(10)
+    reconnectMax: Duration = .milliseconds(500), handshakeTimeout: Duration = .seconds(10)
   ) {
     self.frameBytesMax = frameBytesMax
     self.highWaterMark = highWaterMark

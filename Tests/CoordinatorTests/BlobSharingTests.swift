@@ -227,6 +227,20 @@ struct BlobSharingTests {
     }
   }
 
+  @Test("and whose file is not what it was is given to nobody", arguments: [1000, 3_000_000])
+  func changed(bytes: Int) async throws {
+    let origin = try Origin()
+    var content = randomBytes(bytes)
+    let blob = try origin.blobs.put(content)
+    content[bytes / 2] ^= 1
+    try Data(content).write(to: URL(filePath: origin.blobs.path(blob)))
+    let peer = try Peer("w1", of: origin)
+    try await run(origin, [peer]) {
+      await #expect(throws: (any Error).self) { try await peer.client.fetch(blob) }
+      #expect(!peer.cache.has(blob))
+    }
+  }
+
   @Test("and that nobody has is refused")
   func unknown() async throws {
     let origin = try Origin()
