@@ -158,7 +158,8 @@ let package = Package(
     specification(
       "Coordinator",
       [
-        "ClusterFixtures", "Domain", "Distillation", "Scheduling", "Settings", "Store",
+        "TestSupport", "ClusterFixtures", "Domain", "Distillation", "Scheduling", "Settings",
+        "Store",
         "Protocol", "Journal", "Transport", "Hashing", "Worker", logging,
       ]),
     .testTarget(

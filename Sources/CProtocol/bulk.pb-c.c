@@ -142,6 +142,141 @@ void   comd__bulk_upload__free_unpacked
   assert(message->base.descriptor == &comd__bulk_upload__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   comd__bulk_find__init
+                     (Comd__BulkFind         *message)
+{
+  static const Comd__BulkFind init_value = COMD__BULK_FIND__INIT;
+  *message = init_value;
+}
+size_t comd__bulk_find__get_packed_size
+                     (const Comd__BulkFind *message)
+{
+  assert(message->base.descriptor == &comd__bulk_find__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__bulk_find__pack
+                     (const Comd__BulkFind *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__bulk_find__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__bulk_find__pack_to_buffer
+                     (const Comd__BulkFind *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__bulk_find__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__BulkFind *
+       comd__bulk_find__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__BulkFind *)
+     protobuf_c_message_unpack (&comd__bulk_find__descriptor,
+                                allocator, len, data);
+}
+void   comd__bulk_find__free_unpacked
+                     (Comd__BulkFind *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__bulk_find__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__bulk_announcement__init
+                     (Comd__BulkAnnouncement         *message)
+{
+  static const Comd__BulkAnnouncement init_value = COMD__BULK_ANNOUNCEMENT__INIT;
+  *message = init_value;
+}
+size_t comd__bulk_announcement__get_packed_size
+                     (const Comd__BulkAnnouncement *message)
+{
+  assert(message->base.descriptor == &comd__bulk_announcement__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__bulk_announcement__pack
+                     (const Comd__BulkAnnouncement *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__bulk_announcement__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__bulk_announcement__pack_to_buffer
+                     (const Comd__BulkAnnouncement *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__bulk_announcement__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__BulkAnnouncement *
+       comd__bulk_announcement__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__BulkAnnouncement *)
+     protobuf_c_message_unpack (&comd__bulk_announcement__descriptor,
+                                allocator, len, data);
+}
+void   comd__bulk_announcement__free_unpacked
+                     (Comd__BulkAnnouncement *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__bulk_announcement__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__bulk_complaint__init
+                     (Comd__BulkComplaint         *message)
+{
+  static const Comd__BulkComplaint init_value = COMD__BULK_COMPLAINT__INIT;
+  *message = init_value;
+}
+size_t comd__bulk_complaint__get_packed_size
+                     (const Comd__BulkComplaint *message)
+{
+  assert(message->base.descriptor == &comd__bulk_complaint__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__bulk_complaint__pack
+                     (const Comd__BulkComplaint *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__bulk_complaint__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__bulk_complaint__pack_to_buffer
+                     (const Comd__BulkComplaint *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__bulk_complaint__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__BulkComplaint *
+       comd__bulk_complaint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__BulkComplaint *)
+     protobuf_c_message_unpack (&comd__bulk_complaint__descriptor,
+                                allocator, len, data);
+}
+void   comd__bulk_complaint__free_unpacked
+                     (Comd__BulkComplaint *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__bulk_complaint__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   comd__bulk_request__init
                      (Comd__BulkRequest         *message)
 {
@@ -371,6 +506,141 @@ void   comd__bulk_refusal__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &comd__bulk_refusal__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__blob_source__init
+                     (Comd__BlobSource         *message)
+{
+  static const Comd__BlobSource init_value = COMD__BLOB_SOURCE__INIT;
+  *message = init_value;
+}
+size_t comd__blob_source__get_packed_size
+                     (const Comd__BlobSource *message)
+{
+  assert(message->base.descriptor == &comd__blob_source__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__blob_source__pack
+                     (const Comd__BlobSource *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__blob_source__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__blob_source__pack_to_buffer
+                     (const Comd__BlobSource *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__blob_source__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__BlobSource *
+       comd__blob_source__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__BlobSource *)
+     protobuf_c_message_unpack (&comd__blob_source__descriptor,
+                                allocator, len, data);
+}
+void   comd__blob_source__free_unpacked
+                     (Comd__BlobSource *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__blob_source__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__bulk_found__init
+                     (Comd__BulkFound         *message)
+{
+  static const Comd__BulkFound init_value = COMD__BULK_FOUND__INIT;
+  *message = init_value;
+}
+size_t comd__bulk_found__get_packed_size
+                     (const Comd__BulkFound *message)
+{
+  assert(message->base.descriptor == &comd__bulk_found__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__bulk_found__pack
+                     (const Comd__BulkFound *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__bulk_found__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__bulk_found__pack_to_buffer
+                     (const Comd__BulkFound *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__bulk_found__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__BulkFound *
+       comd__bulk_found__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__BulkFound *)
+     protobuf_c_message_unpack (&comd__bulk_found__descriptor,
+                                allocator, len, data);
+}
+void   comd__bulk_found__free_unpacked
+                     (Comd__BulkFound *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__bulk_found__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__bulk_holding__init
+                     (Comd__BulkHolding         *message)
+{
+  static const Comd__BulkHolding init_value = COMD__BULK_HOLDING__INIT;
+  *message = init_value;
+}
+size_t comd__bulk_holding__get_packed_size
+                     (const Comd__BulkHolding *message)
+{
+  assert(message->base.descriptor == &comd__bulk_holding__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__bulk_holding__pack
+                     (const Comd__BulkHolding *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__bulk_holding__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__bulk_holding__pack_to_buffer
+                     (const Comd__BulkHolding *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__bulk_holding__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__BulkHolding *
+       comd__bulk_holding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__BulkHolding *)
+     protobuf_c_message_unpack (&comd__bulk_holding__descriptor,
+                                allocator, len, data);
+}
+void   comd__bulk_holding__free_unpacked
+                     (Comd__BulkHolding *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__bulk_holding__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   comd__bulk_reply__init
@@ -873,7 +1143,173 @@ const ProtobufCMessageDescriptor comd__bulk_upload__descriptor =
   (ProtobufCMessageInit) comd__bulk_upload__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__bulk_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor comd__bulk_find__field_descriptors[1] =
+{
+  {
+    "blob",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkFind, blob),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__bulk_find__field_indices_by_name[] = {
+  0,   /* field[0] = blob */
+};
+static const ProtobufCIntRange comd__bulk_find__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor comd__bulk_find__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.BulkFind",
+  "BulkFind",
+  "Comd__BulkFind",
+  "comd",
+  sizeof(Comd__BulkFind),
+  1,
+  comd__bulk_find__field_descriptors,
+  comd__bulk_find__field_indices_by_name,
+  1,  comd__bulk_find__number_ranges,
+  (ProtobufCMessageInit) comd__bulk_find__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__bulk_announcement__field_descriptors[3] =
+{
+  {
+    "endpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkAnnouncement, endpoint),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "public_key",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkAnnouncement, public_key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "blobs",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Comd__BulkAnnouncement, n_blobs),
+    offsetof(Comd__BulkAnnouncement, blobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__bulk_announcement__field_indices_by_name[] = {
+  2,   /* field[2] = blobs */
+  0,   /* field[0] = endpoint */
+  1,   /* field[1] = public_key */
+};
+static const ProtobufCIntRange comd__bulk_announcement__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor comd__bulk_announcement__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.BulkAnnouncement",
+  "BulkAnnouncement",
+  "Comd__BulkAnnouncement",
+  "comd",
+  sizeof(Comd__BulkAnnouncement),
+  3,
+  comd__bulk_announcement__field_descriptors,
+  comd__bulk_announcement__field_indices_by_name,
+  1,  comd__bulk_announcement__number_ranges,
+  (ProtobufCMessageInit) comd__bulk_announcement__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__bulk_complaint__field_descriptors[3] =
+{
+  {
+    "blob",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkComplaint, blob),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "piece",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkComplaint, piece),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkComplaint, source),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__bulk_complaint__field_indices_by_name[] = {
+  0,   /* field[0] = blob */
+  1,   /* field[1] = piece */
+  2,   /* field[2] = source */
+};
+static const ProtobufCIntRange comd__bulk_complaint__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor comd__bulk_complaint__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.BulkComplaint",
+  "BulkComplaint",
+  "Comd__BulkComplaint",
+  "comd",
+  sizeof(Comd__BulkComplaint),
+  3,
+  comd__bulk_complaint__field_descriptors,
+  comd__bulk_complaint__field_indices_by_name,
+  1,  comd__bulk_complaint__number_ranges,
+  (ProtobufCMessageInit) comd__bulk_complaint__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__bulk_request__field_descriptors[9] =
 {
   {
     "version",
@@ -935,18 +1371,70 @@ static const ProtobufCFieldDescriptor comd__bulk_request__field_descriptors[5] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "find",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkRequest, kind_case),
+    offsetof(Comd__BulkRequest, find),
+    &comd__bulk_find__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "announce",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkRequest, kind_case),
+    offsetof(Comd__BulkRequest, announce),
+    &comd__bulk_announcement__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "survey",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkRequest, kind_case),
+    offsetof(Comd__BulkRequest, survey),
+    &comd__bulk_find__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "complain",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkRequest, kind_case),
+    offsetof(Comd__BulkRequest, complain),
+    &comd__bulk_complaint__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__bulk_request__field_indices_by_name[] = {
+  6,   /* field[6] = announce */
   4,   /* field[4] = chunk */
+  8,   /* field[8] = complain */
   2,   /* field[2] = fetch */
+  5,   /* field[5] = find */
   3,   /* field[3] = offer */
   1,   /* field[1] = request */
+  7,   /* field[7] = survey */
   0,   /* field[0] = version */
 };
 static const ProtobufCIntRange comd__bulk_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor comd__bulk_request__descriptor =
 {
@@ -956,7 +1444,7 @@ const ProtobufCMessageDescriptor comd__bulk_request__descriptor =
   "Comd__BulkRequest",
   "comd",
   sizeof(Comd__BulkRequest),
-  5,
+  9,
   comd__bulk_request__field_descriptors,
   comd__bulk_request__field_indices_by_name,
   1,  comd__bulk_request__number_ranges,
@@ -1204,7 +1692,140 @@ const ProtobufCMessageDescriptor comd__bulk_refusal__descriptor =
   (ProtobufCMessageInit) comd__bulk_refusal__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__bulk_reply__field_descriptors[7] =
+static const ProtobufCFieldDescriptor comd__blob_source__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BlobSource, name),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "endpoint",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BlobSource, endpoint),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "public_key",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BlobSource, public_key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__blob_source__field_indices_by_name[] = {
+  1,   /* field[1] = endpoint */
+  0,   /* field[0] = name */
+  2,   /* field[2] = public_key */
+};
+static const ProtobufCIntRange comd__blob_source__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor comd__blob_source__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.BlobSource",
+  "BlobSource",
+  "Comd__BlobSource",
+  "comd",
+  sizeof(Comd__BlobSource),
+  3,
+  comd__blob_source__field_descriptors,
+  comd__blob_source__field_indices_by_name,
+  1,  comd__blob_source__number_ranges,
+  (ProtobufCMessageInit) comd__blob_source__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__bulk_found__field_descriptors[2] =
+{
+  {
+    "size",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkFound, size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sources",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkFound, n_sources),
+    offsetof(Comd__BulkFound, sources),
+    &comd__blob_source__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__bulk_found__field_indices_by_name[] = {
+  0,   /* field[0] = size */
+  1,   /* field[1] = sources */
+};
+static const ProtobufCIntRange comd__bulk_found__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor comd__bulk_found__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.BulkFound",
+  "BulkFound",
+  "Comd__BulkFound",
+  "comd",
+  sizeof(Comd__BulkFound),
+  2,
+  comd__bulk_found__field_descriptors,
+  comd__bulk_found__field_indices_by_name,
+  1,  comd__bulk_found__number_ranges,
+  (ProtobufCMessageInit) comd__bulk_found__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define comd__bulk_holding__field_descriptors NULL
+#define comd__bulk_holding__field_indices_by_name NULL
+#define comd__bulk_holding__number_ranges NULL
+const ProtobufCMessageDescriptor comd__bulk_holding__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.BulkHolding",
+  "BulkHolding",
+  "Comd__BulkHolding",
+  "comd",
+  sizeof(Comd__BulkHolding),
+  0,
+  comd__bulk_holding__field_descriptors,
+  comd__bulk_holding__field_indices_by_name,
+  0,  comd__bulk_holding__number_ranges,
+  (ProtobufCMessageInit) comd__bulk_holding__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__bulk_reply__field_descriptors[11] =
 {
   {
     "version",
@@ -1290,12 +1911,64 @@ static const ProtobufCFieldDescriptor comd__bulk_reply__field_descriptors[7] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "found",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkReply, kind_case),
+    offsetof(Comd__BulkReply, found),
+    &comd__bulk_found__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "holding",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkReply, kind_case),
+    offsetof(Comd__BulkReply, holding),
+    &comd__bulk_holding__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "let_in",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__BulkReply, kind_case),
+    offsetof(Comd__BulkReply, let_in),
+    &comd__blob_source__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shut_out",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Comd__BulkReply, kind_case),
+    offsetof(Comd__BulkReply, shut_out),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__bulk_reply__field_indices_by_name[] = {
   2,   /* field[2] = blob */
   3,   /* field[3] = chunk */
+  7,   /* field[7] = found */
+  8,   /* field[8] = holding */
+  9,   /* field[9] = let_in */
   6,   /* field[6] = refused */
   1,   /* field[1] = request */
+  10,   /* field[10] = shut_out */
   5,   /* field[5] = stored */
   0,   /* field[0] = version */
   4,   /* field[4] = wanted */
@@ -1303,7 +1976,7 @@ static const unsigned comd__bulk_reply__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__bulk_reply__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor comd__bulk_reply__descriptor =
 {
@@ -1313,7 +1986,7 @@ const ProtobufCMessageDescriptor comd__bulk_reply__descriptor =
   "Comd__BulkReply",
   "comd",
   sizeof(Comd__BulkReply),
-  7,
+  11,
   comd__bulk_reply__field_descriptors,
   comd__bulk_reply__field_indices_by_name,
   1,  comd__bulk_reply__number_ranges,

@@ -151,6 +151,7 @@ extension ExplanationSubject {
 /// Answers operators on the coordinator's side.
 struct AdminDesk: Sendable {
   let loop: ClusterLoop
+  let blobs: BlobServer
   let control: MessageServer
   let keys: KeyRing
   let allowList: AllowList
@@ -185,6 +186,7 @@ struct AdminDesk: Sendable {
       try known(worker)
       try revoked.add(worker)
       allowList.revoke(name: worker)
+      await blobs.shutOut(worker)
       try await loop.turn(.command(.revoke(worker: worker)))
     case .perform(.stop): stop.raise()
     }

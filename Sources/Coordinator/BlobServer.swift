@@ -4,10 +4,11 @@ import Foundation
 import Hashing
 import Logging
 import Protocol
+import Scheduling
 import Transport
 
-/// Serves blobs to workers over the bulk socket and takes in the ones they make, on a thread that
-/// may wait for the disk.
+/// Serves blobs to workers over the bulk socket, tells them who else has them, and takes in those
+/// that they make, on a thread that may wait for the disk.
 actor BlobServer {
   private let executor = ThreadExecutor(label: "blob server")
   nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -17,7 +18,13 @@ actor BlobServer {
   private let server: MessageServer
   private let blobs: BlobFolder
   private let inventory: Inventory
+  private let pieceLists: PieceLists
   private let log: Logger
+  /// Hears what is wrong with a worker, and its name.
+  private let onComplaint: @Sendable (String, String) async -> Void
+  /// Workers that others can fetch from, by name.
+  private var members: [String: Member] = [:]
+  private var tracker = BlobTracker()
   /// Blobs that are on their way in.
   private var arriving: [Digest: Arrival] = [:]
   private var chunksSeen: UInt64 = 0
@@ -25,6 +32,11 @@ actor BlobServer {
   static let offerBytesMax: Int64 = 1 << 40
   /// At one more, the blob of which nothing has come for longest is given up.
   static let arrivingMax = 64
+
+  private struct Member {
+    var connection: ConnectionID
+    var source: BlobSource
+  }
 
   /// A blob on its way in. Several workers may hand in the same one: whichever next chunk comes
   /// first counts, and each of them hears how it ended, though its own chunks came too late.
@@ -60,32 +72,60 @@ actor BlobServer {
     }
   }
 
-  init(server: MessageServer, blobs: BlobFolder, inventory: Inventory, log: Logger) {
+  init(
+    server: MessageServer, blobs: BlobFolder, inventory: Inventory, pieceLists: PieceLists,
+    log: Logger, onComplaint: @escaping @Sendable (String, String) async -> Void = { _, _ in }
+  ) {
     self.server = server
     self.blobs = blobs
     self.inventory = inventory
+    self.pieceLists = pieceLists
     self.log = log
+    self.onComplaint = onComplaint
   }
 
   /// Answers requests until the socket is closed.
   func run() async {
-    while let event = await server.events.next() {
-      switch event {
-      case .message(let incoming): await answer(incoming)
-      case .undeliverable, .closed: break  // The worker asks again when it is back.
+    await withDiscardingTaskGroup { group in
+      while let event = await server.events.next() {
+        switch event {
+        case .message(let incoming):
+          if let search = await answer(incoming) { group.addTask { await self.answer(search) } }
+        case .closed(let connection): left(connection)
+        case .undeliverable: break  // The worker asks again when it is back.
+        }
       }
+      group.cancelAll()
     }
     arriving.values.forEach { $0.writer.abandon() }
   }
 
-  private func answer(_ incoming: Incoming) async {
+  /// Nobody fetches from, or for, a worker whose key was revoked.
+  func shutOut(_ name: String) async {
+    for member in members.values where member.source.name != name {
+      await send([Reply(to: member.connection, .shutOut(name: name))])
+    }
+    forget(name)
+  }
+
+  private func left(_ connection: ConnectionID) {
+    for (name, member) in members where member.connection == connection { forget(name) }
+  }
+
+  private func forget(_ name: String) {
+    members[name] = nil
+    tracker.left(name)
+  }
+
+  /// - Returns: a search whose answer takes its time.
+  private func answer(_ incoming: Incoming) async -> Search? {
     guard let head = incoming.frames.first,
       let request = try? decodeBulkRequest(
         head.bytes, payloadBytes: incoming.frames.count > 1 ? incoming.frames[1].count : 0)
     else {
       log.warning(
         "a bulk request could not be read; it is dropped", metadata: ["from": "\(incoming.peer)"])
-      return
+      return nil
     }
     let giver = Arrival.Giver(connection: incoming.connection, request: number(of: request))
     let replies: [Reply]
@@ -96,7 +136,34 @@ actor BlobServer {
     case .chunk(_, let blob, let offset, _):
       let bytes = incoming.frames.count > 1 ? incoming.frames[1].bytes : []
       replies = arrived(blob, bytes, at: offset, from: giver)
+    case .find(_, let blob):
+      switch place(of: blob) {
+      case nil: replies = [refused(blob, giver, .unknownBlob)]
+      case let place? where PieceList.count(ofSize: place.size) == 1:
+        replies = found(small: blob, size: place.size, for: giver, named: incoming.peer)
+      case let place?:
+        return Search(blob: blob, place: place, taker: giver, name: incoming.peer)
+      }
+    case .announce(let endpoint, let publicKey, let blobs):
+      members[incoming.peer] = Member(
+        connection: incoming.connection,
+        source: BlobSource(name: incoming.peer, endpoint: endpoint, publicKey: publicKey))
+      tracker.announced(blobs, by: incoming.peer)
+      replies = []
+    case .complain(let blob, let piece, let source):
+      tracker.disproved(blob, of: source)
+      replies = []
+      // Who complains without end fills no log: that is bounded by name.
+      await onComplaint(
+        "\(incoming.peer) says that \(source) sent it piece \(piece) of blob \(blob) broken", source
+      )
+    case .survey: replies = []
     }
+    await send(replies)
+    return nil
+  }
+
+  private func send(_ replies: [Reply]) async {
     for reply in replies {
       do {
         try await server.sendWaiting(reply.frames, to: reply.connection)
@@ -107,6 +174,63 @@ actor BlobServer {
     }
   }
 
+  // MARK: - Where a blob is
+
+  /// A search for a blob of many pieces.
+  private struct Search {
+    var blob: Digest
+    var place: (path: String, size: Int64)
+    var taker: Arrival.Giver
+    var name: String
+  }
+
+  private func place(of blob: Digest) -> (path: String, size: Int64)? {
+    if let size = blobs.size(blob) { return (blobs.path(blob), size) }
+    return inventory.file(of: blob)
+  }
+
+  private func found(
+    small blob: Digest, size: Int64, for taker: Arrival.Giver, named name: String
+  ) -> [Reply] {
+    switch tracker.want(blob, isSmall: true, by: name) {
+    case .coordinator: [chunk(of: blob, offset: 0, length: pieceBytes, for: taker)]
+    case .members(let names): found(blob, size: size, [], in: names, for: taker, named: name)
+    }
+  }
+
+  private func answer(_ search: Search) async {
+    let blob = search.blob
+    do {
+      let list = try await pieceLists.list(
+        of: blob, size: search.place.size, at: search.place.path)
+      guard case .members(let names) = tracker.want(blob, isSmall: false, by: search.name) else {
+        preconditionFailure("members, if any, are named for a large blob")
+      }
+      await send(
+        found(
+          blob, size: list.size, list.bytes, in: names, for: search.taker, named: search.name))
+    } catch {
+      await send([refused(blob, search.taker, reason(error))])
+    }
+  }
+
+  /// Names members as sources, and tells them first who will come.
+  private func found(
+    _ blob: Digest, size: Int64, _ list: [UInt8], in names: [String], for taker: Arrival.Giver,
+    named name: String
+  ) -> [Reply] {
+    let guest = members[name]?.source
+    let named = guest == nil ? [] : names.compactMap { members[$0] }
+    let lettingIn = named.compactMap { member in
+      guest.map { Reply(to: member.connection, .letIn($0)) }
+    }
+    let reply = BulkReply.found(
+      request: taker.request, blob: blob, size: size, sources: named.map(\.source))
+    return lettingIn + [Reply(to: taker.connection, reply, list)]
+  }
+
+  // MARK: - Chunks
+
   private func chunk(
     of blob: Digest, offset: Int64, length: Int, for giver: Arrival.Giver
   ) -> Reply {
@@ -115,19 +239,9 @@ actor BlobServer {
       Reply(to: taker, .refused(request: request, blob: blob, reason))
     }
     do {
-      let size: Int64
-      let bytes: [UInt8]
-      if let own = blobs.size(blob) {
-        size = own
-        guard offset >= 0, offset <= size else { return refusal(.range) }
-        bytes = try blobs.read(blob, offset: offset, length: length)
-      } else if let file = inventory.file(of: blob) {
-        size = file.size
-        guard offset >= 0, offset <= size else { return refusal(.range) }
-        bytes = try read(file.path, offset: offset, length: length)
-      } else {
-        return refusal(.unknownBlob)
-      }
+      guard let (path, size) = place(of: blob) else { return refusal(.unknownBlob) }
+      guard offset >= 0, offset <= size else { return refusal(.range) }
+      let bytes = try read(path, offset: offset, length: length)
       let reply = BulkReply.chunk(
         request: request, blob: blob, size: size, offset: offset, length: bytes.count)
       return Reply(to: taker, reply, bytes)
@@ -218,7 +332,7 @@ actor BlobServer {
 
   private func reason(_ error: BlobError) -> BulkRefusal {
     switch error {
-    case .mismatch, .chunk: .mismatch
+    case .mismatch, .chunk, .piece: .mismatch
     case .missing, .corrupt, .diskFull, .io: .storage("\(error)")
     }
   }
@@ -245,6 +359,9 @@ actor BlobServer {
 
 private func number(of request: BulkRequest) -> UInt64 {
   switch request {
-  case .fetch(let number, _, _, _), .offer(let number, _, _), .chunk(let number, _, _, _): number
+  case .fetch(let number, _, _, _), .offer(let number, _, _), .chunk(let number, _, _, _),
+    .find(let number, _), .survey(let number, _):
+    number
+  case .announce, .complain: 0
   }
 }

@@ -206,9 +206,9 @@ actor ClusterLoop {
     }
   }
 
-  /// Counts a message that made no sense. A worker that sends nothing else fills neither the log
-  /// nor the list of what happened: beyond the tenth, only powers of two are told.
-  private func drop(_ what: String, of name: String) {
+  /// Counts something of a worker that made no sense. One that sends nothing else fills neither the
+  /// log nor the list of what happened: beyond the tenth, only powers of two are told.
+  func drop(_ what: String, of name: String) {
     let count = dropped[name, default: 0] + 1
     dropped[name] = count
     guard count <= 10 || count.nonzeroBitCount == 1 else { return }

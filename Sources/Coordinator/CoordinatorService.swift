@@ -84,14 +84,16 @@ public struct CoordinatorService: Sendable {
       recorder: try Recorder.open(
         folder, store: store, settings: runSettings, revoked: revokedNames,
         bytesMax: settings.coordinator.journalBytesMax, log: log), log: log)
+    let blobServer = BlobServer(
+      server: bulk, blobs: store.blobs, inventory: inventory,
+      pieceLists: PieceLists(folder: folder.pieces), log: log,
+      onComplaint: { await loop.drop($0, of: $1) })
     let desk = AdminDesk(
-      loop: loop, control: control, keys: keys, allowList: allowList, revoked: revoked,
-      stop: Signal())
+      loop: loop, blobs: blobServer, control: control, keys: keys, allowList: allowList,
+      revoked: revoked, stop: Signal())
     let office = Office(
       options: options, folder: folder, settings: runSettings, store: store, inventory: inventory,
       loop: loop, log: log)
-    let blobServer = BlobServer(
-      server: bulk, blobs: store.blobs, inventory: inventory, log: log)
 
     let result: Result<RunEnd, any Error>
     do {

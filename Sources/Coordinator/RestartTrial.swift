@@ -1,25 +1,28 @@
 import Distillation
 import Domain
-import Foundation
+public import Foundation
 import Hashing
+public import Logging
 import Scheduling
 import Store
+import Transport
 
-/// Times a coordinator's start in a large run: from a run's folder to the first assignment that is
-/// durable. Store and machine are the real ones; nobody connects.
+/// Times a coordinator's start in a large run: from a run's folder to the first assignment that a
+/// worker has. Sockets, keys, store and machine are the real ones.
 public struct RestartTrial: Sendable {
   private let jobs: Int
   private let folder: String
+  private let log: Logger
 
   /// - Parameters:
   ///   - jobs: in the store, teacher's answers: nine of ten are done, a hundred are leased.
   ///   - folder: new.
-  public init(jobs: Int, folder: String) {
+  public init(jobs: Int, folder: String, log: Logger) {
     self.jobs = jobs
     self.folder = folder
+    self.log = log
   }
 
-  private let worker = WorkerID(name: "w1", boot: 1)
   private let lost = WorkerID(name: "w0", boot: 1)
   private let input = RunInput(
     teacher: Digest(hashing: "teacher".utf8), student: Digest(hashing: "student".utf8),
@@ -70,52 +73,62 @@ public struct RestartTrial: Sendable {
       lineage: .imported(record: "\(number / 6)", turn: number % 6))
   }
 
-  /// - Returns: how long it took until the first assignment was durable.
-  public func run() throws -> Duration {
-    let clock = ContinuousClock()
-    let start = clock.now
+  /// Starts a coordinator on the folder while workers are trying to reach the one of before.
+  ///
+  /// - Parameters:
+  ///   - onAway: called with the access files of the workers while no coordinator is there; returns
+  ///     when they have tried to reach it for a while.
+  ///   - firstAssignment: gives the moment at which a worker had one.
+  /// - Returns: from the start to that moment.
+  public func run(
+    workers: [String], onAway: ([String]) async throws -> Void,
+    firstAssignment: @escaping @Sendable () async throws -> Date
+  ) async throws -> Duration {
+    func keyRing(_ endpoint: String) throws -> KeyRing {
+      try KeyRing.make(
+        folder: folder + "/keys", workers: workers, control: endpoint, bulk: endpoint)
+    }
+    let before = try MessageServer(endpoint: "tcp://127.0.0.1:*", security: .plainForBenchmarks)
+    await before.close()
+    let keys = try keyRing(before.endpoint)
+    try await onAway(workers.map { keys.accessPath(worker: $0) })
+
+    let start = Date()
     let store = try RunStore(folder: folder)
-    var machine = RunMachine(
-      settings: try trialSettings("restart"), restored: try store.restore(),
-      address: { Digest(of: $0) },
-      at: .zero)
-    let now = Moment.zero
-    var events: [Event] = [
-      .prepared(input, pool: []),
-      .received(
-        .hello(
-          WorkerHello(
-            protocolVersion: protocolVersion, worker: worker, threads: 1, memoryBytes: 0,
-            kernelSet: "none", peerEndpoint: "", peerPublicKey: "", models: [])), from: worker),
-      .received(
-        .heartbeat(
-          Heartbeat(
-            sequence: 1, holding: [], credit: 16, busyMilliseconds: 0, training: nil,
-            standing: nil)), from: worker),
-    ]
-    var assigned = 0
-    while !events.isEmpty {
-      let effects = machine.handle(events.removeFirst(), at: now)
-      try store.commit(
-        effects.compactMap { if case .persist(let change) = $0 { change } else { nil } })
-      for effect in effects {
-        switch effect {
-        case .request(.lookUp(let queries)):
-          let known = try store.results(for: queries.map(\.address))
-          events.insert(
-            .lookedUp(
-              asked: queries.map(\.job),
-              found: queries.compactMap { query in
-                known[query.address].map { KnownResult(job: query.job, result: $0) }
-              }), at: 0)
-        case .send(_, .assign(let assignments)): assigned += assignments.count
-        case .send, .persist, .note, .request: continue
+    let control = try MessageServer(
+      endpoint: before.endpoint,
+      security: .curve(keys.keys, AllowList(keys.allowList(without: []))))
+    let loop = ClusterLoop(
+      machine: RunMachine(
+        settings: try trialSettings("restart"), restored: try store.restore(),
+        address: { Digest(of: $0) }, at: .zero),
+      store: store, control: control, requests: AsyncStream.makeStream().continuation, log: log)
+    let assigned = try await withThrowingTaskGroup(of: Date?.self) { group in
+      group.addTask { [input] in
+        try await loop.turn(.prepared(input, pool: []))
+        while true {
+          let events = await control.events.nextBatch(max: 256)
+          if events.isEmpty { return nil }
+          try await loop.receive(events)
         }
       }
+      group.addTask {
+        while true {
+          try await Task.sleep(for: Timing().tickEvery)
+          try await loop.tick()
+        }
+      }
+      group.addTask { try await firstAssignment() }
+      defer { group.cancelAll() }
+      while let end = try await group.next() {
+        if let end {
+          await control.close()
+          return end
+        }
+      }
+      throw CancellationError()
     }
-    let total = clock.now - start
-    precondition(assigned > 0, "nothing was assigned")
     try store.close()
-    return total
+    return .seconds(assigned.timeIntervalSince(start))
   }
 }

@@ -9,6 +9,7 @@ struct RunFolder: Sendable {
   var inventory: String { path + "/inventory.tsv" }
   /// What the run's machine was handed, for `comd simulate --replay`.
   var journal: String { path + "/journal" }
+  var pieces: String { path + "/pieces" }
   /// Who coordinates this run now and where: for `comd status` and its like.
   var presence: String { path + "/coordinator.json" }
   var student: String { path + "/student" }

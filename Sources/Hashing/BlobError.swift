@@ -8,6 +8,8 @@ public enum BlobError: Error, Hashable, Sendable {
   case corrupt(Digest, path: String)
   /// Bytes that arrived are not those that the digest names.
   case mismatch(expected: Digest, found: Digest)
+  /// A piece that arrived is not what the list of the blob's pieces says.
+  case piece(Digest, index: Int)
   /// A chunk that does not follow the last one, or runs beyond the announced size.
   case chunk(Digest, offset: Int64, expected: Int64, size: Int64)
   case diskFull(path: String)
@@ -22,6 +24,8 @@ extension BlobError: CustomStringConvertible {
       "blob \(digest) is damaged on disk; it was set aside as \(path).corrupt: check that disk"
     case .mismatch(let expected, let found):
       "\(found) arrived where \(expected) was expected: send it again"
+    case .piece(let digest, let index):
+      "blob \(digest): other bytes arrived than those of its piece \(index)"
     case .chunk(let digest, let offset, let expected, let size):
       "blob \(digest): a chunk at \(offset), \(expected) of \(size) bytes are here"
     case .diskFull(let path): "\(path): no space left on the device; make room and start again"

@@ -13,17 +13,45 @@ public struct BlobFolder: Sendable {
   public let path: String
   private var aside: String { path + "/incoming" }
 
-  /// Makes the folder where there is none, and removes what cut-off writes have left.
+  /// Makes the folder where there is none, and removes what cut-off writes have left, but for blobs
+  /// that arrive in pieces and were written to within a day: they go on.
   public init(path: String) throws(BlobError) {
     self.path = path
     let aside = path + "/incoming"
     try naming(path) {
       try makeFolder(aside)
       for name in try FileManager.default.contentsOfDirectory(atPath: aside) {
-        try FileManager.default.removeItem(atPath: aside + "/" + name)
+        let file = aside + "/" + name
+        let changed =
+          try FileManager.default.attributesOfItem(atPath: file)[.modificationDate] as? Date
+        if name.hasSuffix(PartialBlob.suffix), let changed, changed.timeIntervalSinceNow > -86_400 {
+          continue
+        }
+        try FileManager.default.removeItem(atPath: file)
       }
     }
   }
+
+  /// All blobs that are here, with their sizes, from the one that was used longest ago to the last:
+  /// as far as `touch` has told.
+  public func contents() throws(BlobError) -> [(blob: Digest, size: Int64)] {
+    var found: [(blob: Digest, size: Int64, used: Date)] = []
+    let keys: Set<URLResourceKey> = [.fileSizeKey, .contentModificationDateKey]
+    try naming(path) {
+      let files = FileManager.default.enumerator(
+        at: URL(filePath: path), includingPropertiesForKeys: Array(keys))
+      while let file = files?.nextObject() as? URL {
+        guard let blob = Digest(hex: file.lastPathComponent) else { continue }
+        let values = try file.resourceValues(forKeys: keys)
+        found.append(
+          (blob, Int64(values.fileSize ?? 0), values.contentModificationDate ?? .distantPast))
+      }
+    }
+    return found.sorted { ($0.used, $0.blob) < ($1.used, $1.blob) }.map { ($0.blob, $0.size) }
+  }
+
+  /// Notes on the disk that a blob is used now; one that is not here is no error.
+  public func touch(_ digest: Digest) { utimensat(AT_FDCWD, path(digest), nil, 0) }
 
   public func path(_ digest: Digest) -> String {
     let name = digest.hex
@@ -144,11 +172,27 @@ public struct BlobFolder: Sendable {
     }
   }
 
-  /// Lays out a model's files as a folder: links to the blobs where the file system allows it.
+  /// Begins to take in a blob whose pieces come in any order, or goes on with one.
+  public func receive(_ digest: Digest, in pieces: PieceList) throws(BlobError) -> PartialBlob {
+    let aside = "\(aside)/\(digest.hex)\(PartialBlob.suffix)"
+    return try naming(aside) {
+      try PartialBlob(digest: digest, pieces: pieces, aside: aside, final: path(digest))
+    }
+  }
+
+  /// How the files of a model's folder come to lie there.
+  public enum Layout: Sendable {
+    /// As files of their own, which outlive the blobs: hard links where the file system has them.
+    case files
+    /// As references, which are dead when the blobs go.
+    case references
+  }
+
+  /// Lays out a model's files as a folder.
   ///
   /// A folder that is there and has all files in their sizes is left as it is.
   public func materialize(
-    _ manifest: ModelManifest, at folder: String
+    _ manifest: ModelManifest, at folder: String, as layout: Layout = .files
   ) throws(BlobError) {
     if manifest.files.allSatisfy({ fileSize(folder + "/" + $0.path) == $0.size }) { return }
     let new = folder + ".new"
@@ -160,8 +204,13 @@ public struct BlobFolder: Sendable {
         guard has(file.sha256) else { throw BlobError.missing(file.sha256) }
         let target = new + "/" + file.path
         try makeFolder((target as NSString).deletingLastPathComponent)
-        if link(path(file.sha256), target) != 0 {
-          try files.copyItem(atPath: path(file.sha256), toPath: target)
+        let blob = path(file.sha256)
+        switch layout {
+        case .references:
+          try files.createSymbolicLink(
+            atPath: target, withDestinationPath: URL(filePath: blob).standardizedFileURL.path)
+        case .files:
+          if link(blob, target) != 0 { try files.copyItem(atPath: blob, toPath: target) }
         }
       }
       if files.fileExists(atPath: folder) { try files.removeItem(atPath: folder) }

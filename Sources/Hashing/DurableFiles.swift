@@ -4,9 +4,6 @@ import Foundation
   import Glibc
 #endif
 
-/// Bytes that are read or written at once.
-let pieceBytes = 1 << 20
-
 /// A file that is written beside its place and put there as a whole: whoever looks sees all of it
 /// or nothing, also after a power cut.
 struct AsideFile: ~Copyable {

@@ -2,7 +2,7 @@ import CProtocol
 import Domain
 
 /// The version of the bulk and peer messages, in each of them: these sockets have no greeting.
-let bulkVersion: UInt32 = 1
+let bulkVersion: UInt32 = 2
 
 func checkVersion(_ version: UInt32, _ message: String) throws(ProtocolError) {
   guard version == bulkVersion else {
@@ -44,6 +44,29 @@ public func encode(_ request: BulkRequest) -> [UInt8] {
       unsafe c.pointee.request = number
       unsafe c.pointee.kind_case = COMD__BULK_REQUEST__KIND_CHUNK
       unsafe c.pointee.chunk = upload
+    case .find(let number, let blob):
+      unsafe c.pointee.request = number
+      unsafe c.pointee.kind_case = COMD__BULK_REQUEST__KIND_FIND
+      unsafe c.pointee.find = find(blob, in: arena)
+    case .survey(let number, let blob):
+      unsafe c.pointee.request = number
+      unsafe c.pointee.kind_case = COMD__BULK_REQUEST__KIND_SURVEY
+      unsafe c.pointee.survey = find(blob, in: arena)
+    case .announce(let endpoint, let publicKey, let blobs):
+      let announcement = unsafe arena.make(comd__bulk_announcement__init)
+      unsafe announcement.pointee.endpoint = arena.data(endpoint)
+      unsafe announcement.pointee.public_key = arena.data(publicKey)
+      unsafe announcement.pointee.n_blobs = blobs.count
+      unsafe announcement.pointee.blobs = arena.array(blobs.map { unsafe arena.data($0.bytes) })
+      unsafe c.pointee.kind_case = COMD__BULK_REQUEST__KIND_ANNOUNCE
+      unsafe c.pointee.announce = announcement
+    case .complain(let blob, let piece, let source):
+      let complaint = unsafe arena.make(comd__bulk_complaint__init)
+      unsafe complaint.pointee.blob = arena.data(blob.bytes)
+      unsafe complaint.pointee.piece = UInt64(piece)
+      unsafe complaint.pointee.source = arena.data(source)
+      unsafe c.pointee.kind_case = COMD__BULK_REQUEST__KIND_COMPLAIN
+      unsafe c.pointee.complain = complaint
     }
     return unsafe c
   }
@@ -83,128 +106,42 @@ public func decodeBulkRequest(
       return .chunk(
         request: number, blob: try unsafe Checked.digest(upload.blob, "chunk.blob"),
         offset: Int64(try unsafe Checked.integer(upload.offset, "chunk.offset")), length: length)
+    case COMD__BULK_REQUEST__KIND_FIND:
+      try checkPayload(payloadBytes, stated: 0, name)
+      return .find(request: number, blob: try unsafe blob(of: message.find, "find.blob"))
+    case COMD__BULK_REQUEST__KIND_SURVEY:
+      try checkPayload(payloadBytes, stated: 0, name)
+      return .survey(request: number, blob: try unsafe blob(of: message.survey, "survey.blob"))
+    case COMD__BULK_REQUEST__KIND_ANNOUNCE:
+      let announcement = try unsafe Checked.present(message.announce, "announcement")
+      try checkPayload(payloadBytes, stated: 0, name)
+      return .announce(
+        endpoint: try unsafe Checked.name(announcement.endpoint, "announcement.endpoint"),
+        publicKey: try unsafe Checked.curveKey(
+          announcement.public_key, "announcement.public_key"),
+        blobs: try unsafe Checked.list(
+          announcement.blobs, announcement.n_blobs, "announcement.blobs",
+          max: WireLimits.announcedMax, Checked.digest))
+    case COMD__BULK_REQUEST__KIND_COMPLAIN:
+      let complaint = try unsafe Checked.present(message.complain, "complaint")
+      try checkPayload(payloadBytes, stated: 0, name)
+      return .complain(
+        blob: try unsafe Checked.digest(complaint.blob, "complaint.blob"),
+        piece: try unsafe Checked.integer(complaint.piece, "complaint.piece"),
+        source: try unsafe Checked.name(complaint.source, "complaint.source"))
     default: throw .missing(field: "bulk request's kind")
     }
   }
 }
 
-public func encode(_ reply: BulkReply) -> [UInt8] {
-  unsafe packed { arena in
-    let c = unsafe arena.make(comd__bulk_reply__init)
-    unsafe c.pointee.version = bulkVersion
-    func head(_ number: UInt64, _ blob: Digest) {
-      unsafe c.pointee.request = number
-      unsafe c.pointee.blob = arena.data(blob.bytes)
-    }
-    switch reply {
-    case .chunk(let number, let blob, let size, let offset, let length):
-      head(number, blob)
-      let chunk = unsafe arena.make(comd__bulk_chunk__init)
-      unsafe chunk.pointee.size = UInt64(size)
-      unsafe chunk.pointee.offset = UInt64(offset)
-      unsafe chunk.pointee.length = UInt64(length)
-      unsafe c.pointee.kind_case = COMD__BULK_REPLY__KIND_CHUNK
-      unsafe c.pointee.chunk = chunk
-    case .wanted(let number, let blob, let from):
-      head(number, blob)
-      let wanted = unsafe arena.make(comd__bulk_wanted__init)
-      unsafe wanted.pointee.from = UInt64(from)
-      unsafe c.pointee.kind_case = COMD__BULK_REPLY__KIND_WANTED
-      unsafe c.pointee.wanted = wanted
-    case .stored(let number, let blob):
-      head(number, blob)
-      unsafe c.pointee.kind_case = COMD__BULK_REPLY__KIND_STORED
-      unsafe c.pointee.stored = arena.make(comd__bulk_stored__init)
-    case .refused(let number, let blob, let refusal):
-      head(number, blob)
-      unsafe c.pointee.kind_case = COMD__BULK_REPLY__KIND_REFUSED
-      unsafe c.pointee.refused = refusal.message(in: arena)
-    }
-    return unsafe c
-  }
+private func find(_ blob: Digest, in arena: Arena) -> UnsafeMutablePointer<Comd__BulkFind> {
+  let c = unsafe arena.make(comd__bulk_find__init)
+  unsafe c.pointee.blob = arena.data(blob.bytes)
+  return unsafe c
 }
 
-/// A reply on the bulk socket.
-/// - Parameter payloadBytes: size of the second frame; 0 when there is none.
-public func decodeBulkReply(
-  _ bytes: [UInt8], payloadBytes: Int
-) throws(ProtocolError) -> BulkReply {
-  let name = "bulk reply"
-  return try unsafe unpacked(bytes, as: name, comd__bulk_reply__unpack) {
-    message throws(ProtocolError) in
-    try checkVersion(unsafe message.version, name)
-    let number = unsafe message.request
-    let blob = try unsafe Checked.digest(message.blob, "reply.blob")
-    switch unsafe message.kind_case {
-    case COMD__BULK_REPLY__KIND_CHUNK:
-      let chunk = try unsafe Checked.present(message.chunk, "chunk")
-      let size = try unsafe Checked.integer(chunk.size, "chunk.size")
-      let offset = try unsafe Checked.integer(chunk.offset, "chunk.offset", in: 0...size)
-      let lengthMax = min(WireLimits.chunkBytesMax, size - offset)
-      let length = try unsafe Checked.integer(chunk.length, "chunk.length", in: 0...lengthMax)
-      try checkPayload(payloadBytes, stated: length, name)
-      return .chunk(
-        request: number, blob: blob, size: Int64(size), offset: Int64(offset), length: length)
-    case COMD__BULK_REPLY__KIND_WANTED:
-      let wanted = try unsafe Checked.present(message.wanted, "wanted")
-      try checkPayload(payloadBytes, stated: 0, name)
-      return .wanted(
-        request: number, blob: blob,
-        from: Int64(try unsafe Checked.integer(wanted.from, "wanted.from")))
-    case COMD__BULK_REPLY__KIND_STORED:
-      try checkPayload(payloadBytes, stated: 0, name)
-      return .stored(request: number, blob: blob)
-    case COMD__BULK_REPLY__KIND_REFUSED:
-      try checkPayload(payloadBytes, stated: 0, name)
-      return .refused(
-        request: number, blob: blob,
-        try unsafe BulkRefusal(Checked.present(message.refused, "refusal")))
-    default: throw .missing(field: "bulk reply's kind")
-    }
-  }
-}
-
-extension BulkRefusal {
-  init(_ message: Comd__BulkRefusal) throws(ProtocolError) {
-    switch unsafe message.kind_case {
-    case COMD__BULK_REFUSAL__KIND_UNKNOWN_BLOB: self = .unknownBlob
-    case COMD__BULK_REFUSAL__KIND_RANGE: self = .range
-    case COMD__BULK_REFUSAL__KIND_TOO_LARGE:
-      self = .tooLarge(
-        limit: Int64(try unsafe Checked.integer(message.too_large, "refusal.limit")))
-    case COMD__BULK_REFUSAL__KIND_MISMATCH: self = .mismatch
-    case COMD__BULK_REFUSAL__KIND_BUSY: self = .busy
-    case COMD__BULK_REFUSAL__KIND_STORAGE:
-      self = .storage(try unsafe Checked.reason(message.storage, "refusal.reason"))
-    default: throw .missing(field: "refusal")
-    }
-  }
-
-  func message(in arena: Arena) -> UnsafeMutablePointer<Comd__BulkRefusal> {
-    let c = unsafe arena.make(comd__bulk_refusal__init)
-    func reason() -> UnsafeMutablePointer<Comd__BulkRefusal__Reason> {
-      unsafe arena.make(comd__bulk_refusal__reason__init)
-    }
-    switch self {
-    case .unknownBlob:
-      unsafe c.pointee.kind_case = COMD__BULK_REFUSAL__KIND_UNKNOWN_BLOB
-      unsafe c.pointee.unknown_blob = reason()
-    case .range:
-      unsafe c.pointee.kind_case = COMD__BULK_REFUSAL__KIND_RANGE
-      unsafe c.pointee.range = reason()
-    case .tooLarge(let limit):
-      unsafe c.pointee.kind_case = COMD__BULK_REFUSAL__KIND_TOO_LARGE
-      unsafe c.pointee.too_large = UInt64(limit)
-    case .mismatch:
-      unsafe c.pointee.kind_case = COMD__BULK_REFUSAL__KIND_MISMATCH
-      unsafe c.pointee.mismatch = reason()
-    case .busy:
-      unsafe c.pointee.kind_case = COMD__BULK_REFUSAL__KIND_BUSY
-      unsafe c.pointee.busy = reason()
-    case .storage(let words):
-      unsafe c.pointee.kind_case = COMD__BULK_REFUSAL__KIND_STORAGE
-      unsafe c.pointee.storage = arena.reason(words)
-    }
-    return unsafe c
-  }
+private func blob(
+  of message: UnsafeMutablePointer<Comd__BulkFind>?, _ field: String
+) throws(ProtocolError) -> Digest {
+  try unsafe Checked.digest(Checked.present(message, field).blob, field)
 }

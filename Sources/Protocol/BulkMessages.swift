@@ -1,19 +1,44 @@
 public import Domain
 
-/// From a worker to the coordinator's bulk socket: blobs, by their SHA-256.
+/// To the bulk socket of the coordinator, or of a worker that has what another one wants: blobs, by
+/// their SHA-256.
 ///
 /// A message is one frame, `encode(_:)`; where "raw" stands, the bytes themselves are a second one.
 /// `request` is the sender's own number and comes back in every reply.
 public enum BulkRequest: Hashable, Sendable {
   /// Asks for `length` bytes from `offset`; fewer come at the blob's end.
   case fetch(request: UInt64, blob: Digest, offset: Int64, length: Int)
-  /// Says that a blob of this size could be uploaded.
+  /// Says that a blob of this size could be uploaded. To the coordinator alone.
   case offer(request: UInt64, blob: Digest, size: Int64)
-  /// The next bytes of an offered blob. Raw: `length` bytes.
+  /// The next bytes of an offered blob. Raw: `length` bytes. To the coordinator alone.
   case chunk(request: UInt64, blob: Digest, offset: Int64, length: Int)
+  /// Where can this blob be had? Answered by `found`; by the whole blob, as a `chunk`, when it is
+  /// small and few have asked for it. To the coordinator alone.
+  case find(request: UInt64, blob: Digest)
+  /// Where other workers reach the sender's own bulk socket, and large blobs that it has. After
+  /// every connection to the coordinator; not answered.
+  case announce(endpoint: String, publicKey: String, blobs: [Digest])
+  /// Which pieces of this blob do you have? Answered by `holding`. To a worker alone.
+  case survey(request: UInt64, blob: Digest)
+  /// A piece that the worker of this name has sent is not what it should be. To the coordinator
+  /// alone; not answered.
+  case complain(blob: Digest, piece: Int, source: String)
 }
 
-/// From the coordinator's bulk socket to a worker.
+/// A worker that others may fetch blobs from.
+public struct BlobSource: Hashable, Sendable {
+  public var name: String
+  public var endpoint: String
+  /// Of its bulk socket, in Z85.
+  public var publicKey: String
+  public init(name: String, endpoint: String, publicKey: String) {
+    self.name = name
+    self.endpoint = endpoint
+    self.publicKey = publicKey
+  }
+}
+
+/// From a bulk socket.
 public enum BulkReply: Hashable, Sendable {
   /// A piece of a blob that has `size` bytes in all. Raw: `length` bytes.
   case chunk(request: UInt64, blob: Digest, size: Int64, offset: Int64, length: Int)
@@ -22,6 +47,15 @@ public enum BulkReply: Hashable, Sendable {
   /// The whole blob is durable.
   case stored(request: UInt64, blob: Digest)
   case refused(request: UInt64, blob: Digest, BulkRefusal)
+  /// Workers that have, or are fetching, this blob. Raw: the SHA-256 of each of its pieces, in
+  /// order (`PieceList`); none for a blob of one piece.
+  case found(request: UInt64, blob: Digest, size: Int64, sources: [BlobSource])
+  /// Raw: a bit for each piece that can be had here, the lowest one first.
+  case holding(request: UInt64, blob: Digest)
+  /// Unasked, from the coordinator: this worker, which has been named you as a source, may fetch.
+  case letIn(BlobSource)
+  /// Unasked, from the coordinator: nobody of this name may fetch any more.
+  case shutOut(name: String)
 }
 
 /// Why a blob is not sent or not taken.

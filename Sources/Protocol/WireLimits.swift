@@ -22,6 +22,12 @@ public enum WireLimits {
   /// Job numbers, or attempts, in one message.
   public static let jobsMax = 65_536
   public static let modelsMax = 1024
+  /// Blobs in one announcement.
+  public static let announcedMax = 4096
+  /// Workers that are named for one blob.
+  public static let sourcesMax = 16
+  /// Bytes of the digests of a blob's pieces, or of the bits that say which are there.
+  public static let pieceListBytesMax = messageBytesMax
   public static let membersMax = 4096
   public static let ranksMax = 65_536
   public static let segmentsMax = 65_536

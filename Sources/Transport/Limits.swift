@@ -28,7 +28,7 @@ public struct SocketLimits: Hashable, Sendable {
     outboxBytesMax: Int = 256 << 20, outboxMessagesPerPeerMax: Int = 20_000,
     linger: Duration = .seconds(2), heartbeatEvery: Duration = .seconds(4),
     heartbeatTimeout: Duration = .seconds(10), reconnectMin: Duration = .milliseconds(100),
-    reconnectMax: Duration = .seconds(2), handshakeTimeout: Duration = .seconds(10)
+    reconnectMax: Duration = .milliseconds(500), handshakeTimeout: Duration = .seconds(10)
   ) {
     self.frameBytesMax = frameBytesMax
     self.highWaterMark = highWaterMark
@@ -51,6 +51,12 @@ public struct SocketLimits: Hashable, Sendable {
   public static let bulk = SocketLimits(
     highWaterMark: 16, inboxMessagesMax: 256, outboxMessagesMax: 1024,
     outboxMessagesPerPeerMax: 64)
+  /// As `bulk`, between workers: a line that is cut is noticed soon, as there are others to ask,
+  /// and who is not let in yet will be in a moment.
+  public static let sharing = SocketLimits(
+    highWaterMark: 16, inboxMessagesMax: 256, outboxMessagesMax: 1024,
+    outboxMessagesPerPeerMax: 64, linger: .zero, heartbeatEvery: .seconds(2),
+    heartbeatTimeout: .seconds(5), reconnectMax: .milliseconds(200))
   /// Tensors of up to 256 MiB between workers.
   public static let peer = SocketLimits(
     frameBytesMax: 256 << 20, highWaterMark: 16, inboxMessagesMax: 4096,

@@ -65,9 +65,12 @@ public final class MessageClient: Sendable {
     try await outbox.sendWaiting(frames, to: nil)
   }
 
+  /// As `close`, and returns at once; `events` end when it has come about.
+  public func beginClosing() { outbox.close() }
+
   /// Sends what was handed in, within the limits' `linger`, and ends the thread.
   public func close() async {
-    outbox.close()
+    beginClosing()
     await ended.wait()
   }
 }

@@ -3,93 +3,103 @@ import Executors
 import Hashing
 import Logging
 import Protocol
+import Scheduling
 import Transport
 
-/// Why a blob could not be had or handed in.
-enum BlobTransferError: Error, CustomStringConvertible {
-  case refused(Digest, BulkRefusal)
-  case storage(BlobError)
-  case manifest(Digest, String)
-  case stopped
-
-  var description: String {
-    switch self {
-    case .refused(let blob, let reason): "blob \(blob): the coordinator refuses it: \(reason)"
-    case .storage(let error): "\(error)"
-    case .manifest(let blob, let reason): "blob \(blob) is no model manifest: \(reason)"
-    case .stopped: "the worker is stopping"
-    }
-  }
-}
-
-/// Fetches blobs from the coordinator and hands new ones in, chunk by chunk, over the bulk socket.
+/// Fetches blobs, from members that have them and from the coordinator, and hands new ones in to
+/// the coordinator, over bulk sockets.
 ///
-/// A transfer outlives its connection: after a reconnection it goes on from the last chunk that
-/// arrived. Two callers who want the same blob share one transfer. It waits for the disk on a
-/// thread of its own.
+/// A transfer outlives its connections: it goes on with the pieces that are here, also after a
+/// restart. Every piece is checked when it comes, so that a broken one names its source. Two
+/// callers who want the same blob share one transfer. It waits for the disk on a thread of its
+/// own.
 actor BlobClient {
   private let executor = ThreadExecutor(label: "blobs")
   nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
   }
 
-  /// Small enough that transfers of several blobs take turns, large enough to fill the link.
-  static let chunkBytes = 1 << 20
-  /// Chunks of a blob that are asked for before they arrive: enough to keep a link of 80 ms and 800
-  /// Mbit/s full.
-  static let chunksAhead = 8
-
-  private struct Download {
-    var writer: BlobWriter?
-    /// Where the next chunk begins that is to be asked for.
-    var asked: Int64 = 0
-    var waiting: [CheckedContinuation<Void, any Error>]
-  }
-  private struct Upload {
+  struct Upload {
     var size: Int64
     var waiting: [CheckedContinuation<Void, any Error>]
   }
 
-  private let client: MessageClient
-  private let cache: BlobFolder
-  private let log: Logger
+  /// Of many blobs that somebody wants.
+  private static let fetchedAtOnce = 64
+  /// While something is under way: how often is looked what is late, or known anew.
+  static let tickEvery = Duration.milliseconds(250)
+  /// How often the coordinator is asked again where a blob is.
+  static let seekEvery = Duration.seconds(3)
+  /// How often a long transfer is told of.
+  static let tellEvery = Duration.seconds(10)
+
+  let client: MessageClient
+  let cache: BlobCache
+  let peering: BlobPeering
+  let log: Logger
+  private let start = ContinuousClock.now
   private var lastRequest: UInt64 = 0
-  private var downloads: [Digest: Download] = [:]
-  private var uploads: [Digest: Upload] = [:]
+  var downloads: [Digest: BlobDownload] = [:]
+  var uploads: [Digest: Upload] = [:]
+  var members: MemberLinks
+  private let newLinks: AsyncStream<MemberLinks.Link>
+  let door: AsyncStream<MemberLinks.Link>.Continuation
+  /// Raised when something is under way.
+  let busy = Signal()
   private var stopped = false
 
-  init(client: MessageClient, cache: BlobFolder, log: Logger) {
+  init(client: MessageClient, cache: BlobCache, peering: BlobPeering, log: Logger) {
     self.client = client
     self.cache = cache
+    self.peering = peering
     self.log = log
+    members = MemberLinks(peering, log: log)
+    (newLinks, door) = AsyncStream.makeStream()
   }
 
-  /// Consumes replies until the client is closed.
+  var now: Moment { Moment(sinceStart: ContinuousClock.now - start) }
+
+  /// Transfers until the client is closed.
   func run() async {
-    while let event = await client.events.next() {
-      switch event {
-      case .connected: await resumeAll()
-      case .disconnected, .refused: break
-      case .message(let frames): await receive(frames)
+    await withDiscardingTaskGroup { group in
+      group.addTask {
+        await self.followCoordinator()
+        await self.stop()
       }
+      group.addTask { await self.keepTime() }
+      for await link in newLinks { group.addTask { await self.follow(link) } }
+      group.cancelAll()
     }
-    stop()
   }
 
   /// Makes sure that the blob is in the cache, whole and verified.
   func fetch(_ blob: Digest) async throws {
-    if cache.has(blob) { return }
+    if cache.has(blob) { return cache.use(blob) }
     try await withCheckedThrowingContinuation {
       (continuation: CheckedContinuation<Void, any Error>) in
       if stopped { return continuation.resume(throwing: BlobTransferError.stopped) }
       let known = downloads[blob] != nil
-      downloads[blob, default: Download(waiting: [])].waiting.append(continuation)
-      if !known { requestChunks(of: blob) }
+      downloads[blob, default: BlobDownload(soughtAt: now)].waiting.append(continuation)
+      if !known { seek(blob) }
+      busy.raise()
+    }
+  }
+
+  /// Fetches many, some at one time.
+  nonisolated func fetch(_ blobs: Set<Digest>) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for (index, blob) in blobs.sorted().enumerated() {
+        if index >= Self.fetchedAtOnce { try await group.next() }
+        group.addTask { try await self.fetch(blob) }
+      }
+      try await group.waitForAll()
     }
   }
 
   /// The bytes of a blob, fetched when they are not in the cache.
   func bytes(of blob: Digest) async throws -> [UInt8] {
+    let pin = cache.pin([blob])
+    defer { withExtendedLifetime(pin) {} }
     try await fetch(blob)
     return try cache.read(blob)
   }
@@ -108,56 +118,104 @@ actor BlobClient {
     }
   }
 
-  private func receive(_ frames: [Frame]) async {
+  // MARK: - What comes
+
+  private func followCoordinator() async {
+    while let event = await client.events.next() {
+      switch event {
+      case .connected:
+        announce()
+        for blob in downloads.keys.sorted() { seek(blob) }
+        for blob in uploads.keys.sorted() { offer(blob) }
+      case .disconnected:
+        for blob in downloads.keys.sorted() { downloads[blob]?.course?.schedule.lost(.coordinator) }
+      case .refused: break
+      case .message(let frames): await receive(frames, from: .coordinator)
+      }
+    }
+  }
+
+  private func follow(_ link: MemberLinks.Link) async {
+    let name = link.source.name
+    while let event = await link.client.events.next() {
+      switch event {
+      case .connected:
+        guard members.note(link, isConnected: true) else { continue }
+        for blob in downloads.keys.sorted() {
+          if downloads[blob]?.course?.sources.contains(name) == true {
+            downloads[blob]?.course?.schedule.add(name, at: now)
+            pump(blob)
+          }
+        }
+      case .disconnected:
+        guard members.note(link, isConnected: false) else { continue }
+        for blob in downloads.keys.sorted() {
+          downloads[blob]?.course?.schedule.lost(.member(name))
+          pump(blob)
+        }
+      // It may not have heard yet that we may fetch: the connection is tried again by itself.
+      case .refused: break
+      case .message(let frames): await receive(frames, from: .member(name))
+      }
+    }
+  }
+
+  private func receive(_ frames: [Frame], from source: PieceSchedule.Source) async {
+    let payload = frames.count > 1 ? frames[1] : nil
     guard let head = frames.first,
-      let reply = try? decodeBulkReply(
-        head.bytes, payloadBytes: frames.count > 1 ? frames[1].count : 0)
+      let reply = try? decodeBulkReply(head.bytes, payloadBytes: payload?.count ?? 0)
     else {
-      log.warning("a bulk reply could not be read; it is dropped")
+      log.warning("a bulk reply of \(source) could not be read; it is dropped")
       return
     }
-    switch reply {
-    case .chunk(_, let blob, let size, let offset, _):
-      accept(blob, size: size, offset: offset, chunk: frames.count > 1 ? frames[1].bytes : [])
-    case .wanted(_, let blob, let from): await sendChunks(of: blob, from: from)
-    case .stored(_, let blob):
+    let bytes = payload?.bytes ?? []
+    switch (reply, source) {
+    case (.chunk(_, let blob, let size, let offset, _), _):
+      take(bytes, of: blob, size: size, offset: offset, from: source)
+    case (.holding(_, let blob), .member(let name)):
+      guard let course = downloads[blob]?.course else { return }
+      if let has = PieceSet(bytes, of: course.pieces.count) {
+        downloads[blob]?.course?.schedule.surveyed(name, has: has)
+      }
+      pump(blob)
+    case (.refused(_, let blob, _), .member):
+      // It has gone from there in the meantime.
+      downloads[blob]?.course?.schedule.lost(source)
+      pump(blob)
+    case (.found(_, let blob, let size, let sources), .coordinator):
+      found(blob, size: size, sources, bytes)
+    case (.wanted(_, let blob, let from), .coordinator): await sendChunks(of: blob, from: from)
+    case (.stored(_, let blob), .coordinator):
       uploads.removeValue(forKey: blob)?.waiting.forEach { $0.resume() }
-    case .refused(_, let blob, .unknownBlob) where uploads[blob] != nil:
+    case (.refused(_, let blob, .unknownBlob), .coordinator) where uploads[blob] != nil:
       // A coordinator that has just started does not know what the chunks on their way belong to.
       offer(blob)
-    case .refused(_, let blob, let reason):
-      fail(blob, BlobTransferError.refused(blob, reason))
-    }
-  }
-
-  private func accept(_ blob: Digest, size: Int64, offset: Int64, chunk: [UInt8]) {
-    guard var download = downloads[blob] else { return }
-    do {
-      let writer = try download.writer ?? cache.receive(blob, size: size)
-      download.writer = writer
-      downloads[blob] = download
-      // A chunk that was asked for twice, before and after a reconnection, counts once.
-      guard offset == writer.received else { return }
-      try writer.append(chunk, at: offset)
-      if writer.received < size {
-        requestChunks(of: blob)
-      } else {
-        try writer.finish()
-        downloads.removeValue(forKey: blob)
-        download.waiting.forEach { $0.resume() }
+    case (.refused(_, let blob, let reason), .coordinator):
+      guard let course = downloads[blob]?.course, !course.schedule.members.isEmpty else {
+        return fail(blob, BlobTransferError.refused(blob, reason))
       }
-    } catch {
-      download.writer?.abandon()
-      fail(blob, error)
+      log.warning("blob \(blob): the coordinator refuses it: \(reason); going on with members")
+      downloads[blob]?.course?.schedule.ban(.coordinator)
+    case (.letIn(let guest), .coordinator):
+      peering.guests.revoke(name: guest.name)
+      peering.guests.allow(publicKey: guest.publicKey, name: guest.name)
+    case (.shutOut(let name), .coordinator): peering.guests.revoke(name: name)
+    case (.found, .member), (.wanted, .member), (.stored, .member), (.letIn, .member),
+      (.shutOut, .member), (.holding, .coordinator):
+      log.warning("\(source) sent a bulk reply that is not its to send; it is dropped")
     }
   }
 
-  private func sendChunks(of blob: Digest, from start: Int64) async {
+  // MARK: - Uploads
+
+  func sendChunks(of blob: Digest, from start: Int64) async {
     guard let size = uploads[blob]?.size else { return }
     var offset = start
     do {
       while offset < size {
-        let chunk = try cache.read(blob, offset: offset, length: Self.chunkBytes)
+        guard let chunk = try cache.read(blob, offset: offset, length: pieceBytes)?.bytes else {
+          throw BlobError.missing(blob)
+        }
         let request = BulkRequest.chunk(
           request: nextRequest(), blob: blob, offset: offset, length: chunk.count)
         try await client.sendWaiting([Frame(encode(request)), Frame(chunk)])
@@ -171,52 +229,44 @@ actor BlobClient {
     }
   }
 
-  private func resumeAll() async {
-    for blob in downloads.keys.sorted() {
-      let received = downloads[blob]?.writer?.received ?? 0
-      downloads[blob]?.asked = received
-      requestChunks(of: blob)
-    }
-    for blob in uploads.keys.sorted() { offer(blob) }
-  }
-
-  private func offer(_ blob: Digest) {
+  func offer(_ blob: Digest) {
     guard let size = uploads[blob]?.size else { return }
     send(.offer(request: nextRequest(), blob: blob, size: size))
   }
 
-  /// Asks for chunks ahead of those that have arrived; for the first alone, which tells the size.
-  private func requestChunks(of blob: Digest) {
-    guard var download = downloads[blob] else { return }
-    let received = download.writer?.received ?? 0
-    let ahead = download.writer == nil ? 1 : Self.chunksAhead
-    let end = min(
-      download.writer?.size ?? .max, received + Int64(ahead) * Int64(Self.chunkBytes))
-    while download.asked < end {
-      send(
-        .fetch(
-          request: nextRequest(), blob: blob, offset: download.asked, length: Self.chunkBytes))
-      download.asked += Int64(Self.chunkBytes)
-    }
-    downloads[blob] = download
+  // MARK: - The coordinator's socket
+
+  private func announce() {
+    send(
+      .announce(
+        endpoint: peering.endpoint, publicKey: peering.keys.publicKey,
+        blobs: cache.largest(WireLimits.announcedMax)))
   }
 
-  /// A request that cannot be sent now is made again on the next connection.
-  private func send(_ request: BulkRequest) {
+  /// False: it cannot be sent now; it is made again on the next connection.
+  @discardableResult
+  func send(_ request: BulkRequest) -> Bool {
     do {
       try client.send([Frame(encode(request))])
+      return true
     } catch {
       log.debug("bulk request waits for the connection: \(error)")
+      return false
     }
   }
 
-  private func nextRequest() -> UInt64 {
+  func nextRequest() -> UInt64 {
     lastRequest += 1
     return lastRequest
   }
 
-  private func fail(_ blob: Digest, _ error: any Error) {
-    downloads.removeValue(forKey: blob)?.waiting.forEach { $0.resume(throwing: error) }
+  // MARK: - Ends
+
+  func fail(_ blob: Digest, _ error: any Error) {
+    if let download = downloads.removeValue(forKey: blob) {
+      if let partial = download.course?.partial { cache.abandon(partial) }
+      download.waiting.forEach { $0.resume(throwing: error) }
+    }
     uploads.removeValue(forKey: blob)?.waiting.forEach { $0.resume(throwing: error) }
   }
 
@@ -225,5 +275,12 @@ actor BlobClient {
     for blob in downloads.keys.sorted() + uploads.keys.sorted() {
       fail(blob, BlobTransferError.stopped)
     }
+    close(members.takeAll())
+    door.finish()
+  }
+
+  /// Their tasks end with their events.
+  func close(_ links: [MemberLinks.Link]) {
+    for link in links { link.client.beginClosing() }
   }
 }

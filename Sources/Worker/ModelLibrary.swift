@@ -17,13 +17,15 @@ actor ModelLibrary {
   }
 
   private let blobs: BlobClient
-  private let cache: BlobFolder
+  private let cache: BlobCache
   private let folder: String
   /// Most recently used last.
   private var loaded: [(digest: Digest, precision: GenerationPrecision?, model: Model)] = []
   private let loadedMax: Int
+  /// The files of those that were asked for last stay on the disk.
+  private var pins: [(digest: Digest, pin: BlobCache.Pin)] = []
 
-  init(blobs: BlobClient, cache: BlobFolder, folder: String, loadedMax: Int = 2) {
+  init(blobs: BlobClient, cache: BlobCache, folder: String, loadedMax: Int = 2) {
     self.blobs = blobs
     self.cache = cache
     self.folder = folder
@@ -33,7 +35,12 @@ actor ModelLibrary {
   /// Models whose files are all here, in digest order.
   var onDisk: [Digest] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.compactMap { Digest(hex: $0) }.sorted()
+    return names.compactMap { Digest(hex: $0) }.sorted().filter { model in
+      guard let manifest = try? ModelManifest(parsing: cache.folder.read(model)) else {
+        return false
+      }
+      return manifest.files.allSatisfy { cache.size($0.sha256) == $0.size }
+    }
   }
 
   /// The model, from memory, from disk or over the wire.
@@ -63,10 +70,11 @@ actor ModelLibrary {
   func path(of digest: Digest) async throws -> String {
     let place = folder + "/" + digest.hex
     let manifest = try await manifest(digest)
-    if !FileManager.default.fileExists(atPath: place) {
-      for file in manifest.files { try await blobs.fetch(file.sha256) }
-      try cache.materialize(manifest, at: place)
-    }
+    pins.removeAll { $0.digest == digest }
+    pins.append((digest, cache.pin([digest] + manifest.files.map(\.sha256))))
+    if pins.count > loadedMax { pins.removeFirst() }
+    for file in manifest.files { try await blobs.fetch(file.sha256) }
+    try cache.folder.materialize(manifest, at: place, as: .references)
     if manifest.files.count == 1, let only = manifest.files.first, only.path.hasSuffix(".gguf") {
       return place + "/" + only.path
     }
@@ -89,7 +97,7 @@ actor ModelLibrary {
   /// why.
   func fetchPictures(_ pictures: [Digest]) async {
     await withTaskGroup { group in
-      for picture in Set(pictures) where !cache.has(picture) {
+      for picture in Set(pictures).sorted() where !cache.has(picture) {
         group.addTask { try? await self.blobs.fetch(picture) }
       }
     }
@@ -98,6 +106,8 @@ actor ModelLibrary {
   /// Puts a saved model folder into the cache, hands all of it in, and says its digest.
   func publish(folder saved: String) async throws -> Digest {
     let manifest = try ModelManifest(scanning: saved)
+    let pin = cache.pin([manifest.digest] + manifest.files.map(\.sha256))
+    defer { withExtendedLifetime(pin) {} }
     for file in manifest.files {
       _ = try cache.put(file: saved + "/" + file.path)
       try await blobs.upload(file.sha256)

@@ -1,5 +1,5 @@
-import Dispatch
 import Domain
+import Executors
 import Foundation
 import Protocol
 import Synchronization
@@ -7,8 +7,8 @@ import Transport
 
 /// Says in regular heartbeats that this worker is alive and what it holds.
 ///
-/// From a thread of its own: neither a disk that somebody waits for nor a pool that others keep
-/// busy makes a live worker look dead. Whoever changes what the worker holds says so here.
+/// From a thread of its own: neither a disk that somebody waits for, nor a pool that others keep
+/// busy, nor a clock that is set makes a live worker look dead. Whoever changes what the worker holds says so here.
 final class Pulse: Sendable {
   private struct State {
     var holding: [JobID] = []
@@ -20,7 +20,7 @@ final class Pulse: Sendable {
     var hasEnded = false
   }
   private let state = Mutex(State())
-  private let woken = DispatchSemaphore(value: 0)
+  private let woken = Bell()
   private let control: MessageClient
   private let standing: StandingBoard
 
@@ -36,7 +36,7 @@ final class Pulse: Sendable {
   /// welcome.
   func begin(every: Duration) {
     state.withLock { $0.every = every }
-    woken.signal()
+    woken.ring()
   }
 
   /// What the next heartbeats say.
@@ -48,7 +48,7 @@ final class Pulse: Sendable {
 
   func end() {
     state.withLock { $0.hasEnded = true }
-    woken.signal()
+    woken.ring()
   }
 
   private func run() {
@@ -60,7 +60,7 @@ final class Pulse: Sendable {
         continue
       }
       beat()
-      _ = woken.wait(timeout: .now() + .nanoseconds(Int(every / .nanoseconds(1))))
+      woken.wait(for: every)
     }
   }
 

@@ -9,7 +9,7 @@ import Transformer
 struct TrainingLoader: Sendable {
   let library: ModelLibrary
   let blobs: BlobClient
-  let cache: BlobFolder
+  let cache: BlobCache
 
   /// Works on the caller's thread, which is the training's.
   nonisolated(nonsending) func load(
@@ -20,12 +20,16 @@ struct TrainingLoader: Sendable {
     let reader = try PromptReader(model)
     var inputs: [TrainingInput] = []
     inputs.reserveCapacity(samples.count)
+    let shown = Set(samples.flatMap(\.images))
+    // They are read when their turn comes: until the training is over they stay.
+    let pin = cache.pin(shown)
     for sample in samples {
       let (pieces, images) = try reader.read(sample)
       inputs.append(
-        TrainingInput(images: images.map { modelImage($0, model) }, prefix: pieces, branches: []))
+        TrainingInput(
+          images: images.map { modelImage($0, model, pin) }, prefix: pieces, branches: []))
     }
-    for image in Set(samples.flatMap(\.images)).sorted() { try await blobs.fetch(image) }
+    try await blobs.fetch(shown)
     var state = TrainingState(plan: plan, model: model, inputs: inputs, compute: compute)
     if let checkpoint = plan.checkpoint {
       try state.restore(await blobs.bytes(of: checkpoint.state))
@@ -34,11 +38,14 @@ struct TrainingLoader: Sendable {
     return state
   }
 
-  private func modelImage(_ digest: Digest, _ model: Model) -> ModelImage {
+  private func modelImage(
+    _ digest: Digest, _ model: Model, _ pin: BlobCache.Pin
+  ) -> ModelImage {
     let cache = cache
     let processor = model.imageProcessor
     return ModelImage(key: digest.hex) {
       guard let processor else { throw PromptReader.Mismatch.noVision }
+      defer { withExtendedLifetime(pin) {} }
       return try processor.pixelValues(cache.read(digest), name: digest.hex)
     }
   }

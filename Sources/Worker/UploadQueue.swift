@@ -24,13 +24,13 @@ actor UploadQueue {
   private let inbox: AsyncStream<Item>.Continuation
   private let library: ModelLibrary
   private let blobs: BlobClient
-  private let cache: BlobFolder
+  private let cache: BlobCache
   private let folder: String
   private let control: MessageClient
   private let log: Logger
 
   init(
-    library: ModelLibrary, blobs: BlobClient, cache: BlobFolder, folder: String,
+    library: ModelLibrary, blobs: BlobClient, cache: BlobCache, folder: String,
     control: MessageClient, log: Logger
   ) {
     // The coordinator asks again for what it misses, so an older item may give way.
@@ -60,6 +60,8 @@ actor UploadQueue {
   private func upload(_ item: Item) async throws -> WorkerMessage {
     switch item {
     case .checkpoint(let training, let step, let bytes):
+      let pin = cache.pin([Digest(hashing: bytes)])
+      defer { withExtendedLifetime(pin) {} }
       let blob = try cache.put(bytes)
       try await blobs.upload(blob)
       // It is the coordinator's now, and as large as all weights and moments.

@@ -16,16 +16,19 @@ public struct WorkerOptions: Sendable {
   public var pinsThreads: Bool
   /// Nil: as much as the machine has.
   public var memoryBytes: Int64?
+  /// Bound of its cache on the disk. Nil: most of what the disk has free.
+  public var cacheBytes: Int64?
 
   public init(
     access: AccessFile, folder: String, threads: Int, pinsThreads: Bool = false,
-    memoryBytes: Int64? = nil
+    memoryBytes: Int64? = nil, cacheBytes: Int64? = nil
   ) {
     self.access = access
     self.folder = folder
     self.threads = threads
     self.pinsThreads = pinsThreads
     self.memoryBytes = memoryBytes
+    self.cacheBytes = cacheBytes
   }
 }
 
@@ -82,12 +85,20 @@ public struct WorkerService: Sendable {
     let bulk = try MessageClient(endpoint: access.bulk, security: security, limits: .bulk)
     let peerKeys = try CurveKeyPair.generate()
     let allowList = AllowList()
+    let guests = AllowList()
+    let anyPort = "tcp://\(localAddress(towards: access.control)):*"
     let peers = try MessageServer(
-      endpoint: "tcp://\(localAddress(towards: access.control)):*",
-      security: .curve(peerKeys, allowList), limits: .peer)
+      endpoint: anyPort, security: .curve(peerKeys, allowList), limits: .peer)
+    let sharing = try MessageServer(
+      endpoint: anyPort, security: .curve(peerKeys, guests), limits: .sharing)
 
-    let cache = try BlobFolder(path: folder + "/blobs")
-    let blobs = BlobClient(client: bulk, cache: cache, log: log)
+    let cache = try BlobCache(path: folder + "/blobs", bytesMax: options.cacheBytes, log: log)
+    let blobs = BlobClient(
+      client: bulk, cache: cache,
+      peering: BlobPeering(
+        name: access.worker, endpoint: sharing.endpoint, keys: peerKeys, guests: guests),
+      log: log)
+    let share = BlobShare(server: sharing, cache: cache, log: log)
     let library = ModelLibrary(blobs: blobs, cache: cache, folder: folder + "/models")
     let compute = try Compute(threads: options.threads, isPinned: options.pinsThreads)
     let me = WorkerID(name: access.worker, boot: .random(in: 1...UInt64.max))
@@ -114,6 +125,10 @@ public struct WorkerService: Sendable {
     return try await withThrowingTaskGroup(of: WorkerEnd?.self) { group in
       group.addTask {
         await blobs.run()
+        return nil
+      }
+      group.addTask {
+        await share.run()
         return nil
       }
       group.addTask {
@@ -156,11 +171,11 @@ public struct WorkerService: Sendable {
         end = .stopped
       } catch {
         group.cancelAll()
-        await close(control, bulk, peers)
+        await close(control, bulk, [peers, sharing])
         throw error
       }
       group.cancelAll()
-      await close(control, bulk, peers)
+      await close(control, bulk, [peers, sharing])
       return end ?? .stopped
     }
   }
@@ -177,10 +192,10 @@ public struct WorkerService: Sendable {
   }
 
   private func close(
-    _ control: MessageClient, _ bulk: MessageClient, _ peers: MessageServer
+    _ control: MessageClient, _ bulk: MessageClient, _ servers: [MessageServer]
   ) async {
     await control.close()
     await bulk.close()
-    await peers.close()
+    for server in servers { await server.close() }
   }
 }

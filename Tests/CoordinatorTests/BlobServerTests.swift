@@ -21,6 +21,7 @@ private struct Served {
       endpoint: "tcp://127.0.0.1:0", security: .plainForBenchmarks, limits: .bulk)
     service = BlobServer(
       server: socket, blobs: blobs, inventory: Inventory(path: folder + "/inventory.tsv"),
+      pieceLists: PieceLists(folder: folder + "/pieces"),
       log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 

@@ -170,19 +170,30 @@ struct RandomMessages: RandomValues {
     }
   }
 
-  static let bulkRequestKinds = 3
+  static let bulkRequestKinds = 7
 
   mutating func bulkRequest(_ kind: Int) -> (BulkRequest, payloadBytes: Int) {
     let length = pick([1, 4096, WireLimits.chunkBytesMax])
     return switch kind % RandomMessages.bulkRequestKinds {
     case 0: (.fetch(request: word(), blob: digest(), offset: Int64(long()), length: length), 0)
     case 1: (.offer(request: word(), blob: digest(), size: Int64(long())), 0)
+    case 2: (.find(request: word(), blob: digest()), 0)
+    case 3: (.survey(request: word(), blob: digest()), 0)
+    case 4:
+      (
+        .announce(endpoint: name(), publicKey: key(), blobs: several(4) { $0.digest() }), 0
+      )
+    case 5: (.complain(blob: digest(), piece: long(), source: name()), 0)
     default:
       (.chunk(request: word(), blob: digest(), offset: Int64(long()), length: length), length)
     }
   }
 
-  static let bulkReplyKinds = 9
+  private mutating func source() -> BlobSource {
+    BlobSource(name: name(), endpoint: name(), publicKey: key())
+  }
+
+  static let bulkReplyKinds = 13
 
   mutating func bulkReply(_ kind: Int) -> (BulkReply, payloadBytes: Int) {
     let (number, blob) = (word(), digest())
@@ -205,6 +216,15 @@ struct RandomMessages: RandomValues {
     case 5: return refused(.tooLarge(limit: Int64(long())))
     case 6: return refused(.mismatch)
     case 7: return refused(.busy)
+    case 8:
+      let sources = several(4) { $0.source() }
+      return (
+        .found(request: number, blob: blob, size: Int64(long()), sources: sources),
+        pick([0, 32, 320])
+      )
+    case 9: return (.holding(request: number, blob: blob), pick([1, 77]))
+    case 10: return (.letIn(source()), 0)
+    case 11: return (.shutOut(name: name()), 0)
     default: return refused(.storage(text()))
     }
   }

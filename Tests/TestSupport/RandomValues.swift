@@ -21,3 +21,13 @@ extension RandomValues {
     return (0..<random.below(9)).map { _ in pick(pieces) }.joined()
   }
 }
+
+/// Bytes of which no part is like another; the same ones each time.
+public func randomBytes(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+  var random = SeededRandom(seed: seed)
+  var bytes: [UInt8] = []
+  bytes.reserveCapacity(count + 8)
+  while bytes.count < count { withUnsafeBytes(of: random.next()) { bytes += $0 } }
+  bytes.removeLast(bytes.count - count)
+  return bytes
+}

@@ -13,7 +13,7 @@ import Transport
 /// A worker's library whose cache has a small model and two pictures, one of which is none.
 private struct Workshop {
   let cluster: TinyCluster
-  let cache: BlobFolder
+  let cache: BlobCache
   let library: ModelLibrary
   let model: Digest
   let picture: Digest
@@ -21,22 +21,24 @@ private struct Workshop {
 
   init() throws {
     cluster = try TinyCluster(instructions: 2)
-    cache = try BlobFolder(path: cluster.folder + "/blobs")
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    cache = try BlobCache(path: cluster.folder + "/blobs", log: log)
     // Nobody is there: what is not in the cache cannot be had.
     let nobody = try MessageClient(endpoint: "tcp://127.0.0.1:1", security: .plainForBenchmarks)
-    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let peering = BlobPeering(
+      name: "w1", endpoint: "tcp://127.0.0.1:1", keys: try .generate(), guests: AllowList())
     let models = cluster.folder + "/models"
     try FileManager.default.createDirectory(atPath: models, withIntermediateDirectories: true)
     library = ModelLibrary(
-      blobs: BlobClient(client: nobody, cache: cache, log: log), cache: cache, folder: models,
-      loadedMax: 1)
+      blobs: BlobClient(client: nobody, cache: cache, peering: peering, log: log), cache: cache,
+      folder: models, loadedMax: 1)
     model = try Self.keep(cluster.folder + "/teacher", in: cache)
     picture = try cache.put(file: cluster.picture)
     noPicture = try cache.put(Array("not a picture".utf8))
   }
 
   /// Puts a model's folder into the cache.
-  static func keep(_ folder: String, in cache: BlobFolder) throws -> Digest {
+  static func keep(_ folder: String, in cache: BlobCache) throws -> Digest {
     let manifest = try ModelManifest(scanning: folder)
     for file in manifest.files { _ = try cache.put(file: folder + "/" + file.path) }
     return try cache.put(manifest.canonicalBytes)

@@ -18,12 +18,18 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Comd__BulkFetch Comd__BulkFetch;
 typedef struct Comd__BulkOffer Comd__BulkOffer;
 typedef struct Comd__BulkUpload Comd__BulkUpload;
+typedef struct Comd__BulkFind Comd__BulkFind;
+typedef struct Comd__BulkAnnouncement Comd__BulkAnnouncement;
+typedef struct Comd__BulkComplaint Comd__BulkComplaint;
 typedef struct Comd__BulkRequest Comd__BulkRequest;
 typedef struct Comd__BulkChunk Comd__BulkChunk;
 typedef struct Comd__BulkWanted Comd__BulkWanted;
 typedef struct Comd__BulkStored Comd__BulkStored;
 typedef struct Comd__BulkRefusal Comd__BulkRefusal;
 typedef struct Comd__BulkRefusal__Reason Comd__BulkRefusal__Reason;
+typedef struct Comd__BlobSource Comd__BlobSource;
+typedef struct Comd__BulkFound Comd__BulkFound;
+typedef struct Comd__BulkHolding Comd__BulkHolding;
 typedef struct Comd__BulkReply Comd__BulkReply;
 typedef struct Comd__RankStatistics Comd__RankStatistics;
 typedef struct Comd__GradientSegment Comd__GradientSegment;
@@ -93,11 +99,53 @@ struct  Comd__BulkUpload
     , {0,NULL}, 0, 0 }
 
 
+struct  Comd__BulkFind
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData blob;
+};
+#define COMD__BULK_FIND__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__bulk_find__descriptor) \
+    , {0,NULL} }
+
+
+/*
+ * Where other workers reach this one, and what it has whole.
+ */
+struct  Comd__BulkAnnouncement
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData endpoint;
+  ProtobufCBinaryData public_key;
+  size_t n_blobs;
+  ProtobufCBinaryData *blobs;
+};
+#define COMD__BULK_ANNOUNCEMENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__bulk_announcement__descriptor) \
+    , {0,NULL}, {0,NULL}, 0,NULL }
+
+
+struct  Comd__BulkComplaint
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData blob;
+  uint64_t piece;
+  ProtobufCBinaryData source;
+};
+#define COMD__BULK_COMPLAINT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__bulk_complaint__descriptor) \
+    , {0,NULL}, 0, {0,NULL} }
+
+
 typedef enum {
   COMD__BULK_REQUEST__KIND__NOT_SET = 0,
   COMD__BULK_REQUEST__KIND_FETCH = 3,
   COMD__BULK_REQUEST__KIND_OFFER = 4,
-  COMD__BULK_REQUEST__KIND_CHUNK = 5
+  COMD__BULK_REQUEST__KIND_CHUNK = 5,
+  COMD__BULK_REQUEST__KIND_FIND = 6,
+  COMD__BULK_REQUEST__KIND_ANNOUNCE = 7,
+  COMD__BULK_REQUEST__KIND_SURVEY = 8,
+  COMD__BULK_REQUEST__KIND_COMPLAIN = 9
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__BULK_REQUEST__KIND__CASE)
 } Comd__BulkRequest__KindCase;
 
@@ -111,6 +159,10 @@ struct  Comd__BulkRequest
     Comd__BulkFetch *fetch;
     Comd__BulkOffer *offer;
     Comd__BulkUpload *chunk;
+    Comd__BulkFind *find;
+    Comd__BulkAnnouncement *announce;
+    Comd__BulkFind *survey;
+    Comd__BulkComplaint *complain;
   };
 };
 #define COMD__BULK_REQUEST__INIT \
@@ -187,12 +239,49 @@ struct  Comd__BulkRefusal
     , COMD__BULK_REFUSAL__KIND__NOT_SET, {0} }
 
 
+struct  Comd__BlobSource
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData name;
+  ProtobufCBinaryData endpoint;
+  ProtobufCBinaryData public_key;
+};
+#define COMD__BLOB_SOURCE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__blob_source__descriptor) \
+    , {0,NULL}, {0,NULL}, {0,NULL} }
+
+
+struct  Comd__BulkFound
+{
+  ProtobufCMessage base;
+  uint64_t size;
+  size_t n_sources;
+  Comd__BlobSource **sources;
+};
+#define COMD__BULK_FOUND__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__bulk_found__descriptor) \
+    , 0, 0,NULL }
+
+
+struct  Comd__BulkHolding
+{
+  ProtobufCMessage base;
+};
+#define COMD__BULK_HOLDING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__bulk_holding__descriptor) \
+     }
+
+
 typedef enum {
   COMD__BULK_REPLY__KIND__NOT_SET = 0,
   COMD__BULK_REPLY__KIND_CHUNK = 4,
   COMD__BULK_REPLY__KIND_WANTED = 5,
   COMD__BULK_REPLY__KIND_STORED = 6,
-  COMD__BULK_REPLY__KIND_REFUSED = 7
+  COMD__BULK_REPLY__KIND_REFUSED = 7,
+  COMD__BULK_REPLY__KIND_FOUND = 8,
+  COMD__BULK_REPLY__KIND_HOLDING = 9,
+  COMD__BULK_REPLY__KIND_LET_IN = 10,
+  COMD__BULK_REPLY__KIND_SHUT_OUT = 11
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__BULK_REPLY__KIND__CASE)
 } Comd__BulkReply__KindCase;
 
@@ -208,6 +297,16 @@ struct  Comd__BulkReply
     Comd__BulkWanted *wanted;
     Comd__BulkStored *stored;
     Comd__BulkRefusal *refused;
+    Comd__BulkFound *found;
+    Comd__BulkHolding *holding;
+    /*
+     * unasked: this worker may fetch from you; `blob` is empty
+     */
+    Comd__BlobSource *let_in;
+    /*
+     * unasked: nobody of this name may any more
+     */
+    ProtobufCBinaryData shut_out;
   };
 };
 #define COMD__BULK_REPLY__INIT \
@@ -386,6 +485,63 @@ Comd__BulkUpload *
 void   comd__bulk_upload__free_unpacked
                      (Comd__BulkUpload *message,
                       ProtobufCAllocator *allocator);
+/* Comd__BulkFind methods */
+void   comd__bulk_find__init
+                     (Comd__BulkFind         *message);
+size_t comd__bulk_find__get_packed_size
+                     (const Comd__BulkFind   *message);
+size_t comd__bulk_find__pack
+                     (const Comd__BulkFind   *message,
+                      uint8_t             *out);
+size_t comd__bulk_find__pack_to_buffer
+                     (const Comd__BulkFind   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__BulkFind *
+       comd__bulk_find__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__bulk_find__free_unpacked
+                     (Comd__BulkFind *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__BulkAnnouncement methods */
+void   comd__bulk_announcement__init
+                     (Comd__BulkAnnouncement         *message);
+size_t comd__bulk_announcement__get_packed_size
+                     (const Comd__BulkAnnouncement   *message);
+size_t comd__bulk_announcement__pack
+                     (const Comd__BulkAnnouncement   *message,
+                      uint8_t             *out);
+size_t comd__bulk_announcement__pack_to_buffer
+                     (const Comd__BulkAnnouncement   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__BulkAnnouncement *
+       comd__bulk_announcement__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__bulk_announcement__free_unpacked
+                     (Comd__BulkAnnouncement *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__BulkComplaint methods */
+void   comd__bulk_complaint__init
+                     (Comd__BulkComplaint         *message);
+size_t comd__bulk_complaint__get_packed_size
+                     (const Comd__BulkComplaint   *message);
+size_t comd__bulk_complaint__pack
+                     (const Comd__BulkComplaint   *message,
+                      uint8_t             *out);
+size_t comd__bulk_complaint__pack_to_buffer
+                     (const Comd__BulkComplaint   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__BulkComplaint *
+       comd__bulk_complaint__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__bulk_complaint__free_unpacked
+                     (Comd__BulkComplaint *message,
+                      ProtobufCAllocator *allocator);
 /* Comd__BulkRequest methods */
 void   comd__bulk_request__init
                      (Comd__BulkRequest         *message);
@@ -483,6 +639,63 @@ Comd__BulkRefusal *
                       const uint8_t       *data);
 void   comd__bulk_refusal__free_unpacked
                      (Comd__BulkRefusal *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__BlobSource methods */
+void   comd__blob_source__init
+                     (Comd__BlobSource         *message);
+size_t comd__blob_source__get_packed_size
+                     (const Comd__BlobSource   *message);
+size_t comd__blob_source__pack
+                     (const Comd__BlobSource   *message,
+                      uint8_t             *out);
+size_t comd__blob_source__pack_to_buffer
+                     (const Comd__BlobSource   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__BlobSource *
+       comd__blob_source__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__blob_source__free_unpacked
+                     (Comd__BlobSource *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__BulkFound methods */
+void   comd__bulk_found__init
+                     (Comd__BulkFound         *message);
+size_t comd__bulk_found__get_packed_size
+                     (const Comd__BulkFound   *message);
+size_t comd__bulk_found__pack
+                     (const Comd__BulkFound   *message,
+                      uint8_t             *out);
+size_t comd__bulk_found__pack_to_buffer
+                     (const Comd__BulkFound   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__BulkFound *
+       comd__bulk_found__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__bulk_found__free_unpacked
+                     (Comd__BulkFound *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__BulkHolding methods */
+void   comd__bulk_holding__init
+                     (Comd__BulkHolding         *message);
+size_t comd__bulk_holding__get_packed_size
+                     (const Comd__BulkHolding   *message);
+size_t comd__bulk_holding__pack
+                     (const Comd__BulkHolding   *message,
+                      uint8_t             *out);
+size_t comd__bulk_holding__pack_to_buffer
+                     (const Comd__BulkHolding   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__BulkHolding *
+       comd__bulk_holding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__bulk_holding__free_unpacked
+                     (Comd__BulkHolding *message,
                       ProtobufCAllocator *allocator);
 /* Comd__BulkReply methods */
 void   comd__bulk_reply__init
@@ -631,6 +844,15 @@ typedef void (*Comd__BulkOffer_Closure)
 typedef void (*Comd__BulkUpload_Closure)
                  (const Comd__BulkUpload *message,
                   void *closure_data);
+typedef void (*Comd__BulkFind_Closure)
+                 (const Comd__BulkFind *message,
+                  void *closure_data);
+typedef void (*Comd__BulkAnnouncement_Closure)
+                 (const Comd__BulkAnnouncement *message,
+                  void *closure_data);
+typedef void (*Comd__BulkComplaint_Closure)
+                 (const Comd__BulkComplaint *message,
+                  void *closure_data);
 typedef void (*Comd__BulkRequest_Closure)
                  (const Comd__BulkRequest *message,
                   void *closure_data);
@@ -648,6 +870,15 @@ typedef void (*Comd__BulkRefusal__Reason_Closure)
                   void *closure_data);
 typedef void (*Comd__BulkRefusal_Closure)
                  (const Comd__BulkRefusal *message,
+                  void *closure_data);
+typedef void (*Comd__BlobSource_Closure)
+                 (const Comd__BlobSource *message,
+                  void *closure_data);
+typedef void (*Comd__BulkFound_Closure)
+                 (const Comd__BulkFound *message,
+                  void *closure_data);
+typedef void (*Comd__BulkHolding_Closure)
+                 (const Comd__BulkHolding *message,
                   void *closure_data);
 typedef void (*Comd__BulkReply_Closure)
                  (const Comd__BulkReply *message,
@@ -684,12 +915,18 @@ extern const ProtobufCEnumDescriptor    comd__state_part__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_fetch__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_offer__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_upload__descriptor;
+extern const ProtobufCMessageDescriptor comd__bulk_find__descriptor;
+extern const ProtobufCMessageDescriptor comd__bulk_announcement__descriptor;
+extern const ProtobufCMessageDescriptor comd__bulk_complaint__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_request__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_chunk__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_wanted__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_stored__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_refusal__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_refusal__reason__descriptor;
+extern const ProtobufCMessageDescriptor comd__blob_source__descriptor;
+extern const ProtobufCMessageDescriptor comd__bulk_found__descriptor;
+extern const ProtobufCMessageDescriptor comd__bulk_holding__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_reply__descriptor;
 extern const ProtobufCMessageDescriptor comd__rank_statistics__descriptor;
 extern const ProtobufCMessageDescriptor comd__gradient_segment__descriptor;

@@ -49,6 +49,19 @@ actor BenchWorker {
     return waited
   }
 
+  private struct Assigned: Error { let at: Date }
+
+  /// Waits until it is given a job, however long nobody is there who could.
+  /// - Returns: when that was; nil: the coordinator came and went without giving one.
+  func firstAssignment() async throws -> Date? {
+    do {
+      try await follow { _ in throw Assigned(at: Date()) }
+    } catch let assigned as Assigned {
+      return assigned.at
+    }
+    return nil
+  }
+
   private func answerOne() throws {
     guard !held.isEmpty else { return }
     asked.append(.now)

@@ -13,7 +13,8 @@ struct Work: AsyncParsableCommand {
       the wire. It reconnects by itself, and ends when its run ends or it is drained.
 
       Example:
-        comd worker --access w1.access --dir /var/tmp/comd-w1 --memory 8GiB --threads 8
+        comd worker --access w1.access --dir /var/tmp/comd-w1 --memory 8GiB \
+          --cache 50GiB --threads 8
       """)
 
   @Option(help: "The worker's access file, from `comd init`.")
@@ -24,6 +25,11 @@ struct Work: AsyncParsableCommand {
   var folder = "comd-worker"
   @Option(help: "What it may use of the memory (default: what the machine has).")
   var memory: Bytes?
+  @Option(
+    help: ArgumentHelp(
+      "What its cache may hold on the disk (default: most of what is free).",
+      discussion: "Models and pictures that were used longest ago go first."))
+  var cache: Bytes?
   @Option(help: "Threads that compute.")
   var threads = ProcessInfo.processInfo.activeProcessorCount
   @Flag(
@@ -42,7 +48,7 @@ struct Work: AsyncParsableCommand {
     let service = WorkerService(
       WorkerOptions(
         access: try AccessFile(reading: access), folder: folder, threads: threads,
-        pinsThreads: pinsThreads, memoryBytes: memory?.count),
+        pinsThreads: pinsThreads, memoryBytes: memory?.count, cacheBytes: cache?.count),
       log: makeLogger("worker"))
     let exitWithParent = exitWithParent
     let end = try await untilStopped {
