@@ -200,6 +200,10 @@ actor BlobServer {
 
   private func answer(_ search: Search) async {
     let blob = search.blob
+    let listed = Int64(WireLimits.pieceListBytesMax / 32) * Int64(pieceBytes)
+    if search.place.size > listed {
+      return await send([refused(blob, search.taker, .tooLarge(limit: listed))])
+    }
     do {
       let list = try await pieceLists.list(
         of: blob, size: search.place.size, at: search.place.path)

@@ -78,7 +78,8 @@ public func decodeBulkReply(
     switch unsafe message.kind_case {
     case COMD__BULK_REPLY__KIND_CHUNK:
       let chunk = try unsafe Checked.present(message.chunk, "chunk")
-      let size = try unsafe Checked.integer(chunk.size, "chunk.size")
+      let size = try unsafe Checked.integer(
+        chunk.size, "chunk.size", in: 0...WireLimits.blobBytesMax)
       let offset = try unsafe Checked.integer(chunk.offset, "chunk.offset", in: 0...size)
       let lengthMax = min(WireLimits.chunkBytesMax, size - offset)
       let length = try unsafe Checked.integer(chunk.length, "chunk.length", in: 0...lengthMax)
@@ -109,7 +110,8 @@ public func decodeBulkReply(
       }
       return .found(
         request: number, blob: blob,
-        size: Int64(try unsafe Checked.integer(found.size, "found.size")),
+        size: Int64(
+          try unsafe Checked.integer(found.size, "found.size", in: 0...WireLimits.blobBytesMax)),
         sources: try unsafe Checked.messages(
           found.sources, found.n_sources, "found.sources", max: WireLimits.sourcesMax
         ) { source throws(ProtocolError) in try unsafe BlobSource(source) })

@@ -26,6 +26,8 @@ public enum WireLimits {
   public static let announcedMax = 4096
   /// Workers that are named for one blob.
   public static let sourcesMax = 16
+  /// Size of a blob that a message may tell of.
+  public static let blobBytesMax = 1 << 48
   /// Bytes of the digests of a blob's pieces, or of the bits that say which are there.
   public static let pieceListBytesMax = messageBytesMax
   public static let membersMax = 4096

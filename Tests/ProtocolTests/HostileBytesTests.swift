@@ -184,6 +184,14 @@ struct HostileBytesTests {
     #expect(throws: ProtocolError.self) {
       try decodeBulkReply(encode(beyond), payloadBytes: 2)
     }
+    let found = BulkReply.found(request: 1, blob: blob, size: 9, sources: [])
+    for bytes in [31, 33, WireLimits.pieceListBytesMax + 32] {
+      #expect(throws: ProtocolError.self) {
+        try decodeBulkReply(encode(found), payloadBytes: bytes)
+      }
+    }
+    let huge = BulkReply.found(request: 1, blob: blob, size: (1 << 48) + 1, sources: [])
+    #expect(throws: ProtocolError.self) { try decodeBulkReply(encode(huge), payloadBytes: 0) }
   }
 
   @Test("are refused when they speak another version")

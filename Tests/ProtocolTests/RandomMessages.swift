@@ -219,7 +219,8 @@ struct RandomMessages: RandomValues {
     case 8:
       let sources = several(4) { $0.source() }
       return (
-        .found(request: number, blob: blob, size: Int64(long()), sources: sources),
+        .found(
+          request: number, blob: blob, size: pick([0, 77, 1 << 48]), sources: sources),
         pick([0, 32, 320])
       )
     case 9: return (.holding(request: number, blob: blob), pick([1, 77]))

@@ -17,6 +17,9 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
   if let reply = try? decodeBulkReply(bytes, payloadBytes: 0) {
     precondition((try? decodeBulkReply(encode(reply), payloadBytes: 0)) == reply, "reply")
   }
+  if let reply = try? decodeBulkReply(bytes, payloadBytes: 32) {
+    precondition((try? decodeBulkReply(encode(reply), payloadBytes: 32)) == reply, "reply, raw")
+  }
   if let message = try? decodePeerMessage(bytes, payloadBytes: 0) {
     precondition((try? decodePeerMessage(encode(message), payloadBytes: 0)) == message, "peer")
   }
