@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 export ASAN_OPTIONS=detect_leaks=0
 common=(-c release -Xswiftc -enable-testing --disable-xctest)
 swift test "${common[@]}" --sanitize=address --scratch-path .build-address \
-  --filter '^(Kernels|Formats|Transformer|Protocol|Transport)Tests'
+  --filter '^(Kernels|Formats|Transformer|Protocol|Transport|Journal)Tests'
 # THREAD_SANITIZER: a lock that it understands, see Transport/Guarded.swift. What it takes for a race on
 # the one empty array that all of Swift shares is the same value written again.
 mkdir -p .build-thread

@@ -49,7 +49,7 @@ struct Recorder: Sendable {
       let copies = !(journal.isWhole && (known > 0 || isNew))
       if copies {
         log.info("the journal does not tell how the run came here: it begins with a copy")
-        try store.copyDatabase(to: journal.storeCopy)
+        try journal.keepStore(bytes: store.databaseBytes()) { try store.copyDatabase(to: $0) }
       }
       try journal.begin(
         CoordinatorStart(

@@ -51,8 +51,17 @@ public struct JournalWriter: Sendable {
     closed = ClosedSegments(folder: folder, segments)
   }
 
-  /// Where the store is to be copied to before `begin`, when the journal is not whole.
-  public var storeCopy: String { folder + "/" + segment.storeCopy }
+  /// Has the store copied beside the journal, before `begin`, when the journal is not whole.
+  ///
+  /// - Parameter bytes: of the store; they count to the limit.
+  /// - Throws: `JournalError.full` when there is no room for it, or what `copy` throws.
+  public func keepStore(bytes: Int64, _ copy: (_ path: String) throws -> Void) throws {
+    guard closed.bytes + bytes <= bytesMax else {
+      throw JournalError.full(folder: folder, bytesMax: bytesMax)
+    }
+    try copy(folder + "/" + segment.storeCopy)
+    closed.count(bytes)
+  }
 
   /// Begins a file of its own.
   public mutating func begin(_ start: CoordinatorStart) throws {
@@ -151,8 +160,10 @@ private final class ClosedSegments: Sendable {
   /// On the disk.
   var bytes: Int64 { total.withLock { $0 } }
 
+  func count(_ bytes: Int64) { total.withLock { $0 += bytes } }
+
   func add(_ segment: Segment, bytes: Int) {
-    total.withLock { $0 += Int64(bytes) }
+    count(Int64(bytes))
     deflate(segment)
   }
 
@@ -164,7 +175,7 @@ private final class ClosedSegments: Sendable {
       guard let before = (found?[.size] as? NSNumber)?.int64Value,
         let after = try? segment.deflate(in: folder)
       else { return }
-      total.withLock { $0 += Int64(after) - before }
+      count(Int64(after) - before)
     }
   }
 

@@ -124,6 +124,16 @@ public final class RunStore: Sendable {
     try naming(path) { try pool.read { db in try RunReader(db: db).acceptedResult(of: job) } }
   }
 
+  /// What a copy of the database takes on the disk.
+  public func databaseBytes() throws(StoreError) -> Int64 {
+    try naming(path) {
+      try pool.read { db in
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+        return Int64(try count(db, sql))
+      }
+    }
+  }
+
   /// Copies the run's database, as it is between two commits.
   ///
   /// - Parameter target: a file that is written over.

@@ -32,7 +32,7 @@ private struct PlayedCoordinator {
   func refuseBlobs() async throws {
     while let event = await bulk.events.next() {
       guard case .message(let incoming) = event,
-        case .fetch(let request, let blob, _, _) = try decodeBulkRequest(
+        case .find(let request, let blob) = try decodeBulkRequest(
           incoming.frames[0].bytes, payloadBytes: 0)
       else { continue }
       try bulk.send(

@@ -292,6 +292,12 @@ struct RunReplayTests {
       try await first.live(boot: 1)
       try await first.end()
       #expect(throws: JournalError.self) { try RunReplay(runFolder: folder) }
+      // Of no more than its limit is there a copy, either.
+      let small = try await Life(folder, bytesMax: 30_000)
+      try await small.loop.tick()
+      #expect(await small.loop.status().journalEnd?.contains("limit") == true)
+      try await small.end()
+      #expect(try bytes(of: folder + "/journal") == 0)
       let second = try await Life(folder)
       try await second.live(boot: 2)
       try await second.end()
