@@ -8,7 +8,8 @@ import Transport
 /// Says in regular heartbeats that this worker is alive and what it holds.
 ///
 /// From a thread of its own: neither a disk that somebody waits for, nor a pool that others keep
-/// busy, nor a clock that is set makes a live worker look dead. Whoever changes what the worker holds says so here.
+/// busy, nor a clock that is set makes a live worker look dead. Whoever changes what the worker
+/// holds says so here.
 final class Pulse: Sendable {
   private struct State {
     var holding: [JobID] = []
