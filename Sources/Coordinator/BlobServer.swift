@@ -25,6 +25,7 @@ actor BlobServer {
   /// Workers that others can fetch from, by name.
   private var members: [String: Member] = [:]
   private var tracker = BlobTracker()
+  private let queues = ConnectionQueues<Item>(itemsMax: 1024)
   /// Blobs that are on their way in.
   private var arriving: [Digest: Arrival] = [:]
   private var chunksSeen: UInt64 = 0
@@ -64,12 +65,41 @@ actor BlobServer {
 
   private struct Reply {
     var connection: ConnectionID
-    var frames: [Frame]
+    var reply: BulkReply
 
-    init(to connection: ConnectionID, _ reply: BulkReply, _ payload: [UInt8]? = nil) {
+    init(to connection: ConnectionID, _ reply: BulkReply) {
       self.connection = connection
-      frames = [Frame(encode(reply))] + (payload.map { [Frame($0)] } ?? [])
+      self.reply = reply
     }
+  }
+
+  /// What a worker asks for.
+  private struct Wish: Sendable {
+    enum What { case range(Int64, Int), sources }
+    var request: UInt64
+    var blob: Digest
+    var what: What
+    var name: String
+
+    init(_ request: UInt64, _ blob: Digest, _ what: What, of incoming: Incoming) {
+      self.request = request
+      self.blob = blob
+      self.what = what
+      name = incoming.peer
+    }
+
+    func refused(_ reason: BulkRefusal) -> Answer {
+      (.refused(request: request, blob: blob, reason), nil)
+    }
+  }
+
+  /// With the raw frame, where there is one.
+  private typealias Answer = (BulkReply, payload: [UInt8]?)
+
+  /// What waits for its turn on a connection. What has bytes is read when it comes.
+  private enum Item: Sendable {
+    case reply(BulkReply)
+    case wish(Wish)
   }
 
   init(
@@ -86,24 +116,29 @@ actor BlobServer {
 
   /// Answers requests until the socket is closed.
   func run() async {
+    let queues = queues
     await withDiscardingTaskGroup { group in
+      group.addTask { await queues.run { await self.answer($0, on: $1) } }
       while let event = await server.events.next() {
         switch event {
-        case .message(let incoming):
-          if let search = await answer(incoming) { group.addTask { await self.answer(search) } }
-        case .closed(let connection): left(connection)
-        case .undeliverable: break  // The worker asks again when it is back.
+        case .message(let incoming): await take(incoming)
+        case .closed(let connection):
+          queues.end(connection)
+          left(connection)
+        // The worker asks again when it is back.
+        case .undeliverable(let connection, _): queues.end(connection)
         }
       }
+      queues.finish()
       group.cancelAll()
     }
     arriving.values.forEach { $0.writer.abandon() }
   }
 
   /// Nobody fetches from, or for, a worker whose key was revoked.
-  func shutOut(_ name: String) async {
+  func shutOut(_ name: String) {
     for member in members.values where member.source.name != name {
-      await send([Reply(to: member.connection, .shutOut(name: name))])
+      put(.shutOut(name: name), on: member.connection)
     }
     forget(name)
   }
@@ -117,142 +152,141 @@ actor BlobServer {
     tracker.left(name)
   }
 
-  /// - Returns: a search whose answer takes its time.
-  private func answer(_ incoming: Incoming) async -> Search? {
+  /// Takes in what a worker sends; what it asks for is answered in its turn on its connection.
+  private func take(_ incoming: Incoming) async {
+    let connection = incoming.connection
     guard let head = incoming.frames.first,
       let request = try? decodeBulkRequest(
         head.bytes, payloadBytes: incoming.frames.count > 1 ? incoming.frames[1].count : 0)
     else {
       log.warning(
         "a bulk request could not be read; it is dropped", metadata: ["from": "\(incoming.peer)"])
-      return nil
+      return
     }
-    let giver = Arrival.Giver(connection: incoming.connection, request: number(of: request))
-    let replies: [Reply]
     switch request {
-    case .fetch(_, let blob, let offset, let length):
-      replies = [chunk(of: blob, offset: offset, length: length, for: giver)]
-    case .offer(_, let blob, let size): replies = offered(blob, size: size, by: giver)
-    case .chunk(_, let blob, let offset, _):
+    case .fetch(let number, let blob, let offset, let length):
+      put(Wish(number, blob, .range(offset, length), of: incoming), on: connection)
+    case .find(let number, let blob):
+      put(Wish(number, blob, .sources, of: incoming), on: connection)
+    case .offer(let number, let blob, let size):
+      put(offered(blob, size: size, by: Arrival.Giver(connection: connection, request: number)))
+    case .chunk(let number, let blob, let offset, _):
       let bytes = incoming.frames.count > 1 ? incoming.frames[1].bytes : []
-      replies = arrived(blob, bytes, at: offset, from: giver)
-    case .find(_, let blob):
-      switch place(of: blob) {
-      case nil: replies = [refused(blob, giver, .unknownBlob)]
-      case let place? where PieceList.count(ofSize: place.size) == 1:
-        replies = found(small: blob, size: place.size, for: giver, named: incoming.peer)
-      case let place?:
-        return Search(blob: blob, place: place, taker: giver, name: incoming.peer)
-      }
+      let giver = Arrival.Giver(connection: connection, request: number)
+      put(arrived(blob, bytes, at: offset, from: giver))
     case .announce(let endpoint, let publicKey, let blobs):
       members[incoming.peer] = Member(
-        connection: incoming.connection,
+        connection: connection,
         source: BlobSource(name: incoming.peer, endpoint: endpoint, publicKey: publicKey))
       tracker.announced(blobs, by: incoming.peer)
-      replies = []
     case .complain(let blob, let piece, let source):
       tracker.disproved(blob, of: source)
-      replies = []
       // Who complains without end fills no log: that is bounded by name.
       await onComplaint(
         "\(incoming.peer) says that \(source) sent it piece \(piece) of blob \(blob) broken", source
       )
-    case .survey: replies = []
+    case .survey: break
     }
-    await send(replies)
-    return nil
   }
 
-  private func send(_ replies: [Reply]) async {
-    for reply in replies {
-      do {
-        try await server.sendWaiting(reply.frames, to: reply.connection)
-      } catch {
-        log.debug(
-          "a bulk reply could not be sent: \(error)", metadata: ["to": "\(reply.connection)"])
-      }
+  private func put(_ replies: [Reply]) {
+    for reply in replies { put(reply.reply, on: reply.connection) }
+  }
+
+  /// Small and not waited for by anything before it: it goes at once, where there is room.
+  private func put(_ reply: BulkReply, on connection: ConnectionID) {
+    do {
+      try server.send([Frame(encode(reply))], to: connection)
+    } catch {
+      enqueue(.reply(reply), on: connection)
+    }
+  }
+
+  private func put(_ wish: Wish, on connection: ConnectionID) {
+    enqueue(.wish(wish), on: connection)
+  }
+
+  private func enqueue(_ item: Item, on connection: ConnectionID) {
+    if !queues.put(item, on: connection) {
+      log.warning(
+        "too many bulk requests at once; one is dropped", metadata: ["from": "\(connection)"])
+    }
+  }
+
+  private func answer(_ item: Item, on connection: ConnectionID) async {
+    let frames: [Frame]
+    switch item {
+    case .reply(let reply): frames = [Frame(encode(reply))]
+    case .wish(let wish):
+      let (reply, payload) =
+        switch wish.what {
+        case .range(let offset, let length): chunk(wish, offset: offset, length: length)
+        case .sources: await found(wish)
+        }
+      frames = [Frame(encode(reply))] + (payload.map { [Frame($0)] } ?? [])
+    }
+    do {
+      try await server.sendWaiting(frames, to: connection)
+    } catch {
+      log.debug("a bulk reply could not be sent: \(error)", metadata: ["to": "\(connection)"])
     }
   }
 
   // MARK: - Where a blob is
-
-  /// A search for a blob of many pieces.
-  private struct Search {
-    var blob: Digest
-    var place: (path: String, size: Int64)
-    var taker: Arrival.Giver
-    var name: String
-  }
 
   private func place(of blob: Digest) -> (path: String, size: Int64)? {
     if let size = blobs.size(blob) { return (blobs.path(blob), size) }
     return inventory.file(of: blob)
   }
 
-  private func found(
-    small blob: Digest, size: Int64, for taker: Arrival.Giver, named name: String
-  ) -> [Reply] {
-    switch tracker.want(blob, isSmall: true, by: name) {
-    case .coordinator: [chunk(of: blob, offset: 0, length: pieceBytes, for: taker)]
-    case .members(let names): found(blob, size: size, [], in: names, for: taker, named: name)
+  /// Who has a blob; of a small one that few have asked for, the blob.
+  private func found(_ wish: Wish) async -> Answer {
+    let blob = wish.blob
+    guard let (path, size) = place(of: blob) else { return wish.refused(.unknownBlob) }
+    if PieceList.count(ofSize: size) == 1 {
+      switch tracker.want(blob, isSmall: true, by: wish.name) {
+      case .coordinator: return chunk(wish, offset: 0, length: pieceBytes)
+      case .members(let names): return (sources(names, for: wish, size: size), [])
+      }
     }
-  }
-
-  private func answer(_ search: Search) async {
-    let blob = search.blob
     let listed = Int64(WireLimits.pieceListBytesMax / 32) * Int64(pieceBytes)
-    if search.place.size > listed {
-      return await send([refused(blob, search.taker, .tooLarge(limit: listed))])
-    }
+    if size > listed { return wish.refused(.tooLarge(limit: listed)) }
     do {
-      let list = try await pieceLists.list(
-        of: blob, size: search.place.size, at: search.place.path)
-      guard case .members(let names) = tracker.want(blob, isSmall: false, by: search.name) else {
+      let list = try await pieceLists.list(of: blob, size: size, at: path)
+      guard case .members(let names) = tracker.want(blob, isSmall: false, by: wish.name) else {
         preconditionFailure("members, if any, are named for a large blob")
       }
-      await send(
-        found(
-          blob, size: list.size, list.bytes, in: names, for: search.taker, named: search.name))
+      return (sources(names, for: wish, size: list.size), list.bytes)
     } catch {
-      await send([refused(blob, search.taker, reason(error))])
+      return wish.refused(reason(error))
     }
   }
 
   /// Names members as sources, and tells them first who will come.
-  private func found(
-    _ blob: Digest, size: Int64, _ list: [UInt8], in names: [String], for taker: Arrival.Giver,
-    named name: String
-  ) -> [Reply] {
-    let guest = members[name]?.source
+  private func sources(_ names: [String], for wish: Wish, size: Int64) -> BulkReply {
+    let guest = members[wish.name]?.source
     let named = guest == nil ? [] : names.compactMap { members[$0] }
-    let lettingIn = named.compactMap { member in
-      guest.map { Reply(to: member.connection, .letIn($0)) }
+    if let guest {
+      for member in named { put(.letIn(guest), on: member.connection) }
     }
-    let reply = BulkReply.found(
-      request: taker.request, blob: blob, size: size, sources: named.map(\.source))
-    return lettingIn + [Reply(to: taker.connection, reply, list)]
+    return .found(
+      request: wish.request, blob: wish.blob, size: size, sources: named.map(\.source))
   }
 
-  // MARK: - Chunks
-
-  private func chunk(
-    of blob: Digest, offset: Int64, length: Int, for giver: Arrival.Giver
-  ) -> Reply {
-    let (request, taker) = (giver.request, giver.connection)
-    func refusal(_ reason: BulkRefusal) -> Reply {
-      Reply(to: taker, .refused(request: request, blob: blob, reason))
-    }
+  private func chunk(_ wish: Wish, offset: Int64, length: Int) -> Answer {
+    guard let (path, size) = place(of: wish.blob) else { return wish.refused(.unknownBlob) }
+    guard offset >= 0, offset <= size else { return wish.refused(.range) }
     do {
-      guard let (path, size) = place(of: blob) else { return refusal(.unknownBlob) }
-      guard offset >= 0, offset <= size else { return refusal(.range) }
       let bytes = try read(path, offset: offset, length: length)
       let reply = BulkReply.chunk(
-        request: request, blob: blob, size: size, offset: offset, length: bytes.count)
-      return Reply(to: taker, reply, bytes)
+        request: wish.request, blob: wish.blob, size: size, offset: offset, length: bytes.count)
+      return (reply, bytes)
     } catch {
-      return refusal(.storage("\(error)"))
+      return wish.refused(.storage("\(error)"))
     }
   }
+
+  // MARK: - Blobs that workers hand in
 
   private func offered(_ blob: Digest, size: Int64, by giver: Arrival.Giver) -> [Reply] {
     if blobs.has(blob) { return [stored(blob, giver)] }
@@ -358,14 +392,5 @@ actor BlobServer {
     defer { try? handle.close() }
     try handle.seek(toOffset: UInt64(offset))
     return [UInt8](try handle.read(upToCount: length) ?? Data())
-  }
-}
-
-private func number(of request: BulkRequest) -> UInt64 {
-  switch request {
-  case .fetch(let number, _, _, _), .offer(let number, _, _), .chunk(let number, _, _, _),
-    .find(let number, _), .survey(let number, _):
-    number
-  case .announce, .complain: 0
   }
 }

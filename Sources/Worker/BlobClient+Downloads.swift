@@ -22,7 +22,10 @@ extension BlobClient {
       }
       if let new { door.yield(new) }
       downloads[blob]?.course?.sources.insert(source.name)
-      downloads[blob]?.course?.schedule.add(source.name, at: now)
+      // One that cannot be reached is added when it can be.
+      if new != nil || members.isConnected(source.name) {
+        downloads[blob]?.course?.schedule.add(source.name, at: now)
+      }
     }
     pump(blob)
   }
@@ -126,6 +129,7 @@ extension BlobClient {
 
   func seek(_ blob: Digest) {
     downloads[blob]?.soughtAt = now
+    downloads[blob]?.timesSought += 1
     send(.find(request: nextRequest(), blob: blob))
   }
 
@@ -137,7 +141,7 @@ extension BlobClient {
       let now = now
       for blob in downloads.keys.sorted() {
         guard let download = downloads[blob] else { continue }
-        if now - download.soughtAt >= Self.seekEvery { seek(blob) }
+        if download.isToBeSought(at: now) { seek(blob) }
         if let course = download.course, course.isLarge, now - course.toldAt >= Self.tellEvery {
           downloads[blob]?.course?.toldAt = now
           log.info("blob \(blob): \(course.progress(at: now))")

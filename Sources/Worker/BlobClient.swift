@@ -28,8 +28,6 @@ actor BlobClient {
   private static let fetchedAtOnce = 64
   /// While something is under way: how often is looked what is late, or known anew.
   static let tickEvery = Duration.milliseconds(250)
-  /// How often the coordinator is asked again where a blob is.
-  static let seekEvery = Duration.seconds(3)
   /// How often a long transfer is told of.
   static let tellEvery = Duration.seconds(10)
 
@@ -44,6 +42,9 @@ actor BlobClient {
   var members: MemberLinks
   private let newLinks: AsyncStream<MemberLinks.Link>
   let door: AsyncStream<MemberLinks.Link>.Continuation
+  /// Uploads that the coordinator waits for, and from where on.
+  private let wanted: AsyncStream<(blob: Digest, from: Int64)>
+  private let wants: AsyncStream<(blob: Digest, from: Int64)>.Continuation
   /// Raised when something is under way.
   let busy = Signal()
   private var stopped = false
@@ -55,6 +56,7 @@ actor BlobClient {
     self.log = log
     members = MemberLinks(peering, log: log)
     (newLinks, door) = AsyncStream.makeStream()
+    (wanted, wants) = AsyncStream.makeStream()
   }
 
   var now: Moment { Moment(sinceStart: ContinuousClock.now - start) }
@@ -67,6 +69,9 @@ actor BlobClient {
         await self.stop()
       }
       group.addTask { await self.keepTime() }
+      group.addTask {
+        for await (blob, start) in self.wanted { await self.sendChunks(of: blob, from: start) }
+      }
       for await link in newLinks { group.addTask { await self.follow(link) } }
       group.cancelAll()
     }
@@ -130,7 +135,7 @@ actor BlobClient {
       case .disconnected:
         for blob in downloads.keys.sorted() { downloads[blob]?.course?.schedule.lost(.coordinator) }
       case .refused: break
-      case .message(let frames): await receive(frames, from: .coordinator)
+      case .message(let frames): receive(frames, from: .coordinator)
       }
     }
   }
@@ -155,12 +160,12 @@ actor BlobClient {
         }
       // It may not have heard yet that we may fetch: the connection is tried again by itself.
       case .refused: break
-      case .message(let frames): await receive(frames, from: .member(name))
+      case .message(let frames): receive(frames, from: .member(name))
       }
     }
   }
 
-  private func receive(_ frames: [Frame], from source: PieceSchedule.Source) async {
+  private func receive(_ frames: [Frame], from source: PieceSchedule.Source) {
     let payload = frames.count > 1 ? frames[1] : nil
     guard let head = frames.first,
       let reply = try? decodeBulkReply(head.bytes, payloadBytes: payload?.count ?? 0)
@@ -184,7 +189,7 @@ actor BlobClient {
       pump(blob)
     case (.found(_, let blob, let size, let sources), .coordinator):
       found(blob, size: size, sources, bytes)
-    case (.wanted(_, let blob, let from), .coordinator): await sendChunks(of: blob, from: from)
+    case (.wanted(_, let blob, let from), .coordinator): wants.yield((blob, from))
     case (.stored(_, let blob), .coordinator):
       uploads.removeValue(forKey: blob)?.waiting.forEach { $0.resume() }
     case (.refused(_, let blob, .unknownBlob), .coordinator) where uploads[blob] != nil:
@@ -208,7 +213,7 @@ actor BlobClient {
 
   // MARK: - Uploads
 
-  func sendChunks(of blob: Digest, from start: Int64) async {
+  private func sendChunks(of blob: Digest, from start: Int64) async {
     guard let size = uploads[blob]?.size else { return }
     var offset = start
     do {
@@ -277,6 +282,7 @@ actor BlobClient {
     }
     close(members.takeAll())
     door.finish()
+    wants.finish()
   }
 
   /// Their tasks end with their events.

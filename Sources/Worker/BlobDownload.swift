@@ -11,6 +11,18 @@ struct BlobDownload {
   var course: Course?
   /// When the coordinator was last asked where it is.
   var soughtAt: Moment
+  var timesSought = 0
+
+  /// How soon the coordinator is asked again who has it, while few do, and, later and later, where
+  /// it is at all.
+  private static let seekEvery = Duration.seconds(10)
+  private static let seekAnewAfter = Duration.seconds(30)
+
+  func isToBeSought(at now: Moment) -> Bool {
+    let since = now - soughtAt
+    guard let course else { return since >= Self.seekAnewAfter * (1 << min(timesSought, 6)) }
+    return course.schedule.members.count < BlobTracker.namedMax && since >= Self.seekEvery
+  }
 
   struct Course {
     let pieces: PieceList

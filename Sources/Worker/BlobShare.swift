@@ -18,6 +18,7 @@ actor BlobShare {
   private let server: MessageServer
   private let cache: BlobCache
   private let log: Logger
+  private let queues = ConnectionQueues<Incoming>(itemsMax: 1024)
 
   init(server: MessageServer, cache: BlobCache, log: Logger) {
     self.server = server
@@ -25,19 +26,34 @@ actor BlobShare {
     self.log = log
   }
 
-  /// Answers until the socket is closed.
+  /// Answers until the socket is closed, each connection in its own time.
   func run() async {
-    while let event = await server.events.next() {
-      guard case .message(let incoming) = event else { continue }
-      guard let reply = answer(incoming) else {
-        log.warning("dropped a bulk request of \(incoming.peer)")
-        continue
+    let queues = queues
+    await withDiscardingTaskGroup { group in
+      group.addTask { await queues.run { incoming, _ in await self.serve(incoming) } }
+      while let event = await server.events.next() {
+        switch event {
+        case .message(let incoming):
+          if !queues.put(incoming, on: incoming.connection) {
+            log.warning("too many requests of \(incoming.peer) at once; one is dropped")
+          }
+        case .closed(let connection), .undeliverable(let connection, _): queues.end(connection)
+        }
       }
-      do {
-        try await server.sendWaiting(reply, to: incoming.connection)
-      } catch {
-        log.debug("a blob's piece could not be sent to \(incoming.peer): \(error)")
-      }
+      queues.finish()
+      group.cancelAll()
+    }
+  }
+
+  private func serve(_ incoming: Incoming) async {
+    guard let reply = answer(incoming) else {
+      log.warning("dropped a bulk request of \(incoming.peer)")
+      return
+    }
+    do {
+      try await server.sendWaiting(reply, to: incoming.connection)
+    } catch {
+      log.debug("a blob's piece could not be sent to \(incoming.peer): \(error)")
     }
   }
 
