@@ -262,12 +262,13 @@ actor BlobServer {
     }
   }
 
-  /// Names members as sources, and tells them first who will come.
+  /// Names members as sources, and tells them first who will come, and may have pieces that they
+  /// lack.
   private func sources(_ names: [String], for wish: Wish, size: Int64) -> BulkReply {
     let guest = members[wish.name]?.source
     let named = guest == nil ? [] : names.compactMap { members[$0] }
     if let guest {
-      for member in named { put(.letIn(guest), on: member.connection) }
+      for member in named { put(.letIn(guest, blob: wish.blob), on: member.connection) }
     }
     return .found(
       request: wish.request, blob: wish.blob, size: size, sources: named.map(\.source))

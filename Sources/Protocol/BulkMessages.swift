@@ -47,13 +47,14 @@ public enum BulkReply: Hashable, Sendable {
   /// The whole blob is durable.
   case stored(request: UInt64, blob: Digest)
   case refused(request: UInt64, blob: Digest, BulkRefusal)
-  /// Workers that have, or are fetching, this blob. Raw: the SHA-256 of each of its pieces, in
-  /// order (`PieceList`); none for a blob of one piece.
+  /// Workers that have, or are fetching, this blob, and may fetch from you. Raw: the SHA-256 of
+  /// each of its pieces, in order (`PieceList`); none for a blob of one piece.
   case found(request: UInt64, blob: Digest, size: Int64, sources: [BlobSource])
   /// Raw: a bit for each piece that can be had here, the lowest one first.
   case holding(request: UInt64, blob: Digest)
-  /// Unasked, from the coordinator: this worker, which has been named you as a source, may fetch.
-  case letIn(BlobSource)
+  /// Unasked, from the coordinator: this worker has been named you as a source of a blob. It may
+  /// fetch from you, and you from it when you are fetching the same blob.
+  case letIn(BlobSource, blob: Digest)
   /// Unasked, from the coordinator: nobody of this name may fetch any more.
   case shutOut(name: String)
 }

@@ -44,7 +44,8 @@ public func encode(_ reply: BulkReply) -> [UInt8] {
       head(number, blob)
       unsafe c.pointee.kind_case = COMD__BULK_REPLY__KIND_HOLDING
       unsafe c.pointee.holding = arena.make(comd__bulk_holding__init)
-    case .letIn(let source):
+    case .letIn(let source, let blob):
+      unsafe c.pointee.blob = arena.data(blob.bytes)
       unsafe c.pointee.kind_case = COMD__BULK_REPLY__KIND_LET_IN
       unsafe c.pointee.let_in = source.message(in: arena)
     case .shutOut(let name):
@@ -67,7 +68,9 @@ public func decodeBulkReply(
     switch unsafe message.kind_case {
     case COMD__BULK_REPLY__KIND_LET_IN:
       try checkPayload(payloadBytes, stated: 0, name)
-      return .letIn(try unsafe BlobSource(Checked.present(message.let_in, "source")))
+      return .letIn(
+        try unsafe BlobSource(Checked.present(message.let_in, "source")),
+        blob: try unsafe Checked.digest(message.blob, "let_in.blob"))
     case COMD__BULK_REPLY__KIND_SHUT_OUT:
       try checkPayload(payloadBytes, stated: 0, name)
       return .shutOut(name: try unsafe Checked.name(message.shut_out, "shut_out"))

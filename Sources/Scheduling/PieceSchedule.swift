@@ -4,8 +4,8 @@ public import Domain
 ///
 /// Pieces come from members that have them; the coordinator is asked for what no member has, and
 /// for what members are late with. Every source has a window, which grows while its pieces come
-/// quickly. Workers that begin together begin at different pieces, so that the coordinator sends
-/// each piece about once and they have something to give each other.
+/// quickly. Each worker has an order of its own, so that those that begin together seldom ask the
+/// coordinator for the same piece, and have something to give each other.
 public struct PieceSchedule: Sendable {
   public enum Source: Hashable, Comparable, Sendable, CustomStringConvertible {
     case coordinator
@@ -59,16 +59,16 @@ public struct PieceSchedule: Sendable {
   private var banned: Set<Source> = []
   /// How many sources each piece is asked of.
   private var askedOf: [Int: Int] = [:]
-  /// The piece that is fetched first; the others follow in a ring.
-  private let start: Int
-  /// Place in the ring before which every piece is here or asked for.
+  private let order: Order
+  /// Place in the order before which every piece is here or asked for.
   private var cursor = 0
   /// Usual time from asking for a piece to having it.
   private var usual = Duration.zero
 
-  public init(here: PieceSet, start: Int, at now: Moment) {
+  /// - Parameter seed: tells this worker's order from another's.
+  public init(here: PieceSet, seed: UInt64, at now: Moment) {
     self.here = here
-    self.start = here.pieceCount > 0 ? start % here.pieceCount : 0
+    order = Order(of: here.pieceCount, seed: seed)
     sources[.coordinator] = Standing(has: PieceSet(all: here.pieceCount), addedAt: now)
   }
 
@@ -115,7 +115,7 @@ public struct PieceSchedule: Sendable {
   private mutating func settle(_ piece: Int) {
     let others = (askedOf[piece] ?? 1) - 1
     askedOf[piece] = others > 0 ? others : nil
-    if others == 0, !here.contains(piece) { cursor = min(cursor, place(of: piece)) }
+    if others == 0, !here.contains(piece) { cursor = min(cursor, order.place(of: piece)) }
   }
 
   /// Whether a piece that came is one that is missing: it is to be checked, and then `take`n.
@@ -167,15 +167,9 @@ public struct PieceSchedule: Sendable {
     }
   }
 
-  private func place(of piece: Int) -> Int {
-    (piece - start + here.pieceCount) % here.pieceCount
-  }
-
-  private func piece(at place: Int) -> Int { (place + start) % here.pieceCount }
-
   private mutating func next(for source: Source, _ standing: Standing, at now: Moment) -> Int? {
     while cursor < here.pieceCount {
-      let piece = piece(at: cursor)
+      let piece = order.piece(at: cursor)
       guard here.contains(piece) || askedOf[piece] != nil else { break }
       cursor += 1
     }
@@ -183,7 +177,7 @@ public struct PieceSchedule: Sendable {
     if source == .coordinator, awaitsSurvey(at: now) { return nil }
     let isNeeded = source != .coordinator || !sources.contains { isWholeMember($0, $1) }
     for place in cursor..<(isNeeded ? here.pieceCount : cursor) {
-      let piece = piece(at: place)
+      let piece = order.piece(at: place)
       if here.contains(piece) || askedOf[piece] != nil || !has.contains(piece) { continue }
       if source == .coordinator, isWithMembers(piece) { continue }
       return piece
@@ -222,5 +216,47 @@ public struct PieceSchedule: Sendable {
       }
     }
     return latest?.piece
+  }
+}
+
+/// An order of pieces: around the ring by steps that meet every one.
+private struct Order {
+  private let count: Int
+  private let start: Int
+  private let step: Int
+  /// Steps from a piece to the next one by number.
+  private let inverse: Int
+
+  init(of count: Int, seed: UInt64) {
+    self.count = count
+    guard count > 1 else {
+      (start, step, inverse) = (0, 1, 1)
+      return
+    }
+    start = Int(seed % UInt64(count))
+    var step = max(1, Int(seed / UInt64(count) % UInt64(count)))
+    var inverse = Order.inverse(of: step, modulo: count)
+    while inverse == nil {
+      step = step % (count - 1) + 1
+      inverse = Order.inverse(of: step, modulo: count)
+    }
+    self.step = step
+    self.inverse = inverse ?? 1
+  }
+
+  func piece(at place: Int) -> Int { (start + place * step) % count }
+
+  func place(of piece: Int) -> Int { (piece - start + count) % count * inverse % count }
+
+  /// By Euclid's algorithm; nil: they have a common divisor.
+  private static func inverse(of number: Int, modulo count: Int) -> Int? {
+    var (remainder, next) = (count, number)
+    var (factor, nextFactor) = (0, 1)
+    while next != 0 {
+      let quotient = remainder / next
+      (remainder, next) = (next, remainder - quotient * next)
+      (factor, nextFactor) = (nextFactor, factor - quotient * nextFactor)
+    }
+    return remainder == 1 ? (factor + count) % count : nil
   }
 }

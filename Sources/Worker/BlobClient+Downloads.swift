@@ -14,7 +14,19 @@ extension BlobClient {
     } catch {
       return fail(blob, error)
     }
+    meet(sources + (downloads[blob]?.metBefore ?? []), over: blob)
+  }
+
+  /// Others have this blob or are fetching it: they may fetch here, and are sources when it is
+  /// being fetched here.
+  func meet(_ sources: [BlobSource], over blob: Digest) {
     for source in sources where source.name != peering.name {
+      peering.guests.revoke(name: source.name)
+      peering.guests.allow(publicKey: source.publicKey, name: source.name)
+      guard downloads[blob]?.course != nil else {
+        downloads[blob]?.metBefore.append(source)
+        continue
+      }
       let (new, old) = members.connect(to: source, at: now)
       if let old {
         downloads[blob]?.course?.schedule.lost(.member(source.name))

@@ -201,9 +201,7 @@ actor BlobClient {
       }
       log.warning("blob \(blob): the coordinator refuses it: \(reason); going on with members")
       downloads[blob]?.course?.schedule.ban(.coordinator)
-    case (.letIn(let guest), .coordinator):
-      peering.guests.revoke(name: guest.name)
-      peering.guests.allow(publicKey: guest.publicKey, name: guest.name)
+    case (.letIn(let guest, let blob), .coordinator): meet([guest], over: blob)
     case (.shutOut(let name), .coordinator): peering.guests.revoke(name: name)
     case (.found, .member), (.wanted, .member), (.stored, .member), (.letIn, .member),
       (.shutOut, .member), (.holding, .coordinator):

@@ -12,6 +12,8 @@ struct BlobDownload {
   /// When the coordinator was last asked where it is.
   var soughtAt: Moment
   var timesSought = 0
+  /// Members of which the coordinator told before it answered.
+  var metBefore: [BlobSource] = []
 
   /// How soon the coordinator is asked again who has it, while few do, and, later and later, where
   /// it is at all.
@@ -47,9 +49,8 @@ extension BlobDownload.Course {
     let here = partial?.here ?? PieceSet(none: pieces.count)
     self.pieces = pieces
     self.partial = partial
-    // Another worker begins elsewhere, for this blob as for others.
-    let start = Digest(hashing: blob.bytes + Array(worker.utf8)).words.0 >> 1
-    schedule = PieceSchedule(here: here, start: Int(start), at: now)
+    let seed = Digest(hashing: blob.bytes + Array(worker.utf8)).words.0
+    schedule = PieceSchedule(here: here, seed: seed, at: now)
     begunAt = now
     hereBefore = here.count
     toldAt = now

@@ -224,7 +224,7 @@ struct RandomMessages: RandomValues {
         pick([0, 32, 320])
       )
     case 9: return (.holding(request: number, blob: blob), pick([1, 77]))
-    case 10: return (.letIn(source()), 0)
+    case 10: return (.letIn(source(), blob: blob), 0)
     case 11: return (.shutOut(name: name()), 0)
     default: return refused(.storage(text()))
     }

@@ -5,8 +5,8 @@ import Testing
 
 private func second(_ seconds: Double) -> Moment { .zero + .seconds(seconds) }
 
-private func schedule(_ pieces: Int, start: Int = 0) -> PieceSchedule {
-  PieceSchedule(here: PieceSet(none: pieces), start: start, at: .zero)
+private func schedule(_ pieces: Int, seed: UInt64 = 0) -> PieceSchedule {
+  PieceSchedule(here: PieceSet(none: pieces), seed: seed, at: .zero)
 }
 
 private func set(_ pieces: Range<Int>, of count: Int) -> PieceSet {
@@ -104,17 +104,24 @@ struct PieceScheduleTests {
     #expect(!schedule.wants(0) && schedule.wants(1))
   }
 
-  @Test("are asked for in a ring that begins elsewhere for each worker")
-  func ring() {
-    var schedule = schedule(5, start: 13)
-    var order: [Int] = []
-    while !schedule.isComplete {
-      for ask in schedule.asks(at: .zero) {
-        order.append(ask.piece)
-        schedule.take(ask.piece, from: ask.source, at: .zero)
+  @Test("are asked for in an order of each worker's own", arguments: [1, 2, 5, 12, 97])
+  func order(pieces: Int) {
+    var orders: Set<[Int]> = []
+    for seed in [0, 13, 1_000, .max, 77_777_777] as [UInt64] {
+      var schedule = schedule(pieces, seed: seed)
+      var order: [Int] = []
+      while !schedule.isComplete {
+        for ask in schedule.asks(at: .zero) {
+          order.append(ask.piece)
+          // What was lost is asked for again: the order goes both ways.
+          if order.count % 3 == 0 { schedule.lost(.coordinator) }
+          schedule.take(ask.piece, from: ask.source, at: .zero)
+        }
       }
+      #expect(Set(order) == Set(0..<pieces))
+      orders.insert(order)
     }
-    #expect(order == [3, 4, 0, 1, 2])
+    if pieces > 5 { #expect(orders.count > 2) }
   }
 
   /// Workers that fetch one blob at one time, each served by the others and by the coordinator,
@@ -123,7 +130,7 @@ struct PieceScheduleTests {
   func together(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     let (pieces, takers) = (400, 4)
-    var schedules = (0..<takers).map { schedule(pieces, start: $0 * 101) }
+    var schedules = (0..<takers).map { schedule(pieces, seed: random.next() &+ UInt64($0)) }
     /// Answers on their way: when, to whom, and from whom.
     var coming: [(at: Double, taker: Int, ask: Ask)] = []
     var served = 0

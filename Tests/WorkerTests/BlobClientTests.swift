@@ -3,6 +3,7 @@ import Foundation
 import Hashing
 import Logging
 import Protocol
+import TestSupport
 import Testing
 import Transport
 
@@ -68,6 +69,65 @@ struct BlobClientTests {
     #expect(chunks > 0)
     await socket.close()
     await serving
+    await server.close()
+  }
+}
+
+@Suite("A blob that is fetched", .timeLimit(.minutes(1)))
+struct BlobFetchTests {
+  @Test("is asked of members that are told of before, with or after the coordinator's answer")
+  func told() async throws {
+    let folder = try TemporaryFolder()
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let content = randomBytes(2 * pieceBytes + 5)
+    let file = try folder.write("file", content)
+    let (list, blob) = try PieceList.reading(file)
+    let keys = try CurveKeyPair.generate()
+    let peering = BlobPeering(
+      name: "w0", endpoint: "tcp://127.0.0.1:1", keys: keys, guests: AllowList())
+    // Each knows the taker; none of them answers.
+    var members: [(source: BlobSource, server: MessageServer)] = []
+    for number in 1...3 {
+      let own = try CurveKeyPair.generate()
+      let server = try MessageServer(
+        endpoint: "tcp://127.0.0.1:0",
+        security: .curve(own, AllowList([keys.publicKey: "w0"])), limits: .sharing)
+      members.append(
+        (
+          BlobSource(
+            name: "w\(number)", endpoint: server.endpoint, publicKey: own.publicKey), server
+        ))
+    }
+    let server = try MessageServer(
+      endpoint: "tcp://127.0.0.1:0", security: .plainForBenchmarks, limits: .bulk)
+    let socket = try MessageClient(
+      endpoint: server.endpoint, security: .plainForBenchmarks, limits: .bulk)
+    let client = BlobClient(
+      client: socket, cache: try BlobCache(path: folder.path("blobs"), log: log),
+      peering: peering, log: log)
+    async let serving: Void = client.run()
+    let fetched = Task { try await client.fetch(blob) }
+    var isFound = false
+    while !isFound, let (request, connection) = try await server.request() {
+      guard case .find(let number, blob) = request else { continue }
+      try server.reply(.letIn(members[0].source, blob: blob), to: connection)
+      let found = BulkReply.found(
+        request: number, blob: blob, size: list.size, sources: [members[1].source])
+      try server.send([Frame(encode(found)), Frame(list.bytes)], to: connection)
+      try server.reply(.letIn(members[2].source, blob: blob), to: connection)
+      isFound = true
+    }
+    for member in members {
+      guard case .survey(_, blob)? = try await member.server.request()?.0 else {
+        Issue.record("\(member.source.name) was not asked what it has")
+        continue
+      }
+      #expect(peering.guests.name(of: member.source.publicKey) == member.source.name)
+    }
+    await socket.close()
+    await #expect(throws: BlobTransferError.self) { try await fetched.value }
+    await serving
+    for member in members { await member.server.close() }
     await server.close()
   }
 }

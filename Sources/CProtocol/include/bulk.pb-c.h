@@ -300,11 +300,11 @@ struct  Comd__BulkReply
     Comd__BulkFound *found;
     Comd__BulkHolding *holding;
     /*
-     * unasked: this worker may fetch from you; `blob` is empty
+     * unasked: this worker may fetch from you, and fetches `blob`
      */
     Comd__BlobSource *let_in;
     /*
-     * unasked: nobody of this name may any more
+     * unasked: nobody of this name may any more; `blob` is empty
      */
     ProtobufCBinaryData shut_out;
   };
