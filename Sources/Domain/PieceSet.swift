@@ -37,6 +37,13 @@ public struct PieceSet: Hashable, Sendable {
     }
   }
 
+  /// The same pieces, sharing no memory with this set, which somebody else may go on changing.
+  public var copy: PieceSet {
+    var copy = self
+    copy.words = words.map(\.self)
+    return copy
+  }
+
   public var isWhole: Bool { count == pieceCount }
 
   public func contains(_ piece: Int) -> Bool { words[piece / 64] >> (piece % 64) & 1 == 1 }

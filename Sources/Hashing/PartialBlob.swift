@@ -44,7 +44,7 @@ public final class PartialBlob: Sendable {
 
   deinit { close(descriptor) }
 
-  public var here: PieceSet { present.withLock { $0 } }
+  public var here: PieceSet { present.withLock { $0.copy } }
 
   /// Keeps a piece.
   /// - Throws: `BlobError.piece` when it is not what it should be.

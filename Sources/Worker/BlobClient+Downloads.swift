@@ -160,7 +160,10 @@ extension BlobClient {
         }
         pump(blob)
       }
-      close(members.takeIdle(at: now))
+      let needed = downloads.values.reduce(into: Set<String>()) { names, download in
+        names.formUnion(download.course?.sources ?? [])
+      }
+      close(members.takeIdle(at: now, except: needed))
     }
   }
 }

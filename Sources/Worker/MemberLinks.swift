@@ -71,9 +71,11 @@ struct MemberLinks {
     return (try? link.client.send([Frame(encode(request))])) != nil
   }
 
-  /// Takes out those that nobody has used for a while, to be closed.
-  mutating func takeIdle(at now: Moment) -> [Link] {
-    let idle = links.values.filter { now - $0.usedAt >= Self.idleMax }
+  /// Takes out those that nobody needs and that were not used for a while, to be closed.
+  mutating func takeIdle(at now: Moment, except needed: Set<String>) -> [Link] {
+    let idle = links.values.filter {
+      now - $0.usedAt >= Self.idleMax && !needed.contains($0.source.name)
+    }
     for link in idle { links[link.source.name] = nil }
     return idle
   }
