@@ -159,8 +159,7 @@ let package = Package(
       "Coordinator",
       [
         "TestSupport", "ClusterFixtures", "Domain", "Distillation", "Scheduling", "Settings",
-        "Store",
-        "Protocol", "Journal", "Transport", "Hashing", "Worker", logging,
+        "Store", "Protocol", "Journal", "Transport", "Hashing", "Worker", logging,
       ]),
     .testTarget(
       name: "CommandLineTests",

@@ -116,22 +116,9 @@ actor BlobServer {
 
   /// Answers requests until the socket is closed.
   func run() async {
-    let queues = queues
-    await withDiscardingTaskGroup { group in
-      group.addTask { await queues.run { await self.answer($0, on: $1) } }
-      while let event = await server.events.next() {
-        switch event {
-        case .message(let incoming): await take(incoming)
-        case .closed(let connection):
-          queues.end(connection)
-          left(connection)
-        // The worker asks again when it is back.
-        case .undeliverable(let connection, _): queues.end(connection)
-        }
-      }
-      queues.finish()
-      group.cancelAll()
-    }
+    await queues.serve(
+      server, take: { await self.take($0) }, left: { await self.left($0) },
+      work: { await self.answer($0, on: $1) })
     arriving.values.forEach { $0.writer.abandon() }
   }
 
@@ -165,9 +152,9 @@ actor BlobServer {
     }
     switch request {
     case .fetch(let number, let blob, let offset, let length):
-      put(Wish(number, blob, .range(offset, length), of: incoming), on: connection)
+      enqueue(.wish(Wish(number, blob, .range(offset, length), of: incoming)), on: connection)
     case .find(let number, let blob):
-      put(Wish(number, blob, .sources, of: incoming), on: connection)
+      enqueue(.wish(Wish(number, blob, .sources, of: incoming)), on: connection)
     case .offer(let number, let blob, let size):
       put(offered(blob, size: size, by: Arrival.Giver(connection: connection, request: number)))
     case .chunk(let number, let blob, let offset, _):
@@ -200,10 +187,6 @@ actor BlobServer {
     } catch {
       enqueue(.reply(reply), on: connection)
     }
-  }
-
-  private func put(_ wish: Wish, on connection: ConnectionID) {
-    enqueue(.wish(wish), on: connection)
   }
 
   private func enqueue(_ item: Item, on connection: ConnectionID) {
@@ -278,7 +261,7 @@ actor BlobServer {
     guard let (path, size) = place(of: wish.blob) else { return wish.refused(.unknownBlob) }
     guard offset >= 0, offset <= size else { return wish.refused(.range) }
     do {
-      let bytes = try read(path, offset: offset, length: length)
+      let bytes = try readFile(path, offset: offset, length: length)
       let reply = BulkReply.chunk(
         request: wish.request, blob: wish.blob, size: size, offset: offset, length: bytes.count)
       return (reply, bytes)
@@ -386,12 +369,5 @@ actor BlobServer {
 
   private func refused(_ blob: Digest, _ giver: Arrival.Giver, _ reason: BulkRefusal) -> Reply {
     Reply(to: giver.connection, .refused(request: giver.request, blob: blob, reason))
-  }
-
-  private func read(_ path: String, offset: Int64, length: Int) throws -> [UInt8] {
-    let handle = try FileHandle(forReadingFrom: URL(filePath: path))
-    defer { try? handle.close() }
-    try handle.seek(toOffset: UInt64(offset))
-    return [UInt8](try handle.read(upToCount: length) ?? Data())
   }
 }

@@ -98,11 +98,15 @@ public struct RestartTrial: Sendable {
     let control = try MessageServer(
       endpoint: before.endpoint,
       security: .curve(keys.keys, AllowList(keys.allowList(without: []))))
+    let settings = try trialSettings("restart")
     let loop = ClusterLoop(
       machine: RunMachine(
-        settings: try trialSettings("restart"), restored: try store.restore(),
-        address: { Digest(of: $0) }, at: .zero),
-      store: store, control: control, requests: AsyncStream.makeStream().continuation, log: log)
+        settings: settings, restored: try store.restore(), address: { Digest(of: $0) }, at: .zero),
+      store: store, control: control, requests: AsyncStream.makeStream().continuation,
+      recorder: try Recorder.open(
+        RunFolder(path: folder), store: store, settings: settings, revoked: [],
+        bytesMax: 4 << 30, log: log),
+      log: log)
     let assigned = try await withThrowingTaskGroup(of: Date?.self) { group in
       group.addTask { [input] in
         try await loop.turn(.prepared(input, pool: []))
@@ -128,6 +132,7 @@ public struct RestartTrial: Sendable {
       }
       throw CancellationError()
     }
+    await loop.finishRecording()
     try store.close()
     return .seconds(assigned.timeIntervalSince(start))
   }

@@ -137,12 +137,6 @@ private func rounded(_ value: Double, _ decimals: Int) -> Double {
   return (value * factor).rounded() / factor
 }
 
-extension Duration {
-  var inSeconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
-  }
-}
-
 extension RunPhase {
   /// As status and log name it.
   var name: String {

@@ -219,3 +219,35 @@ public struct RestoredRun: Hashable, Sendable {
     self.evaluations = evaluations
   }
 }
+
+extension RunPhase {
+  /// The phase and its iteration as numbers, 0 where it has none. Stores and journals keep them:
+  /// they are added to, never changed.
+  public var numbers: (phase: Int, iteration: Int) {
+    switch self {
+    case .preparing: (0, 0)
+    case .pretraining: (1, 0)
+    case .answering(let iteration): (2, iteration)
+    case .tuning(let iteration): (3, iteration)
+    case .evaluating(let iteration): (4, iteration)
+    case .assessing(let iteration): (5, iteration)
+    case .augmenting(let iteration): (6, iteration)
+    case .finished: (7, 0)
+    }
+  }
+
+  /// Nil for a number that is no phase's.
+  public init?(phase: Int, iteration: Int) {
+    switch phase {
+    case 0: self = .preparing
+    case 1: self = .pretraining
+    case 2: self = .answering(iteration: iteration)
+    case 3: self = .tuning(iteration: iteration)
+    case 4: self = .evaluating(iteration: iteration)
+    case 5: self = .assessing(iteration: iteration)
+    case 6: self = .augmenting(iteration: iteration)
+    case 7: self = .finished
+    default: return nil
+    }
+  }
+}

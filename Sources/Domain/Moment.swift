@@ -6,6 +6,15 @@ public struct Moment: Hashable, Comparable, Sendable {
 
   public init(sinceStart: Duration) { self.sinceStart = sinceStart }
 
+  /// A shell's clock counts nanoseconds.
+  public init(nanoseconds: Int64) { self.init(sinceStart: .nanoseconds(nanoseconds)) }
+
+  /// Whole ones since the start.
+  public var nanoseconds: Int64 {
+    let (seconds, attoseconds) = sinceStart.components
+    return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+  }
+
   public static let zero = Moment(sinceStart: .zero)
 
   public static func < (a: Moment, b: Moment) -> Bool { a.sinceStart < b.sinceStart }
@@ -13,4 +22,10 @@ public struct Moment: Hashable, Comparable, Sendable {
     Moment(sinceStart: a.sinceStart + b)
   }
   public static func - (a: Moment, b: Moment) -> Duration { a.sinceStart - b.sinceStart }
+}
+
+extension Duration {
+  public var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
 }

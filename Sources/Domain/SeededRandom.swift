@@ -9,11 +9,7 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
   /// A generator of its own for each purpose: `label` separates uses, `index` the items of a use.
   public init(seed: UInt64, _ label: StaticString, _ index: UInt64 = 0) {
-    let name = label.withUTF8Buffer { bytes in
-      bytes.reduce(into: 0xcbf2_9ce4_8422_2325 as UInt64) { hash, byte in
-        hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-      }
-    }
+    let name = label.withUTF8Buffer { fnv1a($0) }
     state = mixed(seed &+ mixed(name &+ mixed(index)))
   }
 

@@ -133,13 +133,7 @@ public struct BlobFolder: Sendable {
   ) throws(BlobError) -> [UInt8] {
     precondition(offset >= 0 && length >= 0, "a range within a blob expected")
     guard has(digest) else { throw .missing(digest) }
-    let path = path(digest)
-    return try naming(path) {
-      let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-      defer { try? handle.close() }
-      try handle.seek(toOffset: UInt64(offset))
-      return Array(try handle.read(upToCount: length) ?? Data())
-    }
+    return try readFile(path(digest), offset: offset, length: length)
   }
 
   /// Reads the whole blob and checks it against its name; a damaged one is set aside.

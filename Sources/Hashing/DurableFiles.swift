@@ -68,6 +68,18 @@ func forEachPiece(of path: String, _ body: ([UInt8]) throws -> Void) throws {
   }
 }
 
+/// A range of a file; shorter where the file ends.
+public func readFile(
+  _ path: String, offset: Int64, length: Int
+) throws(BlobError) -> [UInt8] {
+  try naming(path) {
+    let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+    defer { try? handle.close() }
+    try handle.seek(toOffset: UInt64(offset))
+    return Array(try handle.read(upToCount: length) ?? Data())
+  }
+}
+
 /// Size in bytes of a regular file, through links; nil when there is none.
 func fileSize(_ path: String) -> Int64? {
   var status = stat()

@@ -54,13 +54,10 @@ public final class PartialBlob: Sendable {
       throw .piece(digest, index: piece)
     }
     try naming(aside) {
-      var written = 0
-      while written < length {
-        let count = bytes[written...].withUnsafeBytes {
-          pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset) + off_t(written))
+      try transfer(length) { done in
+        bytes[done...].withUnsafeBytes {
+          pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset) + off_t(done))
         }
-        guard count > 0 || errno == EINTR else { throw posixError(aside) }
-        written += max(0, count)
       }
     }
     present.withLock { $0.insert(piece) }
@@ -92,15 +89,25 @@ public final class PartialBlob: Sendable {
   private func bytes(of piece: Int) throws -> [UInt8] {
     let (offset, length) = pieces.range(piece)
     var bytes = [UInt8](repeating: 0, count: length)
-    var read = 0
-    while read < length {
-      let count = bytes[read...].withUnsafeMutableBytes {
-        pread(descriptor, $0.baseAddress, $0.count, off_t(offset) + off_t(read))
+    try transfer(length) { done in
+      bytes[done...].withUnsafeMutableBytes {
+        pread(descriptor, $0.baseAddress, $0.count, off_t(offset) + off_t(done))
       }
-      guard count > 0 || errno == EINTR else { throw posixError(aside) }
-      read += max(0, count)
     }
     return bytes
+  }
+
+  /// Calls the system until so many bytes have gone; `call` is told how many have.
+  private func transfer(_ length: Int, _ call: (_ done: Int) -> Int) throws {
+    var done = 0
+    while done < length {
+      let count = call(done)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw posixError(aside) }
+      // The file has the size of the whole blob: it ends early when somebody else made it shorter.
+      guard count > 0 else { throw BlobError.io(path: aside, reason: "it has become shorter") }
+      done += count
+    }
   }
 
   /// Whether something of a piece lies on the disk: a new file is one hole.

@@ -225,20 +225,9 @@ extension Heartbeat {
 /// By which a result in the store is known for the one that was meant: FNV-1a over its words and
 /// tokens, 32 bits of it.
 func mark(of result: GenerationResult) -> UInt32 {
-  var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-  for byte in result.text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+  var hash = fnv1a(result.text.utf8)
   for token in result.tokens {
-    hash = (hash ^ UInt64(UInt32(bitPattern: token))) &* 0x100_0000_01b3
+    hash = fnv1a(littleEndian(UInt32(bitPattern: token)), after: hash)
   }
   return UInt32(truncatingIfNeeded: hash ^ hash >> 32)
-}
-
-extension Moment {
-  /// A shell's clock counts nanoseconds.
-  var nanoseconds: Int64 {
-    let (seconds, attoseconds) = sinceStart.components
-    return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
-  }
-
-  init(nanoseconds: Int64) { self.init(sinceStart: .nanoseconds(nanoseconds)) }
 }

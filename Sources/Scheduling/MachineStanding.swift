@@ -58,7 +58,7 @@ extension RunMachine {
 ///
 /// It takes numbers and names, no texts: it costs little beside the decisions that it follows.
 public struct EffectsHash: Hashable, Sendable {
-  public private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+  public private(set) var value = fnv1aBasis
 
   public init() {}
 
@@ -186,22 +186,6 @@ public struct EffectsHash: Hashable, Sendable {
     case .buildDataset(let training): combine(62, UInt64(training.iteration))
     case .scoreEvaluation(_, let set, let iteration): combine(63, UInt64(set), UInt64(iteration))
     case .finish: combine(64)
-    }
-  }
-}
-
-extension RunPhase {
-  /// Its place in an iteration, and which; 0 where there is none.
-  fileprivate var numbers: (phase: Int, iteration: Int) {
-    switch self {
-    case .preparing: (0, 0)
-    case .pretraining: (1, 0)
-    case .answering(let iteration): (2, iteration)
-    case .tuning(let iteration): (3, iteration)
-    case .evaluating(let iteration): (4, iteration)
-    case .assessing(let iteration): (5, iteration)
-    case .augmenting(let iteration): (6, iteration)
-    case .finished: (7, 0)
     }
   }
 }

@@ -82,10 +82,7 @@ public struct Scene: Hashable, Sendable {
 
   /// The part of the world this scene belongs to: 1 in 10 evaluation, 2 in 10 run.
   public var split: Split {
-    let hash = contentCode.utf8.reduce(into: 0xcbf2_9ce4_8422_2325 as UInt64) { hash, byte in
-      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-    }
-    var random = SeededRandom(seed: hash)
+    var random = SeededRandom(seed: fnv1a(contentCode.utf8))
     switch random.below(10) {
     case 0: return .evaluation
     case 1, 2: return .run

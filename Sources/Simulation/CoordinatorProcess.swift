@@ -51,7 +51,9 @@ extension Simulator {
     guard var process = coordinator else { return }
     coordinator = nil
     let event = bug == .ignoreAttempts ? asPresentAttempts(event, process) : event
-    let moment = wholeNanoseconds(now - process.startedAt)
+    // A coordinator's clock counts nanoseconds.
+    let moment = Moment(
+      nanoseconds: Moment(sinceStart: now - process.startedAt).nanoseconds)
     var effects = process.machine.handle(event, at: moment)
     record(RecordedTurn(event: event, moment: moment, effects: effects))
     leaseChecker.observe(event, effects, at: moment)

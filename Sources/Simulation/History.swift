@@ -10,13 +10,11 @@ struct History {
   /// than the history itself.
   private(set) var fingerprint: UInt64?
 
-  init(fingerprinted: Bool) { fingerprint = fingerprinted ? 0xcbf2_9ce4_8422_2325 : nil }
+  init(fingerprinted: Bool) { fingerprint = fingerprinted ? fnv1aBasis : nil }
 
   mutating func add(_ at: Moment, _ happening: Happening) {
     if let before = fingerprint {
-      fingerprint = "\(at.sinceStart) \(text(of: happening))".utf8.reduce(before) { hash, byte in
-        (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-      }
+      fingerprint = fnv1a("\(at.sinceStart) \(text(of: happening))".utf8, after: before)
     }
     if case .tick = happening { return }
     if ring.count < History.kept {

@@ -4,9 +4,7 @@ import Domain
 
 /// A stand-in for SHA-256: well mixed, and enough for histories without malice.
 func simulatedDigest(_ bytes: some Sequence<UInt8>) -> Digest {
-  var a: UInt64 = 0xcbf2_9ce4_8422_2325
-  for byte in bytes { a = (a ^ UInt64(byte)) &* 0x100_0000_01b3 }
-  var random = SeededRandom(seed: a)
+  var random = SeededRandom(seed: fnv1a(bytes))
   return Digest(words: (random.next(), random.next(), random.next(), random.next()))
 }
 

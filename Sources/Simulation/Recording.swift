@@ -39,10 +39,3 @@ extension Simulator {
     recording?[present].turns.append(turn)
   }
 }
-
-/// A coordinator's clock counts nanoseconds.
-func wholeNanoseconds(_ duration: Duration) -> Moment {
-  let (seconds, attoseconds) = duration.components
-  return Moment(
-    sinceStart: .seconds(seconds) + .nanoseconds(attoseconds / 1_000_000_000))
-}

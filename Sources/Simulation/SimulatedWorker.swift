@@ -242,5 +242,7 @@ extension Simulator {
     guard worker.isDraining, worker.desk.isClear else { return }
     say(.goodbye, worker)
     worker.stop()
+    // One that was drained before the healing and leaves after it: everybody is there then.
+    if isHealed { start(worker) }
   }
 }

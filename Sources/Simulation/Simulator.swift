@@ -79,9 +79,8 @@ final class Simulator {
     var worker: String
   }
 
-  /// After the faults are healed, a run has to end within this time, also when one slow worker is
-  /// all that is left: that has taken 1,290 s.
-  static let boundAfterHealing = Duration.seconds(2400)
+  /// After the faults are healed, a run has to end within this time.
+  static let boundAfterHealing = Duration.seconds(1200)
 
   init(
     seed: UInt64, world: World, plan: FaultPlan, workers count: Int, bug: PlantedBug? = nil,

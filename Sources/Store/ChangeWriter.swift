@@ -13,7 +13,7 @@ struct ChangeWriter {
   mutating func write(_ change: Change) throws {
     switch change {
     case .phase(let phase):
-      let code = phase.code
+      let code = phase.numbers
       try run("INSERT OR REPLACE INTO run VALUES (1, ?, ?)", [code.phase, code.iteration])
     case .instructionsAdded(let instructions, let iteration):
       for instruction in instructions { try add(instruction, iteration: iteration) }

@@ -8,7 +8,7 @@ extension RunReader {
     let evaluations = try evaluations()
     let phase = try phase()
     let begun = max(
-      phase.code.iteration, trainings.map(\.plan.training.iteration).max() ?? 0,
+      phase.numbers.iteration, trainings.map(\.plan.training.iteration).max() ?? 0,
       evaluations.map(\.iteration).max() ?? 0)
     let iterations = try (0..<begun).map { index in
       try iteration(index + 1, trainings: trainings, evaluations: evaluations)

@@ -72,7 +72,7 @@ struct RunReader {
 
   /// The iteration of which jobs are used again.
   private func current(_ phase: RunPhase) -> Int {
-    phase == .finished ? Int.max : phase.code.iteration
+    phase == .finished ? Int.max : phase.numbers.iteration
   }
 
   /// Jobs without a result: those that have no end, and what was set aside in the present iteration

@@ -34,12 +34,40 @@ public final class ConnectionQueues<Item: Sendable>: Sendable {
   }
 
   /// The connection has ended: what waits there is done, nothing more is taken.
-  public func end(_ connection: ConnectionID) {
+  func end(_ connection: ConnectionID) {
     open.withLock { $0.removeValue(forKey: connection) }?.finish()
   }
 
+  /// Does a server's work until its socket is closed.
+  ///
+  /// - Parameters:
+  ///   - take: is handed each message, in order, and puts what follows from it into a queue.
+  ///   - left: hears of a connection that has ended.
+  ///   - work: does what waits on a connection.
+  public func serve(
+    _ server: MessageServer, take: @Sendable (Incoming) async -> Void,
+    left: @Sendable (ConnectionID) async -> Void = { _ in },
+    work: @escaping @Sendable (Item, ConnectionID) async -> Void
+  ) async {
+    await withDiscardingTaskGroup { group in
+      group.addTask { await self.run(work) }
+      while let event = await server.events.next() {
+        switch event {
+        case .message(let incoming): await take(incoming)
+        case .closed(let connection):
+          end(connection)
+          await left(connection)
+        // It asks again when it is back.
+        case .undeliverable(let connection, _): end(connection)
+        }
+      }
+      finish()
+      group.cancelAll()
+    }
+  }
+
   /// Works until all of it was finished.
-  public func run(_ work: @escaping @Sendable (Item, ConnectionID) async -> Void) async {
+  func run(_ work: @escaping @Sendable (Item, ConnectionID) async -> Void) async {
     await withDiscardingTaskGroup { group in
       for await queue in queues {
         group.addTask { for await item in queue.items { await work(item, queue.connection) } }
@@ -47,7 +75,7 @@ public final class ConnectionQueues<Item: Sendable>: Sendable {
     }
   }
 
-  public func finish() {
+  func finish() {
     door.finish()
     for queue in open.withLock({ $0.values }) { queue.finish() }
   }

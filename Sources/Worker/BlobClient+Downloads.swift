@@ -14,7 +14,7 @@ extension BlobClient {
     } catch {
       return fail(blob, error)
     }
-    meet(sources + (downloads[blob]?.metBefore ?? []), over: blob)
+    meet(sources, over: blob)
   }
 
   /// Others have this blob or are fetching it: they may fetch here, and are sources when it is
@@ -23,20 +23,19 @@ extension BlobClient {
     for source in sources where source.name != peering.name {
       peering.guests.revoke(name: source.name)
       peering.guests.allow(publicKey: source.publicKey, name: source.name)
-      guard downloads[blob]?.course != nil else {
-        downloads[blob]?.metBefore.append(source)
-        continue
-      }
+      downloads[blob]?.sources[source.name] = source
+    }
+    guard let known = downloads[blob]?.sources, downloads[blob]?.course != nil else { return }
+    for (name, source) in known.sorted(by: { $0.key < $1.key }) {
       let (new, old) = members.connect(to: source, at: now)
       if let old {
-        downloads[blob]?.course?.schedule.lost(.member(source.name))
+        downloads[blob]?.course?.schedule.lost(.member(name))
         close([old])
       }
       if let new { door.yield(new) }
-      downloads[blob]?.course?.sources.insert(source.name)
       // One that cannot be reached is added when it can be.
-      if new != nil || members.isConnected(source.name) {
-        downloads[blob]?.course?.schedule.add(source.name, at: now)
+      if new != nil || members.isConnected(name) {
+        downloads[blob]?.course?.schedule.add(name, at: now)
       }
     }
     pump(blob)
@@ -161,7 +160,7 @@ extension BlobClient {
         pump(blob)
       }
       let needed = downloads.values.reduce(into: Set<String>()) { names, download in
-        names.formUnion(download.course?.sources ?? [])
+        names.formUnion(download.sources.keys)
       }
       close(members.takeIdle(at: now, except: needed))
     }

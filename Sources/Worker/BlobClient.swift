@@ -147,7 +147,7 @@ actor BlobClient {
       case .connected:
         guard members.note(link, isConnected: true) else { continue }
         for blob in downloads.keys.sorted() {
-          if downloads[blob]?.course?.sources.contains(name) == true {
+          if downloads[blob]?.sources[name] != nil {
             downloads[blob]?.course?.schedule.add(name, at: now)
             pump(blob)
           }

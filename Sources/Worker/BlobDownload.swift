@@ -12,8 +12,8 @@ struct BlobDownload {
   /// When the coordinator was last asked where it is.
   var soughtAt: Moment
   var timesSought = 0
-  /// Members of which the coordinator told before it answered.
-  var metBefore: [BlobSource] = []
+  /// Members of which the coordinator told, in its answer, before or after it.
+  var sources: [String: BlobSource] = [:]
 
   /// How soon the coordinator is asked again who has it, while few do, and, later and later, where
   /// it is at all.
@@ -31,8 +31,6 @@ struct BlobDownload {
     /// Where they are kept; nil for a blob of one piece, which is written at once.
     let partial: PartialBlob?
     var schedule: PieceSchedule
-    /// Members that were named.
-    var sources: Set<String> = []
     /// Pieces that came, by who sent them.
     var sent: [PieceSchedule.Source: Int] = [:]
     let begunAt: Moment
@@ -60,7 +58,7 @@ extension BlobDownload.Course {
   var isLarge: Bool { pieces.count >= 32 }
 
   func progress(at now: Moment) -> String {
-    let (here, seconds) = (schedule.here.count, max((now - begunAt).seconds, 0.001))
+    let (here, seconds) = (schedule.here.count, max((now - begunAt).inSeconds, 0.001))
     let rate = Double(here - hereBefore) * Double(pieceBytes) / 1_048_576 / seconds
     let left = Double(pieces.count - here) * Double(pieceBytes) / 1_048_576
     let size = "\(here) of \(pieces.count) MiB, \(Int(rate)) MiB/s"
@@ -70,11 +68,5 @@ extension BlobDownload.Course {
   /// How much came from whom.
   var origins: String {
     sent.sorted { $0.key < $1.key }.map { "\($0.value) from \($0.key)" }.joined(separator: ", ")
-  }
-}
-
-extension Duration {
-  var seconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) / 1e18
   }
 }

@@ -28,21 +28,15 @@ actor BlobShare {
 
   /// Answers until the socket is closed, each connection in its own time.
   func run() async {
-    let queues = queues
-    await withDiscardingTaskGroup { group in
-      group.addTask { await queues.run { incoming, _ in await self.serve(incoming) } }
-      while let event = await server.events.next() {
-        switch event {
-        case .message(let incoming):
-          if !queues.put(incoming, on: incoming.connection) {
-            log.warning("too many requests of \(incoming.peer) at once; one is dropped")
-          }
-        case .closed(let connection), .undeliverable(let connection, _): queues.end(connection)
+    let (queues, log) = (queues, log)
+    await queues.serve(
+      server,
+      take: { incoming in
+        if !queues.put(incoming, on: incoming.connection) {
+          log.warning("too many requests of \(incoming.peer) at once; one is dropped")
         }
-      }
-      queues.finish()
-      group.cancelAll()
-    }
+      },
+      work: { incoming, _ in await self.serve(incoming) })
   }
 
   private func serve(_ incoming: Incoming) async {

@@ -3,6 +3,7 @@ import Foundation
 import Hashing
 import Logging
 import Protocol
+import TestSupport
 import Testing
 import Transport
 
@@ -130,6 +131,40 @@ struct BlobServerTests {
       #expect(try await silent.reply() == .refused(request: 1, blob: blob, .busy))
       await silent.client.close()
       await busy.client.close()
+    }
+  }
+}
+
+@Suite("A worker that asks for blobs", .timeLimit(.minutes(1)))
+struct BlobWaitingTests {
+  @Test("and does not take them delays nobody else")
+  func slow() async throws {
+    let served = try Served()
+    try await served.run {
+      let blob = try served.blobs.put(randomBytes(WireLimits.chunkBytesMax))
+      // Its queues hold a few messages; nobody reads them.
+      let slow = try MessageClient(
+        endpoint: served.socket.endpoint, security: .plainForBenchmarks,
+        limits: SocketLimits(
+          frameBytesMax: 8 << 20, highWaterMark: 1, inboxMessagesMax: 1, linger: .zero))
+      let quick = try await Giver(to: served)
+      while (try? slow.send([Frame([0])])) == nil { try await Task.sleep(for: .milliseconds(5)) }
+      // More than the server's queues hold for one connection.
+      for number in 0..<200 {
+        let request = BulkRequest.fetch(
+          request: UInt64(number), blob: blob, offset: 0, length: WireLimits.chunkBytesMax)
+        try await slow.sendWaiting([Frame(encode(request))])
+      }
+      // They are all taken in before this one is.
+      try await Task.sleep(for: .milliseconds(300))
+      try await quick.client.sendWaiting(
+        [Frame(encode(BulkRequest.fetch(request: 7, blob: blob, offset: 1, length: 2)))])
+      #expect(
+        try await quick.reply()
+          == .chunk(
+            request: 7, blob: blob, size: Int64(WireLimits.chunkBytesMax), offset: 1, length: 2))
+      await quick.client.close()
+      await slow.close()
     }
   }
 }

@@ -138,6 +138,17 @@ private struct Life {
   }
 }
 
+/// A second coordinator goes on with the run, and all of it is replayed.
+private func replayAfterSecondLife(_ folder: String) async throws -> ReplayedRun {
+  let second = try await Life(folder)
+  try await second.live(boot: 2)
+  try await second.end()
+  let replayed = try RunReplay(runFolder: folder).run()
+  #expect(replayed.difference == nil)
+  #expect(replayed.comparisons > 0)
+  return replayed
+}
+
 @Suite("A replay of a run", .timeLimit(.minutes(2)))
 struct RunReplayTests {
   private let folder = NSTemporaryDirectory() + "run-replay-\(UUID().uuidString)"
@@ -242,12 +253,7 @@ struct RunReplayTests {
       }
       #expect(try JournalReader(folder: folder + "/journal").events > known)
       await first.server.close()
-      let second = try await Life(folder)
-      try await second.live(boot: 2)
-      try await second.end()
-      let replayed = try RunReplay(runFolder: folder).run()
-      #expect(replayed.difference == nil)
-      #expect(replayed.comparisons > 0)
+      _ = try await replayAfterSecondLife(folder)
     }
   }
 
@@ -298,12 +304,7 @@ struct RunReplayTests {
       #expect(await small.loop.status().journalEnd?.contains("limit") == true)
       try await small.end()
       #expect(try bytes(of: folder + "/journal") == 0)
-      let second = try await Life(folder)
-      try await second.live(boot: 2)
-      try await second.end()
-      let replayed = try RunReplay(runFolder: folder).run()
-      #expect(replayed.difference == nil)
-      #expect(replayed.comparisons > 0)
+      let replayed = try await replayAfterSecondLife(folder)
       #expect(try #require(replayed.status).jobs.done > 0)
     }
   }

@@ -19,10 +19,10 @@ private struct Workshop {
   let picture: Digest
   let noPicture: Digest
 
-  init() throws {
+  init(cacheBytes: Int64? = nil) throws {
     cluster = try TinyCluster(instructions: 2)
     let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    cache = try BlobCache(path: cluster.folder + "/blobs", log: log)
+    cache = try BlobCache(path: cluster.folder + "/blobs", bytesMax: cacheBytes, log: log)
     // Nobody is there: what is not in the cache cannot be had.
     let nobody = try MessageClient(endpoint: "tcp://127.0.0.1:1", security: .plainForBenchmarks)
     let peering = BlobPeering(
@@ -291,5 +291,33 @@ struct PromptReaderTests {
       TrainingPart(.control("</s>"), trained: true),
     ])
     #expect(try reader.read(sample).pieces.map(\.trained) == [false, false, false, true, true])
+  }
+}
+
+@Suite("A worker's models", .timeLimit(.minutes(1)))
+struct ModelsInUseTests {
+  @Test("stay on the disk while they are in use, whatever else is fetched, and go afterwards")
+  func inUse() async throws {
+    let bytes = try {
+      let workshop = try Workshop()
+      defer { workshop.cluster.remove() }
+      return try workshop.cache.folder.contents().reduce(0) { $0 + $1.size }
+    }()
+    // Room for a model in use, one that is to be, and something to go round.
+    let workshop = try Workshop(cacheBytes: 3 * bytes)
+    defer { workshop.cluster.remove() }
+    _ = try await workshop.library.path(of: workshop.model)
+    #expect(await workshop.library.onDisk == [workshop.model])
+    // What is used once goes round in the rest of the cache.
+    for number in 0..<10 {
+      _ = try workshop.cache.put(Array(repeating: UInt8(number), count: Int(bytes / 2)))
+    }
+    #expect(await workshop.library.onDisk == [workshop.model])
+    let other = try Workshop.keep(workshop.cluster.folder + "/student", in: workshop.cache)
+    _ = try await workshop.library.path(of: other)
+    for number in 10..<20 {
+      _ = try workshop.cache.put(Array(repeating: UInt8(number), count: Int(bytes / 2)))
+    }
+    #expect(await workshop.library.onDisk == [other])
   }
 }
