@@ -157,12 +157,15 @@ struct BlobWaitingTests {
       }
       // They are all taken in before this one is.
       try await Task.sleep(for: .milliseconds(300))
+      let asked = ContinuousClock.now
       try await quick.client.sendWaiting(
         [Frame(encode(BulkRequest.fetch(request: 7, blob: blob, offset: 1, length: 2)))])
       #expect(
         try await quick.reply()
           == .chunk(
             request: 7, blob: blob, size: Int64(WireLimits.chunkBytesMax), offset: 1, length: 2))
+      // The server gives a connection up that has answered no heartbeat for 10 s.
+      #expect(ContinuousClock.now - asked < .seconds(5))
       await quick.client.close()
       await slow.close()
     }
