@@ -72,7 +72,7 @@ let package = Package(
     .systemLibrary(name: "CZlib"),
     room("Journal", ["Domain", "Scheduling", "Protocol", "CZlib"], settings: unsafeRoom),
     .systemLibrary(name: "CZeroMQ"),
-    room("Transport", ["CZeroMQ"], settings: unsafeRoom),
+    room("Transport", ["CZeroMQ", crypto], settings: unsafeRoom),
     room("Store", ["Domain", "Hashing", grdb, sqlite]),
     room("Settings", ["Domain", "Distillation", yams]),
 

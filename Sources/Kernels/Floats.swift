@@ -42,6 +42,18 @@ public struct Floats: Sendable {
     copy(from: values)
   }
 
+  /// A window on memory that `owner` keeps, such as what a socket received.
+  ///
+  /// Nil where the bytes are no whole number of aligned floats.
+  public init?(keeping owner: any Sendable, _ bytes: UnsafeRawBufferPointer) {
+    let size = MemoryLayout<Float>.size
+    guard let start = bytes.baseAddress, bytes.count % size == 0,
+      Int(bitPattern: start) % MemoryLayout<Float>.alignment == 0
+    else { return nil }
+    let memory = unsafe FloatMemory(keeping: owner, UnsafeMutableRawPointer(mutating: start))
+    unsafe self.init(memory: memory, base: memory.base, count: bytes.count / size)
+  }
+
   public var isEmpty: Bool { count == 0 }
 
   public subscript(index: Int) -> Float {
@@ -122,6 +134,7 @@ private final class FloatMemory: Sendable {
   private enum Origin {
     case allocated
     case mapped(bytes: Int)
+    case kept(by: any Sendable)
   }
 
   nonisolated(unsafe) let base: UnsafeMutablePointer<Float>
@@ -160,6 +173,12 @@ private final class FloatMemory: Sendable {
     return unsafe (mapped, aligned.bindMemory(to: Float.self, capacity: bytes / 4), reserved)
   }
 
+  init(keeping owner: any Sendable, _ memory: UnsafeMutableRawPointer) {
+    unsafe start = memory
+    unsafe base = memory.assumingMemoryBound(to: Float.self)
+    origin = .kept(by: owner)
+  }
+
   init(mapping path: String, byteOffset: Int, count: Int) throws(KernelError) {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
@@ -188,6 +207,7 @@ private final class FloatMemory: Sendable {
     switch origin {
     case .allocated: unsafe start.deallocate()
     case .mapped(let bytes): _ = unsafe munmap(start, bytes)
+    case .kept: break
     }
   }
 }

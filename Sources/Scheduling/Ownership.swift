@@ -2,6 +2,10 @@
 /// depends neither on the workers nor on anything the coordinator would have to know of the model.
 public let segmentsPerVector = 64
 
+/// Into how many segments a vector is cut so that none is small change for a message, and every
+/// member of a large group has its share within a few percent.
+public func segmentCount(of elements: Int) -> Int { min(256, max(8, elements >> 16)) }
+
 /// Spreads virtual ranks over members in contiguous blocks, aligned to the tree where it costs no
 /// balance.
 ///

@@ -41,10 +41,18 @@ let keyCharacters = 40
 
 /// Refuses what is not 40 characters of Z85.
 func check(key: String, _ what: String) throws(TransportError) {
-  var bytes = [UInt8](repeating: 0, count: 32)
-  guard key.utf8.count == keyCharacters, unsafe zmq_z85_decode(&bytes, key) != nil else {
+  guard keyBytes(key) != nil else {
     throw .key(reason: "the \(what) is not 40 characters of Z85")
   }
+}
+
+/// The 32 bytes of a key in Z85; nil when it is none.
+func keyBytes(_ key: String) -> [UInt8]? {
+  var bytes = [UInt8](repeating: 0, count: 32)
+  guard key.utf8.count == keyCharacters, unsafe zmq_z85_decode(&bytes, key) != nil else {
+    return nil
+  }
+  return bytes
 }
 
 /// The 32 bytes of a key, in Z85.

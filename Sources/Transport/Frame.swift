@@ -2,8 +2,8 @@ import CZeroMQ
 
 /// One part of a message: bytes that do not change.
 ///
-/// A frame made from floats, and one that was received, is memory outside Swift's arrays which the
-/// socket sends and receives without another copy.
+/// A large frame that was received, and one that a mesh sends, is memory outside Swift's arrays,
+/// which the socket takes and gives without another copy.
 public struct Frame: Sendable {
   private enum Storage {
     case array([UInt8])
@@ -13,28 +13,22 @@ public struct Frame: Sendable {
 
   public init(_ bytes: [UInt8]) { storage = .array(bytes) }
 
-  /// - Parameter floats: any number; on the wire they are little-endian, as on every CPU that
-  ///   this program is built for.
-  public init(floats: [Float]) { self.init(floats: floats.span) }
-
-  public init(floats: Span<Float>) {
-    let memory = FrameMemory(byteCount: floats.count * MemoryLayout<Float>.size)
-    unsafe floats.withUnsafeBytes { unsafe memory.fill(from: $0) }
-    storage = .memory(memory)
-  }
-
-  /// A frame that `body` writes in place; it begins as zeros.
-  public init<E: Error>(
-    byteCount: Int, filling body: (inout MutableSpan<UInt8>) throws(E) -> Void
-  ) throws(E) {
-    let memory = FrameMemory(byteCount: byteCount)
-    var span = unsafe MutableSpan<UInt8>(_unsafeBytes: memory.zeroed())
-    try body(&span)
-    storage = .memory(memory)
-  }
-
   init(taking message: UnsafeMutablePointer<zmq_msg_t>) {
     storage = .memory(unsafe FrameMemory(taking: message))
+  }
+
+  /// A frame over memory of somebody else's, which `owner` keeps.
+  init(_ payload: Payload) { storage = .memory(FrameMemory(payload)) }
+
+  /// The bytes where they lie; copied into memory of their own when they are an array's.
+  var payload: Payload {
+    switch storage {
+    case .array(let bytes):
+      let memory = FrameMemory(byteCount: bytes.count)
+      unsafe bytes.withUnsafeBytes { unsafe memory.fill(from: $0) }
+      return unsafe Payload(keeping: memory, memory.bytes)
+    case .memory(let memory): return unsafe Payload(keeping: memory, memory.bytes)
+    }
   }
 
   public var count: Int {
@@ -49,47 +43,6 @@ public struct Frame: Sendable {
     switch storage {
     case .array(let bytes): bytes
     case .memory(let memory): unsafe Array(memory.bytes)
-    }
-  }
-
-  /// A copy as floats; nil when the bytes are no whole number of them.
-  public var floats: [Float]? {
-    guard count % MemoryLayout<Float>.size == 0 else { return nil }
-    let elements = count / MemoryLayout<Float>.size
-    return unsafe [Float](unsafeUninitializedCapacity: elements) { target, initialized in
-      unsafe withUnsafeBytes { source in
-        unsafe UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
-      }
-      initialized = elements
-    }
-  }
-
-  public func withSpan<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
-    switch storage {
-    case .array(let bytes): return try body(bytes.span)
-    case .memory(let memory):
-      return try body(unsafe Span<UInt8>(_unsafeBytes: memory.bytes))
-    }
-  }
-
-  /// Hands the bytes to `body` as floats, without a copy where the memory is aligned for it; nil
-  /// when they are no whole number of floats.
-  public func withFloats<R, E: Error>(_ body: (Span<Float>) throws(E) -> R) throws(E) -> R? {
-    let size = MemoryLayout<Float>.size
-    guard count % size == 0 else { return nil }
-    if case .memory(let memory) = storage, let base = unsafe memory.bytes.baseAddress,
-      Int(bitPattern: base) % size == 0
-    {
-      return try body(unsafe Span<Float>(_unsafeBytes: memory.bytes))
-    }
-    guard let floats else { return nil }
-    return try body(floats.span)
-  }
-
-  private func withUnsafeBytes(_ body: (UnsafeRawBufferPointer) -> Void) {
-    switch storage {
-    case .array(let bytes): unsafe bytes.withUnsafeBytes { unsafe body($0) }
-    case .memory(let memory): unsafe body(memory.bytes)
     }
   }
 
@@ -118,12 +71,29 @@ public struct Frame: Sendable {
   }
 }
 
+/// Bytes in memory that an owner keeps: what a mesh sends and receives without a copy.
+@safe public struct Payload: Sendable {
+  /// Who sends does not change them before they have left; who receives may write them.
+  nonisolated(unsafe) public let bytes: UnsafeRawBufferPointer
+  public let owner: any Sendable
+
+  /// - Parameter owner: keeps `bytes` as long as it lives.
+  public init(keeping owner: any Sendable, _ bytes: UnsafeRawBufferPointer) {
+    self.owner = owner
+    unsafe self.bytes = bytes
+  }
+
+  public var count: Int { unsafe bytes.count }
+}
+
 /// Memory that is written before it is shared and never after.
 @safe final class FrameMemory: Sendable {
   /// Read only, from the moment a frame holds it: that is why threads may share it.
   nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
   /// The received message that owns `bytes`; nil when they were allocated here.
   private nonisolated(unsafe) let message: UnsafeMutablePointer<zmq_msg_t>?
+  /// Who owns `bytes` when it is neither this nor a message.
+  private let owner: (any Sendable)?
 
   init(byteCount: Int) {
     // Cache-line alignment; one byte at least, so that there is an address.
@@ -131,6 +101,13 @@ public struct Frame: Sendable {
       byteCount: max(1, byteCount), alignment: 64)
     unsafe bytes = UnsafeRawBufferPointer(start: memory.baseAddress, count: byteCount)
     unsafe message = nil
+    owner = nil
+  }
+
+  init(_ payload: Payload) {
+    unsafe bytes = payload.bytes
+    unsafe message = nil
+    owner = payload.owner
   }
 
   /// Takes over a message; `source` may be closed or used again afterwards.
@@ -139,6 +116,7 @@ public struct Frame: Sendable {
     _ = unsafe zmq_msg_init(message)
     _ = unsafe zmq_msg_move(message, source)
     unsafe self.message = message
+    owner = nil
     unsafe bytes = UnsafeRawBufferPointer(
       start: zmq_msg_data(message), count: zmq_msg_size(message))
   }
@@ -147,7 +125,7 @@ public struct Frame: Sendable {
     if let message = unsafe message {
       _ = unsafe zmq_msg_close(message)
       unsafe message.deallocate()
-    } else {
+    } else if owner == nil {
       unsafe bytes.deallocate()
     }
   }
@@ -155,11 +133,5 @@ public struct Frame: Sendable {
   /// For whoever makes the frame, before anyone else sees it.
   func fill(from source: UnsafeRawBufferPointer) {
     unsafe UnsafeMutableRawBufferPointer(mutating: bytes).copyMemory(from: source)
-  }
-
-  func zeroed() -> UnsafeMutableRawBufferPointer {
-    let memory = unsafe UnsafeMutableRawBufferPointer(mutating: bytes)
-    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
-    return unsafe memory
   }
 }

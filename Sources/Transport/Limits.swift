@@ -57,11 +57,11 @@ public struct SocketLimits: Hashable, Sendable {
     highWaterMark: 16, inboxMessagesMax: 256, outboxMessagesMax: 1024,
     outboxMessagesPerPeerMax: 64, linger: .zero, heartbeatEvery: .seconds(2),
     heartbeatTimeout: .seconds(5), reconnectMax: .milliseconds(200))
-  /// Tensors of up to 256 MiB between workers.
-  public static let peer = SocketLimits(
-    frameBytesMax: 256 << 20, highWaterMark: 16, inboxMessagesMax: 4096,
-    inboxBytesMax: 2 << 30, outboxMessagesMax: 4096, outboxBytesMax: 2 << 30,
-    outboxMessagesPerPeerMax: 1024)
+  /// Pieces of vectors between the members of a mesh; who is not let in yet will be in a moment.
+  public static let mesh = SocketLimits(
+    frameBytesMax: 4 << 20, highWaterMark: 16, linger: .zero, heartbeatEvery: .seconds(2),
+    heartbeatTimeout: .seconds(5), reconnectMin: .milliseconds(20),
+    reconnectMax: .milliseconds(200))
 }
 
 extension Duration {

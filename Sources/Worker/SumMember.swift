@@ -8,7 +8,7 @@ import Transport
 /// Where the other members of a sum reach one of them.
 public struct SumAddress: Hashable, Sendable {
   public var endpoint: String
-  /// CURVE public key, Z85.
+  /// Public key, Z85.
   public var publicKey: String
   public init(endpoint: String, publicKey: String) {
     self.endpoint = endpoint
@@ -18,124 +18,100 @@ public struct SumAddress: Hashable, Sendable {
 
 /// One member of an all-reduce without a training around it: what `comd bench allreduce` times.
 ///
-/// It goes the way of a gradient: one virtual rank and one segment for each member, the same
-/// pieces, the same sockets, the same tree. Its vector is made of whole numbers, so that the sum is
-/// known to the last bit.
+/// It goes the way of a gradient: one virtual rank for each member, the same cells, the same mesh,
+/// the same tree. Its vector is made of whole numbers, so that the sum is known to the last bit.
 public actor SumMember {
   private let index: Int
   private let membersCount: Int
-  private let compute: Compute
-  private let links: PeerLinks
-  private let server: MessageServer
+  private let mesh: Mesh
+  private let exchange: StepExchange
   private let allowList: AllowList
   private let keys: CurveKeyPair
-  /// Used up by a sum, as a gradient is.
   private let vector: Floats
+  private let sums: AsyncStream<SummedStep>
 
   private var members: [StepMember] = []
-  private var exchange: StepExchange?
-  private var early = EarlyPieces()
-  private var finished: CheckedContinuation<Void, Never>?
+  private var summed: SummedStep?
 
   /// - Parameters:
   ///   - index: among the members, from 0.
   ///   - elements: of the vector that is summed.
   ///   - isPlain: without encryption, on this machine only.
+  ///   - isLocal: through local sockets rather than TCP.
   public init(
-    index: Int, members: Int, elements: Int, threads: Int, isPlain: Bool, log: Logger
+    index: Int, members: Int, elements: Int, isPlain: Bool, isLocal: Bool, log: Logger
   ) throws {
     self.index = index
     membersCount = members
-    compute = try Compute(threads: threads)
     keys = try CurveKeyPair.generate()
     allowList = AllowList()
-    links = PeerLinks(
-      keys: keys, allowList: allowList, fence: EpochFence(), isPlain: isPlain, log: log)
-    server = try MessageServer(
+    mesh = try Mesh(
       endpoint: "tcp://127.0.0.1:*",
-      security: isPlain ? .plainForBenchmarks : .curve(keys, allowList), limits: .peer)
+      security: isPlain ? .plainForBenchmarks : .sealed(keys, allowList), isLocal: isLocal)
+    let (sums, feed) = AsyncStream<SummedStep>.makeStream()
+    self.sums = sums
+    exchange = try StepExchange(
+      me: Self.name(index).name, mesh: mesh, fence: EpochFence(), log: log
+    ) { feed.yield($0) }
     vector = Floats(zeros: elements)
-    Self.fill(vector, of: index)
+    for place in 0..<elements { vector[place] = Self.value(place, of: index) }
+    exchange.start()
   }
 
   public nonisolated var address: SumAddress {
-    SumAddress(endpoint: server.endpoint, publicKey: keys.publicKey)
+    SumAddress(endpoint: mesh.endpoint, publicKey: keys.publicKey)
   }
 
-  /// Moves pieces until cancelled.
-  public func run() async {
-    let (links, server) = (links, server)
-    await withDiscardingTaskGroup { group in
-      group.addTask { await links.run() }
-      group.addTask { [self] in
-        while let event = await server.events.next() {
-          guard case .message(let incoming) = event, incoming.frames.count == 2,
-            let values = incoming.frames[1].floats,
-            let message = try? decodePeerMessage(
-              incoming.frames[0].bytes, payloadBytes: incoming.frames[1].count),
-            case .segment(let header) = message
-          else { continue }
-          await receive(header, values)
-        }
-      }
-    }
-    await server.close()
-  }
+  public func close() async { await mesh.close() }
 
-  /// Connects to the members, in their order; this one among them.
-  public func connect(to addresses: [SumAddress]) async throws {
+  /// Tells where the members are, in their order; this one among them.
+  public func meet(_ addresses: [SumAddress]) {
     precondition(addresses.count == membersCount, "\(membersCount) addresses expected")
     members = addresses.enumerated().map { place, address in
       StepMember(
         worker: Self.name(place), endpoint: address.endpoint, publicKey: address.publicKey)
     }
-    try await links.connect(to: members, except: Self.name(index))
+    allowList.replace(
+      with: Dictionary(
+        members.map { ($0.publicKey, $0.worker.name) }, uniquingKeysWith: { first, _ in first }))
   }
 
-  /// Sums the members' vectors once; returns when the whole sum is here. `check` comes before the
-  /// next.
+  /// Sums the members' vectors once, after all have met in a sum of a few numbers.
+  ///
   /// - Parameter round: rises by 1 from 1, the same at every member.
-  public func sum(round: Int) async {
-    let all = Array(0..<membersCount)
+  /// - Returns: from that meeting until the whole sum is here.
+  public func sum(round: Int) async throws -> Duration {
+    _ = try await sum(Floats(zeros: membersCount), epoch: UInt64(2 * round))
+    let clock = ContinuousClock()
+    let begun = clock.now
+    summed = try await sum(vector, epoch: UInt64(2 * round + 1))
+    return clock.now - begun
+  }
+
+  private func sum(_ vector: Floats, epoch: UInt64) async throws -> SummedStep? {
+    let segments = segmentCount(of: vector.count)
     let plan = StepPlan(
-      training: .pretraining, epoch: UInt64(round), step: round, members: members,
-      rankOwners: all, segmentOwners: all)
-    var begun = StepExchange(plan: plan, me: index, count: vector.count, compute: compute)
-    var pieces: [OutgoingPiece] = []
+      training: .pretraining, epoch: epoch, step: 1, members: members,
+      rankOwners: Array(0..<membersCount),
+      segmentOwners: segmentOwners(members: membersCount, segments: segments))
+    let program = try await exchange.open(plan, count: vector.count) ?? []
     let ranks = [RankStatistics(rank: index, lossSum: 0, tokens: 1)]
-    for case .emit(let node) in begun.program {
-      pieces += begun.contribute(node, vector, ranks: ranks)
+    for case .emit(let node) in program {
+      await exchange.contribute(node, vector, ranks: ranks, epoch: epoch)
     }
-    pieces += early.release(into: &begun)
-    exchange = begun
-    await links.send(pieces, of: plan)
-    if exchange?.isComplete == true { return }
-    await withCheckedContinuation { finished = $0 }
+    for await sum in sums where sum.plan.epoch == epoch { return sum }
+    return nil
   }
 
-  /// Whether the last sum is right in every bit. Makes the vector ready for the next.
+  /// Whether the last sum is right in every bit.
   public func check() -> Bool {
-    Self.fill(vector, of: index)
-    guard let total = exchange?.total else { return false }
-    return (0..<total.count).allSatisfy { place in
-      total[place] == (0..<membersCount).reduce(0) { $0 + Self.value(place, of: $1) }
+    guard let summed else { return false }
+    return zip(summed.grid.cells, summed.sums).allSatisfy { range, sum in
+      range.allSatisfy { place in
+        sum[place - range.lowerBound]
+          == (0..<membersCount).reduce(0) { $0 + Self.value(place, of: $1) }
+      }
     }
-  }
-
-  private func receive(_ header: GradientSegment, _ values: [Float]) async {
-    guard let plan = exchange?.plan, header.epoch <= plan.epoch else {
-      return early.keep(header, values, from: Self.name(header.sender).name)
-    }
-    let pieces = exchange?.receive(header, values) ?? []
-    await links.send(pieces, of: plan)
-    if exchange?.isComplete == true {
-      finished?.resume()
-      finished = nil
-    }
-  }
-
-  private static func fill(_ vector: Floats, of member: Int) {
-    for place in 0..<vector.count { vector[place] = value(place, of: member) }
   }
 
   private static func value(_ place: Int, of member: Int) -> Float {

@@ -21,36 +21,42 @@ actor TrainingRank {
   /// The whole sum of a step that is not committed yet.
   private struct Prepared {
     var vote: StepVote
-    var sum: Floats
-    var tokens: Int64
+    var summed: SummedStep
   }
 
   nonisolated let me: WorkerID
   nonisolated let latestEpoch: EpochFence
   nonisolated let standing = StandingBoard()
   private let loader: TrainingLoader
-  private let links: PeerLinks
+  private let mesh: Mesh
+  private let members: AllowList
   private let control: MessageClient
   private let compute: Compute
   private let outbox: UploadQueue
   private let log: Logger
 
   private var state: TrainingState?
-  private var exchange: StepExchange?
+  private let exchange: StepExchange
+  private let sums: AsyncStream<SummedStep>
+  /// Of the step that is open here.
+  private var epoch: UInt64 = 0
   private var prepared: Prepared?
-  private var early = EarlyPieces()
   /// Vectors of the trained parameters' size, made once and used again.
   private var free: [Floats] = []
   /// Those that the exchange reads until the step is over.
   private var emitted: [Floats] = []
 
   init(
-    me: WorkerID, loader: TrainingLoader, links: PeerLinks, fence: EpochFence,
+    me: WorkerID, loader: TrainingLoader, mesh: Mesh, members: AllowList, fence: EpochFence,
     control: MessageClient, compute: Compute, outbox: UploadQueue, log: Logger
-  ) {
+  ) throws {
     self.me = me
     self.loader = loader
-    self.links = links
+    self.mesh = mesh
+    self.members = members
+    let (sums, feed) = AsyncStream<SummedStep>.makeStream()
+    self.sums = sums
+    exchange = try StepExchange(me: me.name, mesh: mesh, fence: fence, log: log) { feed.yield($0) }
     latestEpoch = fence
     self.control = control
     self.compute = compute
@@ -76,7 +82,7 @@ actor TrainingRank {
       else { return }
       outbox.put(.export(training, state.student(on: compute), weights: state.weightsDigest))
     case .endTraining(let training):
-      if state?.plan.training == training { forget() }
+      if state?.plan.training == training { await forget() }
     case .welcome, .refused, .helloWanted, .assign, .acknowledge, .cancel, .drain: break
     }
   }
@@ -86,21 +92,11 @@ actor TrainingRank {
     if let prepared { say(.vote(prepared.vote)) } else { sayStanding() }
   }
 
-  /// Takes in the pieces of peers until the server is closed.
-  nonisolated func receiveFromPeers(_ server: MessageServer) async {
-    while let event = await server.events.next() {
-      guard case .message(let incoming) = event, let head = incoming.frames.first else { continue }
-      do {
-        let payload = incoming.frames.count > 1 ? incoming.frames[1] : nil
-        let message = try decodePeerMessage(head.bytes, payloadBytes: payload?.count ?? 0)
-        guard case .segment(let header) = message, let values = payload?.floats,
-          !latestEpoch.isVoid(header.training, epoch: header.epoch)
-        else { continue }
-        await receive(header, values, from: incoming.peer)
-      } catch {
-        log.warning("dropped a piece from \(incoming.peer): \(error)")
-      }
-    }
+  /// Takes part in sums until cancelled.
+  func run() async {
+    exchange.start()
+    for await summed in sums { vote(summed) }
+    await mesh.close()
   }
 
   private func prepare(_ plan: TrainingPlan) async {
@@ -109,7 +105,7 @@ actor TrainingRank {
     {
       return sayStanding()
     }
-    forget()
+    await forget()
     stand(plan.training, .preparing)
     do {
       let loaded = try await loader.load(plan, compute: compute)
@@ -132,33 +128,34 @@ actor TrainingRank {
     {
       return say(.vote(prepared.vote))
     }
-    if exchange?.plan.epoch == plan.epoch { return }
+    if epoch == plan.epoch { return }
     if let prepared, prepared.vote.step == plan.step - 1 { apply(prepared) }
-    guard state?.step == plan.step,
-      let place = plan.members.firstIndex(where: { $0.worker == me })
-    else { return sayStanding() }
+    guard state?.step == plan.step, plan.members.contains(where: { $0.worker == me }) else {
+      return sayStanding()
+    }
     prepared = nil
     takeBack()
+    epoch = plan.epoch
     log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): begun")
-    var begun = StepExchange(
-      plan: plan, me: place, count: current.trainedCount, compute: compute)
-    let answers = early.release(into: &begun)
-    exchange = begun
     stand(plan.training, .ready(step: plan.step))
+    members.replace(
+      with: Dictionary(
+        plan.members.map { ($0.publicKey, $0.worker.name) }, uniquingKeysWith: { first, _ in first }
+      ))
     do {
-      try await links.connect(to: plan.members, except: me)
-      await send(answers, of: plan)
-      try await computeRanks(plan)
+      if let program = try await exchange.open(plan, count: current.trainedCount) {
+        try await compute(program, of: plan)
+      }
     } catch {
       log.error("\(plan.training) step \(plan.step): \(error)")
       stand(plan.training, .failed("\(error)"))
     }
   }
 
-  /// Computes this member's ranks and sends each sum as soon as it is complete.
-  private func computeRanks(_ plan: StepPlan) async throws {
+  /// Computes this member's ranks and hands each sum on as soon as it is complete.
+  private func compute(_ program: [ReductionInstruction], of plan: StepPlan) async throws {
     var stack: [(sum: Floats, ranks: [RankStatistics])] = []
-    for instruction in exchange?.program ?? [] {
+    for instruction in program {
       if latestEpoch.isVoid(plan.training, epoch: plan.epoch) { return }
       switch instruction {
       case .push(let rank):
@@ -177,58 +174,43 @@ actor TrainingRank {
         stack.append((left.sum, left.ranks + right.ranks))
       case .emit(let node):
         let (sum, ranks) = stack.removeLast()
-        guard exchange?.plan.epoch == plan.epoch else { return }
         emitted.append(sum)
-        await send(exchange?.contribute(node, sum, ranks: ranks) ?? [], of: plan)
+        await exchange.contribute(node, sum, ranks: ranks, epoch: plan.epoch)
       case .receive: preconditionFailure("a member's own program receives nothing")
       }
     }
-    guard exchange?.plan.epoch == plan.epoch else { return }
-    voteIfComplete()
   }
 
-  private func receive(_ header: GradientSegment, _ values: [Float], from peer: String) async {
-    guard let plan = exchange?.plan, header.training == plan.training,
-      header.epoch <= plan.epoch
-    else {
-      early.keep(header, values, from: peer)
+  private func vote(_ summed: SummedStep) {
+    let plan = summed.plan
+    guard plan.epoch == epoch, prepared == nil, state?.plan.training == plan.training else {
       return
     }
-    guard exchange?.isFrom(peer, header) == true else { return }
-    await send(exchange?.receive(header, values) ?? [], of: plan)
-    voteIfComplete()
-  }
-
-  private func send(_ pieces: [OutgoingPiece], of plan: StepPlan) async {
-    if !pieces.isEmpty { await links.send(pieces, of: plan) }
-  }
-
-  private func voteIfComplete() {
-    guard let exchange, exchange.isComplete, prepared == nil else { return }
-    let (loss, tokens) = exchange.loss
-    let plan = exchange.plan
+    let loss = summed.loss.mean
     log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): summed, loss \(loss)")
+    var hash = IncrementalHash()
+    for sum in summed.sums {
+      sum.withUnsafeMutableBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+    }
     let vote = StepVote(
       training: plan.training, epoch: plan.epoch, step: plan.step, loss: loss,
-      gradient: digest(of: exchange.total))
-    prepared = Prepared(vote: vote, sum: exchange.total, tokens: tokens)
+      gradient: hash.finish())
+    prepared = Prepared(vote: vote, summed: summed)
     stand(plan.training, .prepared(step: plan.step, epoch: plan.epoch), saying: false)
     say(.vote(vote))
   }
 
   private func apply(_ step: Prepared) {
-    state?.apply(sum: step.sum, tokens: step.tokens, on: compute)
+    state?.apply(step.summed, on: compute)
     prepared = nil
-    exchange = nil
     takeBack()
     if let state { stand(state.plan.training, .ready(step: state.step)) }
   }
 
-  private func forget() {
+  private func forget() async {
+    await exchange.forget()
     state = nil
     prepared = nil
-    exchange = nil
-    early = EarlyPieces()
     (free, emitted) = ([], [])
     standing.set(nil)
   }

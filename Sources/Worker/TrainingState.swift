@@ -3,6 +3,7 @@ import Formats
 import Foundation
 import Hashing
 import Kernels
+import Scheduling
 import Transformer
 
 /// Everything a worker holds of a training: model, moments, samples, and how many steps are done.
@@ -66,11 +67,17 @@ struct TrainingState {
   }
 
   /// Applies the summed gradient of the whole batch as the next step.
-  mutating func apply(sum: Floats, tokens: Int64, on compute: Compute) {
-    _ = optimizer.step(
-      parameters: trained, gradient: sum, tokens: Int(tokens),
-      learningRate: schedule.rate(step: step), on: compute)
+  mutating func apply(_ summed: SummedStep, on compute: Compute) {
+    let squares = summed.sums.reduce(0) { $0 + sumOfSquares($1, on: compute) }
+    let (scale, _) = AdamWOptimizer.gradientScale(
+      sumOfSquares: squares, tokens: Int(summed.loss.tokens), clipNorm: plan.recipe.clipNorm)
+    for (range, sum) in zip(summed.grid.cells, summed.sums) {
+      optimizer.step(
+        range, parameters: trained, gradient: sum, gradientScale: scale,
+        learningRate: schedule.rate(step: step), on: compute)
+    }
     step += 1
+    optimizer.stepsDone = step
   }
 
   private static let magic = Array("comd-state-1".utf8)

@@ -84,11 +84,10 @@ public struct WorkerService: Sendable {
       endpoint: access.control, security: security, limits: .control)
     let bulk = try MessageClient(endpoint: access.bulk, security: security, limits: .bulk)
     let peerKeys = try CurveKeyPair.generate()
-    let allowList = AllowList()
+    let members = AllowList()
     let guests = AllowList()
     let anyPort = "tcp://\(localAddress(towards: access.control)):*"
-    let peers = try MessageServer(
-      endpoint: anyPort, security: .curve(peerKeys, allowList), limits: .peer)
+    let mesh = try Mesh(endpoint: anyPort, security: .sealed(peerKeys, members))
     let sharing = try MessageServer(
       endpoint: anyPort, security: .curve(peerKeys, guests), limits: .sharing)
 
@@ -103,18 +102,16 @@ public struct WorkerService: Sendable {
     let compute = try Compute(threads: options.threads, isPinned: options.pinsThreads)
     let me = WorkerID(name: access.worker, boot: .random(in: 1...UInt64.max))
     let fence = EpochFence()
-    let links = PeerLinks(
-      keys: peerKeys, allowList: allowList, fence: fence, log: log)
     let uploads = UploadQueue(
       library: library, blobs: blobs, cache: cache, folder: folder, control: control, log: log)
-    let rank = TrainingRank(
-      me: me, loader: TrainingLoader(library: library, blobs: blobs, cache: cache), links: links,
-      fence: fence, control: control, compute: compute, outbox: uploads, log: log)
+    let rank = try TrainingRank(
+      me: me, loader: TrainingLoader(library: library, blobs: blobs, cache: cache), mesh: mesh,
+      members: members, fence: fence, control: control, compute: compute, outbox: uploads, log: log)
     let session = WorkerSession(
       identity: WorkerSession.Identity(
         worker: me, threads: options.threads,
         memoryBytes: options.memoryBytes ?? Int64(ProcessInfo.processInfo.physicalMemory),
-        kernelSet: compute.kernelSet, peerEndpoint: peers.endpoint,
+        kernelSet: compute.kernelSet, peerEndpoint: mesh.endpoint,
         peerPublicKey: peerKeys.publicKey),
       control: control, spool: try Spool(path: folder + "/spool"), library: library,
       generation: GenerationEngine(
@@ -132,11 +129,7 @@ public struct WorkerService: Sendable {
         return nil
       }
       group.addTask {
-        await rank.receiveFromPeers(peers)
-        return nil
-      }
-      group.addTask {
-        await links.run()
+        await rank.run()
         return nil
       }
       group.addTask {
@@ -171,11 +164,11 @@ public struct WorkerService: Sendable {
         end = .stopped
       } catch {
         group.cancelAll()
-        await close(control, bulk, [peers, sharing])
+        await close(control, bulk, [sharing])
         throw error
       }
       group.cancelAll()
-      await close(control, bulk, [peers, sharing])
+      await close(control, bulk, [sharing])
       return end ?? .stopped
     }
   }

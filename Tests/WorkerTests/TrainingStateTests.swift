@@ -1,5 +1,7 @@
 import Domain
 import Kernels
+import Protocol
+import Scheduling
 import TestSupport
 import Testing
 import Transformer
@@ -41,7 +43,15 @@ struct TrainingStateTests {
   func advance(_ state: inout TrainingState) throws {
     let gradient = Floats(zeros: state.trainedCount)
     let sum = try state.gradient(step: state.step, rank: 0, into: gradient)
-    state.apply(sum: gradient, tokens: Int64(sum.tokens), on: compute)
+    let grid = VectorGrid(count: gradient.count, segments: 8, cellMax: StepExchange.cellMax)
+    let plan = StepPlan(
+      training: state.plan.training, epoch: 1, step: state.step, members: [], rankOwners: [0],
+      segmentOwners: Array(repeating: 0, count: 8))
+    state.apply(
+      SummedStep(
+        plan: plan, grid: grid, sums: grid.cells.map { gradient[$0] },
+        statistics: [RankStatistics(rank: 0, lossSum: sum.loss, tokens: Int64(sum.tokens))]),
+      on: compute)
   }
 
   @Test(

@@ -264,4 +264,7 @@ size_t ck_half_side_bytes(size_t positions, size_t size);
 /// Adds to dk and dv, overwrites dq.
 void ck_attention_backward(ck_pool *pool, const ck_attention *work);
 
+// See `keepFreedMemory`; other C libraries than GNU's are left as they are.
+void ck_keep_freed_memory(void);
+
 #endif

@@ -86,18 +86,18 @@ public struct AdamWOptimizer: Sendable {
   /// One step over a segment of the range; `stepsDone` is the caller's to count.
   ///
   /// - Parameters:
-  ///   - segment: within 0..<count, of all three vectors.
+  ///   - segment: within 0..<count, of parameters and moments.
+  ///   - gradient: of this segment.
   ///   - gradientScale: as `gradientScale(sumOfSquares:tokens:clipNorm:)` gives it.
   public func step(
     _ segment: Range<Int>, parameters: Floats, gradient: Floats, gradientScale: Double,
     learningRate: Double, on compute: Compute
   ) {
     precondition(
-      parameters.count == firstMoments.count && gradient.count == firstMoments.count,
-      "vectors of \(firstMoments.count) expected")
+      parameters.count == firstMoments.count, "\(firstMoments.count) parameters expected")
     adamW(
       parameters[segment], firstMoments: firstMoments[segment],
-      secondMoments: secondMoments[segment], gradients: gradient[segment],
+      secondMoments: secondMoments[segment], gradients: gradient,
       AdamWStep(
         index: stepsDone + 1, learningRate: Float(learningRate), beta1: Float(settings.beta1),
         beta2: Float(settings.beta2), eps: Float(settings.epsilon),

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Kernels
 import Transport
 import Worker
 
@@ -8,9 +9,9 @@ struct BenchAllReduce: AsyncParsableCommand {
     commandName: "allreduce",
     abstract: "Summing a vector of f32 over worker processes, in milliseconds.",
     discussion: """
-      Each process has a vector and gets the sum of all, by the tree, the pieces and the sockets \
-      with which gradients are summed. A run takes as long as its slowest process; every sum is \
-      checked.
+      Each process has a vector and gets the sum of all, by the tree, the cells and the mesh with \
+      which gradients are summed. The processes meet before each run, which takes as long as its \
+      slowest; every sum is checked.
 
       Example:
         comd bench allreduce --bytes 20MiB --workers 2 --plain
@@ -22,6 +23,8 @@ struct BenchAllReduce: AsyncParsableCommand {
   var workers = 2
   @Flag(help: "Without encryption.")
   var plain = false
+  @Flag(help: "Over TCP, as between machines; local sockets otherwise.")
+  var tcp = false
   @Option(help: .hidden)
   var member: Int?
   @Option(help: .hidden)
@@ -63,42 +66,40 @@ struct BenchAllReduce: AsyncParsableCommand {
       "bench", "allreduce", "--member", "\(member)", "--desk", desk, "--workers", "\(workers)",
       "--bytes", "\(bytes.count)", "--threads",
       "\(max(1, options.computing.threads / workers))",
-    ] + (plain ? ["--plain"] : [])
+    ] + (plain ? ["--plain"] : []) + (tcp ? ["--tcp"] : [])
   }
 
   /// One member: sums when it is told to, until the desk is gone.
   private func takePart(as index: Int, desk: String) async throws {
+    keepFreedMemory()
     let member = try SumMember(
-      index: index, members: workers, elements: Int(bytes.count) / 4,
-      threads: options.computing.threads, isPlain: plain, log: makeQuietLogger("allreduce"))
+      index: index, members: workers, elements: Int(bytes.count) / 4, isPlain: plain,
+      isLocal: !tcp, log: makeQuietLogger("allreduce"))
     let client = try MessageClient(endpoint: desk, security: .plainForBenchmarks)
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { await member.run() }
-      while let event = await client.events.next() {
-        switch event {
-        case .connected:
-          let address = member.address
-          let here = SumWord.here(
-            member: index, endpoint: address.endpoint, key: address.publicKey)
-          try client.send([Frame(here)])
-        case .disconnected, .refused:
-          await client.close()
-        case .message(let frames):
-          guard let frame = frames.first else { continue }
-          switch try SumWord(frame) {
-          case .meet(let seats):
-            try await member.connect(
-              to: seats.map { SumAddress(endpoint: $0.endpoint, publicKey: $0.key) })
-          case .sum(let round):
-            let taken = await ContinuousClock().measure { await member.sum(round: round) }
-            let done = SumWord.done(seconds: taken / .seconds(1), isExact: await member.check())
-            try client.send([Frame(done)])
-          case .here, .done: break
-          }
+    while let event = await client.events.next() {
+      switch event {
+      case .connected:
+        let address = member.address
+        try client.send([
+          Frame(SumWord.here(member: index, endpoint: address.endpoint, key: address.publicKey))
+        ])
+      case .disconnected, .refused:
+        await client.close()
+      case .message(let frames):
+        guard let frame = frames.first else { continue }
+        switch try SumWord(frame) {
+        case .meet(let seats):
+          await member.meet(
+            seats.map { SumAddress(endpoint: $0.endpoint, publicKey: $0.key) })
+        case .sum(let round):
+          let taken = try await member.sum(round: round)
+          let done = SumWord.done(seconds: taken / .seconds(1), isExact: await member.check())
+          try client.send([Frame(done)])
+        case .here, .done: break
         }
       }
-      group.cancelAll()
     }
+    await member.close()
   }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Kernels
 import Settings
 import Transport
 import Worker
@@ -45,6 +46,7 @@ struct Work: AsyncParsableCommand {
   func validate() throws { try require("--threads", threads, in: 1...256) }
 
   func run() async throws {
+    keepFreedMemory()
     let service = WorkerService(
       WorkerOptions(
         access: try AccessFile(reading: access), folder: folder, threads: threads,

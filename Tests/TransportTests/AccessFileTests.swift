@@ -2,34 +2,6 @@ import Foundation
 import Testing
 import Transport
 
-@Suite("A frame")
-struct FrameTests {
-  @Test("gives back the floats it was made from, also none", arguments: [0, 1, 7, 1023])
-  func floats(count: Int) {
-    let floats = (0..<count).map { Float($0) / 3 }
-    let frame = Frame(floats: floats)
-    #expect(frame.count == 4 * count)
-    #expect(frame.floats == floats)
-    #expect(Frame(frame.bytes).floats == floats)
-    #expect(frame.withFloats { $0.count } == count)
-    #expect(Frame(frame.bytes).withFloats { $0.count } == count)
-  }
-
-  @Test("has no floats when its bytes are no multiple of four")
-  func noFloats() {
-    #expect(Frame([1, 2, 3]).floats == nil)
-    #expect(Frame([1, 2, 3]).withFloats { $0.count } == nil)
-  }
-
-  @Test("that is written in place begins as zeros and keeps what was written")
-  func filled() {
-    let frame = Frame(byteCount: 5) { span in span[3] = 9 }
-    #expect(frame.bytes == [0, 0, 0, 9, 0])
-    #expect(frame.withSpan { $0[3] } == 9)
-    #expect(Frame(byteCount: 0) { _ in }.bytes.isEmpty)
-  }
-}
-
 @Suite("An access file")
 final class AccessFileTests {
   /// Holds secret keys: gone with each test.

@@ -1,0 +1,10 @@
+#include "CKernels.h"
+
+#include <malloc.h>
+
+void ck_keep_freed_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 8 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
+}

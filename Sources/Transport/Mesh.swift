@@ -1,0 +1,341 @@
+import CZeroMQ
+import Foundation
+import Glibc
+import Synchronization
+
+/// A member of a mesh as the others reach it.
+public struct MeshPeer: Hashable, Sendable {
+  public var name: String
+  /// Of its TCP socket.
+  public var endpoint: String
+  /// In Z85.
+  public var publicKey: String
+
+  public init(name: String, endpoint: String, publicKey: String) {
+    self.name = name
+    self.endpoint = endpoint
+    self.publicKey = publicKey
+  }
+}
+
+/// A message as a member of a mesh receives it.
+public struct MeshMessage: Sendable {
+  /// The name that the allow-list gives the key under which it was sealed.
+  public var peer: String
+  public var head: [UInt8]
+  /// Memory of its own, which may be written.
+  public var payload: Payload?
+}
+
+public enum MeshSecurity: Sendable {
+  /// Every frame is sealed by AES-256-GCM under a key that the two ends derive from their key
+  /// pairs. At the door one shows another secret derived from them.
+  case sealed(CurveKeyPair, AllowList)
+  /// Neither encrypted nor authenticated: for measuring what that costs.
+  case plainForBenchmarks
+}
+
+/// Sockets between equals, each of which sends large messages to all others.
+///
+/// One thread does everything: it moves frames, seals and opens them, and runs whatever actor has
+/// the mesh as its executor, so that what arrives is worked on where it lies in the cache. A peer
+/// on the same machine is spoken to through a local socket.
+public final class Mesh: SerialExecutor {
+  public let endpoint: String
+  private let jobs: Guarded<Jobs>
+  private let wakeUp: WakeUp
+  private let ended = Completion()
+  // Made before the thread begins and used by it alone; `loop` asks where it is called.
+  private nonisolated(unsafe) let owned: MeshLoop
+
+  fileprivate struct Jobs {
+    var waiting: [UnownedJob] = []
+    var isClosed = false
+  }
+
+  /// - Parameters:
+  ///   - endpoint: of TCP; `*` for a port that the system chooses.
+  ///   - isLocal: false: TCP also on the same machine.
+  public init(
+    endpoint: String, security: MeshSecurity, limits: SocketLimits = .mesh, isLocal: Bool = true
+  ) throws(TransportError) {
+    wakeUp = try WakeUp()
+    jobs = Guarded(Jobs())
+    let loop = try MeshLoop(
+      endpoint: endpoint, security: security, limits: limits, isLocal: isLocal)
+    unsafe owned = loop
+    self.endpoint = loop.endpoint
+  }
+
+  /// Begins to move messages.
+  /// - Parameter receive: called on the mesh's thread with each message.
+  public func start(_ receive: @escaping @Sendable (MeshMessage) -> Void) {
+    let (wakeUp, ended) = (wakeUp, ended)
+    let thread = Thread { [self] in
+      unsafe owned.thread.withLock { $0 = pthread_self() }
+      while true {
+        let (waiting, isClosed) = jobs.withLock { jobs in
+          defer { jobs.waiting = [] }
+          return (jobs.waiting, jobs.isClosed)
+        }
+        for job in waiting { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
+        if isClosed && waiting.isEmpty { break }
+        unsafe owned.turn(wakeUp, receive)
+      }
+      unsafe owned.close()
+      ended.finish()
+    }
+    thread.name = "mesh"
+    thread.start()
+  }
+
+  public func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    let wasEmpty = jobs.withLock { jobs in
+      defer { jobs.waiting.append(job) }
+      return jobs.waiting.isEmpty
+    }
+    if wasEmpty { wakeUp.signal() }
+  }
+
+  public func checkIsolated() {
+    precondition(unsafe owned.isOnItsThread, "only on the mesh's thread")
+  }
+
+  /// Ends the thread; what was not sent is dropped.
+  public func close() async {
+    jobs.withLock { $0.isClosed = true }
+    wakeUp.signal()
+    await ended.wait()
+  }
+
+  // On the mesh's thread: from the actor that it runs, and from `receive`.
+
+  private var loop: MeshLoop {
+    checkIsolated()
+    return unsafe owned
+  }
+
+  /// Makes these the members: connects to those that are new, lets go of others.
+  public func connect(to peers: [MeshPeer]) throws(TransportError) { try loop.connect(to: peers) }
+
+  /// Queues a message for a member; who is none gets nothing. `payload` is read when the member
+  /// can take it, so it must not change before it has left or was dropped.
+  public func send(_ head: [UInt8], _ payload: Payload?, to peer: String) {
+    loop.links[peer]?.waiting.append((head, payload))
+  }
+
+  /// Drops what no member has taken yet.
+  public func dropUnsent() {
+    for link in loop.links.values { link.dropWaiting() }
+  }
+
+  /// Messages that were thrown away: from nobody who may speak here, changed, or copies.
+  public var dropped: Int { loop.dropped }
+}
+
+/// What the mesh's thread does.
+final class MeshLoop {
+  /// To one member.
+  final class Link {
+    let peer: MeshPeer
+    let socket: Socket
+    var sealer: Sealer?
+    var waiting: [(head: [UInt8], payload: Payload?)] = []
+    private var first = 0
+    /// Sealed already, and not taken by libzmq.
+    private var next: [Frame]?
+
+    init(_ peer: MeshPeer, _ socket: Socket, _ sealer: Sealer?) {
+      self.peer = peer
+      self.socket = socket
+      self.sealer = sealer
+    }
+
+    var hasWork: Bool { next != nil || first < waiting.count }
+
+    /// Sends until the member takes no more.
+    func send() {
+      while hasWork {
+        guard let frames = next ?? take() else { continue }
+        next = nil
+        if socket.send(frames) == .wouldBlock {
+          next = frames
+          return
+        }
+      }
+    }
+
+    private func take() -> [Frame]? {
+      let (head, payload) = waiting[first]
+      first += 1
+      if first == waiting.count { dropWaiting() }
+      guard sealer != nil else { return [Frame(head)] + (payload.map { [Frame($0)] } ?? []) }
+      return sealer?.seal(head, payload)
+    }
+
+    func dropWaiting() {
+      waiting = []
+      first = 0
+    }
+  }
+
+  let endpoint: String
+  var links: [String: Link] = [:]
+  private(set) var dropped = 0
+  let thread = Guarded<pthread_t?>(nil)
+  private let context: Context
+  private let router: Socket
+  private let limits: SocketLimits
+  private let isLocal: Bool
+  private let authenticator: Authenticator?
+  private let list: AllowList?
+  private let secrets: Secrets?
+  private var opener = Opener()
+
+  /// Of a class, because the door asks for it, too.
+  private final class Secrets {
+    var value: MeshSecrets
+    init(_ value: MeshSecrets) { self.value = value }
+  }
+
+  /// Messages that are read before outgoing ones get their turn.
+  private static let turnMessages = 16
+
+  init(
+    endpoint: String, security: MeshSecurity, limits: SocketLimits, isLocal: Bool
+  ) throws(TransportError) {
+    self.limits = limits
+    self.isLocal = isLocal
+    context = try Context()
+    var local: String?
+    switch security {
+    case .sealed(let keys, let list):
+      let secrets = Secrets(try MeshSecrets(keys))
+      self.secrets = secrets
+      self.list = list
+      local = localEndpoint(of: keys.publicKey)
+      authenticator = try Authenticator(context, list) { client in
+        secrets.value.password(from: client, to: keys.publicKey)
+      }
+    case .plainForBenchmarks: (secrets, list, authenticator) = (nil, nil, nil)
+    }
+    router = try Socket(context, type: ZMQ_ROUTER)
+    do throws(TransportError) {
+      try router.apply(limits)
+      if secrets != nil {
+        try router.set(ZMQ_PLAIN_SERVER, 1)
+        try router.set(ZMQ_ZAP_DOMAIN, "comd")
+      }
+      try router.bind(endpoint)
+      self.endpoint = router.boundEndpoint
+      if isLocal { try router.bind(local ?? localEndpoint(of: self.endpoint)) }
+    } catch {
+      router.close()
+      authenticator?.close()
+      context.terminate()
+      throw error
+    }
+  }
+
+  var isOnItsThread: Bool {
+    thread.withLock { $0.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
+  }
+
+  func turn(_ wakeUp: WakeUp, _ receive: (MeshMessage) -> Void) {
+    var awaited: [Awaited] = [.wakeUp(wakeUp), .socket(router, readable: true)]
+    if let authenticator { awaited.append(.socket(authenticator.socket, readable: true)) }
+    for link in links.values where link.hasWork {
+      awaited.append(.socket(link.socket, readable: false, writable: true))
+    }
+    poll(awaited, milliseconds: nil)
+    wakeUp.drain()
+    _ = authenticator?.answer()
+    for _ in 0..<Self.turnMessages {
+      guard let frames = router.receive() else { break }
+      if let message = message(Array(frames.dropFirst())) { receive(message) } else { dropped += 1 }
+    }
+    for link in links.values { link.send() }
+  }
+
+  private func message(_ frames: [Frame]) -> MeshMessage? {
+    guard let secrets, let list else {
+      guard let head = frames.first, frames.count <= 2 else { return nil }
+      return MeshMessage(
+        peer: "anonymous", head: head.bytes, payload: frames.count > 1 ? frames[1].payload : nil)
+    }
+    return opener.open(frames, &secrets.value, name: list.name(of:))
+  }
+
+  func connect(to peers: [MeshPeer]) throws(TransportError) {
+    for (name, link) in links where !peers.contains(link.peer) {
+      link.socket.close()
+      links[name] = nil
+    }
+    for peer in peers where links[peer.name] == nil { links[peer.name] = try link(to: peer) }
+  }
+
+  private func link(to peer: MeshPeer) throws(TransportError) -> Link {
+    let socket = try Socket(context, type: ZMQ_DEALER)
+    do throws(TransportError) {
+      try socket.apply(limits)
+      try socket.set(ZMQ_LINGER, 0)
+      // A message is queued for a connection that stands, or not at all.
+      try socket.set(ZMQ_IMMEDIATE, 1)
+      var sealer: Sealer?
+      if let secrets {
+        let own = secrets.value.publicKey
+        guard let password = secrets.value.password(from: own, to: peer.publicKey),
+          let made = Sealer(&secrets.value, to: peer.publicKey)
+        else { throw .key(reason: "the key of \(peer.name) is not one of Curve25519") }
+        sealer = made
+        try socket.set(ZMQ_PLAIN_USERNAME, own)
+        try socket.set(ZMQ_PLAIN_PASSWORD, password)
+      }
+      let local = localEndpoint(of: secrets == nil ? peer.endpoint : peer.publicKey)
+      try socket.connect(isLocal && isListening(local) ? local : peer.endpoint)
+      return Link(peer, socket, sealer)
+    } catch {
+      socket.close()
+      throw error
+    }
+  }
+
+  func close() {
+    for link in links.values { link.socket.close() }
+    router.close()
+    authenticator?.close()
+    context.terminate()
+  }
+}
+
+/// The local socket of who has this public key: a name in the abstract namespace, which reaches as
+/// far as a network namespace does.
+private func localEndpoint(of identity: String) -> String {
+  let hex = (keyBytes(identity) ?? Array(identity.utf8)).map { byte in
+    String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+  }
+  return "ipc://@comd-" + hex.joined()
+}
+
+/// Whether somebody listens on a local socket: then its owner runs on this machine. A stranger who
+/// took the name would receive sealed frames and could open none.
+private func isListening(_ local: String) -> Bool {
+  let name = Array(local.dropFirst("ipc://@".count).utf8)
+  var address = sockaddr_un()
+  guard name.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
+  address.sun_family = sa_family_t(AF_UNIX)
+  unsafe withUnsafeMutableBytes(of: &address.sun_path) { path in
+    for (index, byte) in name.enumerated() { unsafe path[index + 1] = byte }
+  }
+  let length = socklen_t(MemoryLayout<sa_family_t>.size + 1 + name.count)
+  let kind = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+  let descriptor = socket(AF_UNIX, Int32(kind), 0)
+  guard descriptor >= 0 else { return false }
+  defer { _ = Glibc.close(descriptor) }
+  return unsafe withUnsafePointer(to: &address) { pointer in
+    unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+      unsafe Glibc.connect(descriptor, $0, length) == 0
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import Foundation
+import Testing
+
+@testable import Transport
+
+/// A member that keeps what it is sent.
+private actor Member {
+  nonisolated let mesh: Mesh
+  nonisolated var unownedExecutor: UnownedSerialExecutor { mesh.asUnownedSerialExecutor() }
+  nonisolated let keys: CurveKeyPair
+  nonisolated let list = AllowList()
+  nonisolated let name: String
+  private nonisolated let inbox: AsyncStream<MeshMessage>
+
+  init(_ name: String, isLocal: Bool) throws {
+    self.name = name
+    keys = try CurveKeyPair.generate()
+    mesh = try Mesh(
+      endpoint: "tcp://127.0.0.1:*", security: .sealed(keys, list), isLocal: isLocal)
+    let (inbox, feed) = AsyncStream<MeshMessage>.makeStream()
+    self.inbox = inbox
+    mesh.start { feed.yield($0) }
+  }
+
+  nonisolated var address: MeshPeer {
+    MeshPeer(name: name, endpoint: mesh.endpoint, publicKey: keys.publicKey)
+  }
+
+  nonisolated func letIn(_ other: Member) {
+    list.allow(publicKey: other.keys.publicKey, name: other.name)
+  }
+
+  func connect(_ peers: [MeshPeer]) throws { try mesh.connect(to: peers) }
+
+  func send(_ head: String, _ payload: [UInt8]? = nil, to peer: String) {
+    mesh.send(Array(head.utf8), payload.map { Frame($0).payload }, to: peer)
+  }
+
+  var dropped: Int { mesh.dropped }
+
+  nonisolated func next() async -> MeshMessage? {
+    for await message in inbox { return message }
+    return nil
+  }
+}
+
+extension MeshMessage {
+  fileprivate var text: String { String(decoding: head, as: UTF8.self) }
+  fileprivate var bytes: [UInt8]? { payload.map { unsafe Array($0.bytes) } }
+}
+
+@Suite("A mesh", .timeLimit(.minutes(1)))
+struct MeshTests {
+  @Test("brings messages to the member, whole and in order, by name", arguments: [true, false])
+  func delivery(isLocal: Bool) async throws {
+    let members = try ["a", "b", "c"].map { try Member($0, isLocal: isLocal) }
+    for one in members {
+      for other in members where other !== one { one.letIn(other) }
+      try await one.connect(members.filter { $0 !== one }.map(\.address))
+    }
+    let large = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 * 7) }
+    for number in 0..<40 {
+      await members[0].send("to b \(number)", number == 20 ? large : nil, to: "b")
+      await members[2].send("c to b \(number)", [UInt8(number)], to: "b")
+    }
+    var texts: [String: [String]] = [:]
+    for _ in 0..<80 {
+      let message = try #require(await members[1].next())
+      texts[message.peer, default: []].append(message.text)
+      if message.text == "to b 20" { #expect(message.bytes == large) }
+    }
+    #expect(texts == ["a": (0..<40).map { "to b \($0)" }, "c": (0..<40).map { "c to b \($0)" }])
+    for member in members { await member.mesh.close() }
+  }
+
+  @Test("lets in who is on the list, as soon as it is, and nobody else")
+  func door() async throws {
+    let (host, guest, stranger) = (
+      try Member("host", isLocal: false), try Member("guest", isLocal: false),
+      try Member("stranger", isLocal: false)
+    )
+    for one in [guest, stranger] {
+      try await one.connect([host.address])
+      await one.send("hello", to: "host")
+    }
+    // The stranger's key is as good as the guest's; it is not on the list.
+    host.letIn(guest)
+    #expect(await host.next()?.peer == "guest")
+    await guest.send("again", to: "host")
+    #expect(await host.next()?.text == "again")
+    #expect(await host.dropped == 0)
+    host.list.revoke(name: "guest")
+    await guest.send("and again", to: "host")
+    host.list.allow(publicKey: stranger.keys.publicKey, name: "stranger")
+    #expect(await host.next()?.peer == "stranger")
+    #expect(await host.dropped == 1)
+    for member in [host, guest, stranger] { await member.mesh.close() }
+  }
+}
+
+@Suite("A sealed message")
+struct SealTests {
+  private let (a, b): (CurveKeyPair, CurveKeyPair)
+  private var sender: MeshSecrets
+  private var receiver: MeshSecrets
+
+  init() throws {
+    (a, b) = (try CurveKeyPair.generate(), try CurveKeyPair.generate())
+    (sender, receiver) = (try MeshSecrets(a), try MeshSecrets(b))
+  }
+
+  private func sealer(_ secrets: inout MeshSecrets, to keys: CurveKeyPair) throws -> Sealer {
+    let sealer = Sealer(&secrets, to: keys.publicKey)
+    return try #require(sealer)
+  }
+
+  private func seal(
+    _ head: [UInt8], _ payload: [UInt8]?, _ sealer: inout Sealer
+  ) throws -> [Frame] {
+    let frames = sealer.seal(head, payload.map { Frame($0).payload })
+    return try #require(frames)
+  }
+
+  private func open(
+    _ frames: [Frame], _ opener: inout Opener, _ receiver: inout MeshSecrets
+  ) -> MeshMessage? {
+    opener.open(frames, &receiver) { $0 == a.publicKey ? "a" : nil }
+  }
+
+  @Test("is opened by its receiver, once, and says who sealed it")
+  func once() throws {
+    var (sender, receiver, opener) = (sender, receiver, Opener())
+    var sealer = try sealer(&sender, to: b)
+    let frames = try seal([1, 2, 3], [4, 5], &sealer)
+    #expect(!frames[1].bytes.contains([4, 5]))
+    let opened = open(frames, &opener, &receiver)
+    let message = try #require(opened)
+    #expect(message.peer == "a" && message.head == [1, 2, 3] && message.bytes == [4, 5])
+    #expect(open(frames, &opener, &receiver) == nil)
+    let next = try seal([6], nil, &sealer)
+    #expect(open(next, &opener, &receiver)?.head == [6])
+  }
+
+  @Test("with any byte changed, cut short, or with another's payload is opened by nobody")
+  func changed() throws {
+    var (sender, receiver, opener) = (sender, receiver, Opener())
+    var sealer = try sealer(&sender, to: b)
+    for frame in 0..<2 {
+      let length = try seal([1, 2, 3], [4, 5], &sealer)[frame].count
+      for place in 0..<length {
+        var frames = try seal([1, 2, 3], [4, 5], &sealer)
+        var bytes = frames[frame].bytes
+        bytes[place] ^= 1
+        frames[frame] = Frame(bytes)
+        #expect(open(frames, &opener, &receiver) == nil, "byte \(place) of frame \(frame)")
+        frames[frame] = Frame(Array(bytes.prefix(place)))
+        #expect(open(frames, &opener, &receiver) == nil)
+      }
+    }
+    let one = try seal([1], [1], &sealer)
+    let other = try seal([2], [2], &sealer)
+    #expect(open([one[0], other[1]], &opener, &receiver) == nil)
+    #expect(open([other[0], one[1]], &opener, &receiver) == nil)
+    #expect(open([], &opener, &receiver) == nil)
+    #expect(open(one, &opener, &receiver)?.bytes == [1])
+  }
+
+  @Test("for another receiver, or by a key that is not on the list, is opened by nobody")
+  func others() throws {
+    let c = try CurveKeyPair.generate()
+    var (sender, receiver, opener) = (sender, receiver, Opener())
+    var toC = try sealer(&sender, to: c)
+    let forC = try seal([1], nil, &toC)
+    #expect(open(forC, &opener, &receiver) == nil)
+    var stranger = try MeshSecrets(c)
+    var fromC = try sealer(&stranger, to: b)
+    let strange = try seal([1], nil, &fromC)
+    #expect(open(strange, &opener, &receiver) == nil)
+  }
+}
