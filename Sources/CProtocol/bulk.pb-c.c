@@ -733,190 +733,94 @@ void   comd__rank_statistics__free_unpacked
   assert(message->base.descriptor == &comd__rank_statistics__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   comd__gradient_segment__init
-                     (Comd__GradientSegment         *message)
+void   comd__vector_cell__init
+                     (Comd__VectorCell         *message)
 {
-  static const Comd__GradientSegment init_value = COMD__GRADIENT_SEGMENT__INIT;
+  static const Comd__VectorCell init_value = COMD__VECTOR_CELL__INIT;
   *message = init_value;
 }
-size_t comd__gradient_segment__get_packed_size
-                     (const Comd__GradientSegment *message)
+size_t comd__vector_cell__get_packed_size
+                     (const Comd__VectorCell *message)
 {
-  assert(message->base.descriptor == &comd__gradient_segment__descriptor);
+  assert(message->base.descriptor == &comd__vector_cell__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t comd__gradient_segment__pack
-                     (const Comd__GradientSegment *message,
+size_t comd__vector_cell__pack
+                     (const Comd__VectorCell *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &comd__gradient_segment__descriptor);
+  assert(message->base.descriptor == &comd__vector_cell__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t comd__gradient_segment__pack_to_buffer
-                     (const Comd__GradientSegment *message,
+size_t comd__vector_cell__pack_to_buffer
+                     (const Comd__VectorCell *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &comd__gradient_segment__descriptor);
+  assert(message->base.descriptor == &comd__vector_cell__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Comd__GradientSegment *
-       comd__gradient_segment__unpack
+Comd__VectorCell *
+       comd__vector_cell__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Comd__GradientSegment *)
-     protobuf_c_message_unpack (&comd__gradient_segment__descriptor,
+  return (Comd__VectorCell *)
+     protobuf_c_message_unpack (&comd__vector_cell__descriptor,
                                 allocator, len, data);
 }
-void   comd__gradient_segment__free_unpacked
-                     (Comd__GradientSegment *message,
+void   comd__vector_cell__free_unpacked
+                     (Comd__VectorCell *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &comd__gradient_segment__descriptor);
+  assert(message->base.descriptor == &comd__vector_cell__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   comd__state_fetch__init
-                     (Comd__StateFetch         *message)
+void   comd__state_ask__init
+                     (Comd__StateAsk         *message)
 {
-  static const Comd__StateFetch init_value = COMD__STATE_FETCH__INIT;
+  static const Comd__StateAsk init_value = COMD__STATE_ASK__INIT;
   *message = init_value;
 }
-size_t comd__state_fetch__get_packed_size
-                     (const Comd__StateFetch *message)
+size_t comd__state_ask__get_packed_size
+                     (const Comd__StateAsk *message)
 {
-  assert(message->base.descriptor == &comd__state_fetch__descriptor);
+  assert(message->base.descriptor == &comd__state_ask__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t comd__state_fetch__pack
-                     (const Comd__StateFetch *message,
+size_t comd__state_ask__pack
+                     (const Comd__StateAsk *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &comd__state_fetch__descriptor);
+  assert(message->base.descriptor == &comd__state_ask__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t comd__state_fetch__pack_to_buffer
-                     (const Comd__StateFetch *message,
+size_t comd__state_ask__pack_to_buffer
+                     (const Comd__StateAsk *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &comd__state_fetch__descriptor);
+  assert(message->base.descriptor == &comd__state_ask__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Comd__StateFetch *
-       comd__state_fetch__unpack
+Comd__StateAsk *
+       comd__state_ask__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Comd__StateFetch *)
-     protobuf_c_message_unpack (&comd__state_fetch__descriptor,
+  return (Comd__StateAsk *)
+     protobuf_c_message_unpack (&comd__state_ask__descriptor,
                                 allocator, len, data);
 }
-void   comd__state_fetch__free_unpacked
-                     (Comd__StateFetch *message,
+void   comd__state_ask__free_unpacked
+                     (Comd__StateAsk *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &comd__state_fetch__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   comd__state_chunk__init
-                     (Comd__StateChunk         *message)
-{
-  static const Comd__StateChunk init_value = COMD__STATE_CHUNK__INIT;
-  *message = init_value;
-}
-size_t comd__state_chunk__get_packed_size
-                     (const Comd__StateChunk *message)
-{
-  assert(message->base.descriptor == &comd__state_chunk__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t comd__state_chunk__pack
-                     (const Comd__StateChunk *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &comd__state_chunk__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t comd__state_chunk__pack_to_buffer
-                     (const Comd__StateChunk *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &comd__state_chunk__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Comd__StateChunk *
-       comd__state_chunk__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Comd__StateChunk *)
-     protobuf_c_message_unpack (&comd__state_chunk__descriptor,
-                                allocator, len, data);
-}
-void   comd__state_chunk__free_unpacked
-                     (Comd__StateChunk *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &comd__state_chunk__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   comd__state_unavailable__standing__init
-                     (Comd__StateUnavailable__Standing         *message)
-{
-  static const Comd__StateUnavailable__Standing init_value = COMD__STATE_UNAVAILABLE__STANDING__INIT;
-  *message = init_value;
-}
-void   comd__state_unavailable__init
-                     (Comd__StateUnavailable         *message)
-{
-  static const Comd__StateUnavailable init_value = COMD__STATE_UNAVAILABLE__INIT;
-  *message = init_value;
-}
-size_t comd__state_unavailable__get_packed_size
-                     (const Comd__StateUnavailable *message)
-{
-  assert(message->base.descriptor == &comd__state_unavailable__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t comd__state_unavailable__pack
-                     (const Comd__StateUnavailable *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &comd__state_unavailable__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t comd__state_unavailable__pack_to_buffer
-                     (const Comd__StateUnavailable *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &comd__state_unavailable__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Comd__StateUnavailable *
-       comd__state_unavailable__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Comd__StateUnavailable *)
-     protobuf_c_message_unpack (&comd__state_unavailable__descriptor,
-                                allocator, len, data);
-}
-void   comd__state_unavailable__free_unpacked
-                     (Comd__StateUnavailable *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &comd__state_unavailable__descriptor);
+  assert(message->base.descriptor == &comd__state_ask__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   comd__peer_message__init
@@ -2057,7 +1961,7 @@ const ProtobufCMessageDescriptor comd__rank_statistics__descriptor =
   (ProtobufCMessageInit) comd__rank_statistics__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__gradient_segment__field_descriptors[10] =
+static const ProtobufCFieldDescriptor comd__vector_cell__field_descriptors[8] =
 {
   {
     "training",
@@ -2065,7 +1969,7 @@ static const ProtobufCFieldDescriptor comd__gradient_segment__field_descriptors[
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, training),
+    offsetof(Comd__VectorCell, training),
     NULL,
     NULL,
     0,             /* flags */
@@ -2077,7 +1981,7 @@ static const ProtobufCFieldDescriptor comd__gradient_segment__field_descriptors[
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, epoch),
+    offsetof(Comd__VectorCell, epoch),
     NULL,
     NULL,
     0,             /* flags */
@@ -2089,67 +1993,43 @@ static const ProtobufCFieldDescriptor comd__gradient_segment__field_descriptors[
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, step),
+    offsetof(Comd__VectorCell, step),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "role",
+    "kind",
     4,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_ENUM,
     0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, role),
-    &comd__segment_role__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "segment",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, segment),
-    NULL,
+    offsetof(Comd__VectorCell, kind),
+    &comd__cell_kind__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "node",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__VectorCell, node),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cell",
     6,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, node),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "sender",
-    7,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, sender),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "offset",
-    8,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, offset),
+    offsetof(Comd__VectorCell, cell),
     NULL,
     NULL,
     0,             /* flags */
@@ -2157,11 +2037,11 @@ static const ProtobufCFieldDescriptor comd__gradient_segment__field_descriptors[
   },
   {
     "count",
-    9,
+    7,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__GradientSegment, count),
+    offsetof(Comd__VectorCell, count),
     NULL,
     NULL,
     0,             /* flags */
@@ -2169,70 +2049,56 @@ static const ProtobufCFieldDescriptor comd__gradient_segment__field_descriptors[
   },
   {
     "ranks",
-    10,
+    8,
     PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Comd__GradientSegment, n_ranks),
-    offsetof(Comd__GradientSegment, ranks),
+    offsetof(Comd__VectorCell, n_ranks),
+    offsetof(Comd__VectorCell, ranks),
     &comd__rank_statistics__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned comd__gradient_segment__field_indices_by_name[] = {
-  8,   /* field[8] = count */
+static const unsigned comd__vector_cell__field_indices_by_name[] = {
+  5,   /* field[5] = cell */
+  6,   /* field[6] = count */
   1,   /* field[1] = epoch */
-  5,   /* field[5] = node */
-  7,   /* field[7] = offset */
-  9,   /* field[9] = ranks */
-  3,   /* field[3] = role */
-  4,   /* field[4] = segment */
-  6,   /* field[6] = sender */
+  3,   /* field[3] = kind */
+  4,   /* field[4] = node */
+  7,   /* field[7] = ranks */
   2,   /* field[2] = step */
   0,   /* field[0] = training */
 };
-static const ProtobufCIntRange comd__gradient_segment__number_ranges[1 + 1] =
+static const ProtobufCIntRange comd__vector_cell__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 8 }
 };
-const ProtobufCMessageDescriptor comd__gradient_segment__descriptor =
+const ProtobufCMessageDescriptor comd__vector_cell__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.GradientSegment",
-  "GradientSegment",
-  "Comd__GradientSegment",
+  "comd.VectorCell",
+  "VectorCell",
+  "Comd__VectorCell",
   "comd",
-  sizeof(Comd__GradientSegment),
-  10,
-  comd__gradient_segment__field_descriptors,
-  comd__gradient_segment__field_indices_by_name,
-  1,  comd__gradient_segment__number_ranges,
-  (ProtobufCMessageInit) comd__gradient_segment__init,
+  sizeof(Comd__VectorCell),
+  8,
+  comd__vector_cell__field_descriptors,
+  comd__vector_cell__field_indices_by_name,
+  1,  comd__vector_cell__number_ranges,
+  (ProtobufCMessageInit) comd__vector_cell__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__state_fetch__field_descriptors[6] =
+static const ProtobufCFieldDescriptor comd__state_ask__field_descriptors[4] =
 {
   {
-    "request",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateFetch, request),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "training",
-    2,
+    1,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Comd__StateFetch, training),
+    offsetof(Comd__StateAsk, training),
     NULL,
     NULL,
     0,             /* flags */
@@ -2240,11 +2106,11 @@ static const ProtobufCFieldDescriptor comd__state_fetch__field_descriptors[6] =
   },
   {
     "step",
-    3,
+    2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__StateFetch, step),
+    offsetof(Comd__StateAsk, step),
     NULL,
     NULL,
     0,             /* flags */
@@ -2252,288 +2118,56 @@ static const ProtobufCFieldDescriptor comd__state_fetch__field_descriptors[6] =
   },
   {
     "part",
-    4,
+    3,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_ENUM,
     0,   /* quantifier_offset */
-    offsetof(Comd__StateFetch, part),
-    &comd__state_part__descriptor,
+    offsetof(Comd__StateAsk, part),
+    &comd__cell_kind__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "offset",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateFetch, offset),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "count",
-    6,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateFetch, count),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned comd__state_fetch__field_indices_by_name[] = {
-  5,   /* field[5] = count */
-  4,   /* field[4] = offset */
-  3,   /* field[3] = part */
-  0,   /* field[0] = request */
-  2,   /* field[2] = step */
-  1,   /* field[1] = training */
-};
-static const ProtobufCIntRange comd__state_fetch__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 6 }
-};
-const ProtobufCMessageDescriptor comd__state_fetch__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.StateFetch",
-  "StateFetch",
-  "Comd__StateFetch",
-  "comd",
-  sizeof(Comd__StateFetch),
-  6,
-  comd__state_fetch__field_descriptors,
-  comd__state_fetch__field_indices_by_name,
-  1,  comd__state_fetch__number_ranges,
-  (ProtobufCMessageInit) comd__state_fetch__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor comd__state_chunk__field_descriptors[7] =
-{
-  {
-    "request",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateChunk, request),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "training",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateChunk, training),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "step",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateChunk, step),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "part",
+    "segment",
     4,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_ENUM,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateChunk, part),
-    &comd__state_part__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "offset",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateChunk, offset),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "count",
-    6,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateChunk, count),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "total",
-    7,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateChunk, total),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned comd__state_chunk__field_indices_by_name[] = {
-  5,   /* field[5] = count */
-  4,   /* field[4] = offset */
-  3,   /* field[3] = part */
-  0,   /* field[0] = request */
-  2,   /* field[2] = step */
-  6,   /* field[6] = total */
-  1,   /* field[1] = training */
-};
-static const ProtobufCIntRange comd__state_chunk__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 7 }
-};
-const ProtobufCMessageDescriptor comd__state_chunk__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.StateChunk",
-  "StateChunk",
-  "Comd__StateChunk",
-  "comd",
-  sizeof(Comd__StateChunk),
-  7,
-  comd__state_chunk__field_descriptors,
-  comd__state_chunk__field_indices_by_name,
-  1,  comd__state_chunk__number_ranges,
-  (ProtobufCMessageInit) comd__state_chunk__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor comd__state_unavailable__standing__field_descriptors[1] =
-{
-  {
-    "step",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateUnavailable__Standing, step),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned comd__state_unavailable__standing__field_indices_by_name[] = {
-  0,   /* field[0] = step */
-};
-static const ProtobufCIntRange comd__state_unavailable__standing__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 1 }
-};
-const ProtobufCMessageDescriptor comd__state_unavailable__standing__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.StateUnavailable.Standing",
-  "Standing",
-  "Comd__StateUnavailable__Standing",
-  "comd",
-  sizeof(Comd__StateUnavailable__Standing),
-  1,
-  comd__state_unavailable__standing__field_descriptors,
-  comd__state_unavailable__standing__field_indices_by_name,
-  1,  comd__state_unavailable__standing__number_ranges,
-  (ProtobufCMessageInit) comd__state_unavailable__standing__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor comd__state_unavailable__field_descriptors[3] =
-{
-  {
-    "request",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateUnavailable, request),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "training",
-    2,
-    PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Comd__StateUnavailable, training),
+    offsetof(Comd__StateAsk, segment),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
-  {
-    "standing",
-    3,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    0,   /* quantifier_offset */
-    offsetof(Comd__StateUnavailable, standing),
-    &comd__state_unavailable__standing__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
 };
-static const unsigned comd__state_unavailable__field_indices_by_name[] = {
-  0,   /* field[0] = request */
-  2,   /* field[2] = standing */
-  1,   /* field[1] = training */
+static const unsigned comd__state_ask__field_indices_by_name[] = {
+  2,   /* field[2] = part */
+  3,   /* field[3] = segment */
+  1,   /* field[1] = step */
+  0,   /* field[0] = training */
 };
-static const ProtobufCIntRange comd__state_unavailable__number_ranges[1 + 1] =
+static const ProtobufCIntRange comd__state_ask__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
-const ProtobufCMessageDescriptor comd__state_unavailable__descriptor =
+const ProtobufCMessageDescriptor comd__state_ask__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.StateUnavailable",
-  "StateUnavailable",
-  "Comd__StateUnavailable",
+  "comd.StateAsk",
+  "StateAsk",
+  "Comd__StateAsk",
   "comd",
-  sizeof(Comd__StateUnavailable),
-  3,
-  comd__state_unavailable__field_descriptors,
-  comd__state_unavailable__field_indices_by_name,
-  1,  comd__state_unavailable__number_ranges,
-  (ProtobufCMessageInit) comd__state_unavailable__init,
+  sizeof(Comd__StateAsk),
+  4,
+  comd__state_ask__field_descriptors,
+  comd__state_ask__field_indices_by_name,
+  1,  comd__state_ask__number_ranges,
+  (ProtobufCMessageInit) comd__state_ask__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__peer_message__field_descriptors[5] =
+static const ProtobufCFieldDescriptor comd__peer_message__field_descriptors[3] =
 {
   {
     "version",
@@ -2548,65 +2182,39 @@ static const ProtobufCFieldDescriptor comd__peer_message__field_descriptors[5] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "segment",
+    "cell",
     2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__PeerMessage, kind_case),
-    offsetof(Comd__PeerMessage, segment),
-    &comd__gradient_segment__descriptor,
+    offsetof(Comd__PeerMessage, cell),
+    &comd__vector_cell__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "state_fetch",
+    "ask",
     3,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__PeerMessage, kind_case),
-    offsetof(Comd__PeerMessage, state_fetch),
-    &comd__state_fetch__descriptor,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "state",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Comd__PeerMessage, kind_case),
-    offsetof(Comd__PeerMessage, state),
-    &comd__state_chunk__descriptor,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "state_unavailable",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Comd__PeerMessage, kind_case),
-    offsetof(Comd__PeerMessage, state_unavailable),
-    &comd__state_unavailable__descriptor,
+    offsetof(Comd__PeerMessage, ask),
+    &comd__state_ask__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
 static const unsigned comd__peer_message__field_indices_by_name[] = {
-  1,   /* field[1] = segment */
-  3,   /* field[3] = state */
-  2,   /* field[2] = state_fetch */
-  4,   /* field[4] = state_unavailable */
+  2,   /* field[2] = ask */
+  1,   /* field[1] = cell */
   0,   /* field[0] = version */
 };
 static const ProtobufCIntRange comd__peer_message__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor comd__peer_message__descriptor =
 {
@@ -2616,72 +2224,46 @@ const ProtobufCMessageDescriptor comd__peer_message__descriptor =
   "Comd__PeerMessage",
   "comd",
   sizeof(Comd__PeerMessage),
-  5,
+  3,
   comd__peer_message__field_descriptors,
   comd__peer_message__field_indices_by_name,
   1,  comd__peer_message__number_ranges,
   (ProtobufCMessageInit) comd__peer_message__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue comd__segment_role__enum_values_by_number[3] =
+static const ProtobufCEnumValue comd__cell_kind__enum_values_by_number[6] =
 {
-  { "SEGMENT_UNSPECIFIED", "COMD__SEGMENT_ROLE__SEGMENT_UNSPECIFIED", 0 },
-  { "SEGMENT_PARTIAL", "COMD__SEGMENT_ROLE__SEGMENT_PARTIAL", 1 },
-  { "SEGMENT_TOTAL", "COMD__SEGMENT_ROLE__SEGMENT_TOTAL", 2 },
+  { "CELL_UNSPECIFIED", "COMD__CELL_KIND__CELL_UNSPECIFIED", 0 },
+  { "CELL_PARTIAL", "COMD__CELL_KIND__CELL_PARTIAL", 1 },
+  { "CELL_SUM", "COMD__CELL_KIND__CELL_SUM", 2 },
+  { "CELL_WEIGHTS", "COMD__CELL_KIND__CELL_WEIGHTS", 3 },
+  { "CELL_FIRST_MOMENT", "COMD__CELL_KIND__CELL_FIRST_MOMENT", 4 },
+  { "CELL_SECOND_MOMENT", "COMD__CELL_KIND__CELL_SECOND_MOMENT", 5 },
 };
-static const ProtobufCIntRange comd__segment_role__value_ranges[] = {
-{0, 0},{0, 3}
+static const ProtobufCIntRange comd__cell_kind__value_ranges[] = {
+{0, 0},{0, 6}
 };
-static const ProtobufCEnumValueIndex comd__segment_role__enum_values_by_name[3] =
+static const ProtobufCEnumValueIndex comd__cell_kind__enum_values_by_name[6] =
 {
-  { "SEGMENT_PARTIAL", 1 },
-  { "SEGMENT_TOTAL", 2 },
-  { "SEGMENT_UNSPECIFIED", 0 },
+  { "CELL_FIRST_MOMENT", 4 },
+  { "CELL_PARTIAL", 1 },
+  { "CELL_SECOND_MOMENT", 5 },
+  { "CELL_SUM", 2 },
+  { "CELL_UNSPECIFIED", 0 },
+  { "CELL_WEIGHTS", 3 },
 };
-const ProtobufCEnumDescriptor comd__segment_role__descriptor =
-{
-  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
-  "comd.SegmentRole",
-  "SegmentRole",
-  "Comd__SegmentRole",
-  "comd",
-  3,
-  comd__segment_role__enum_values_by_number,
-  3,
-  comd__segment_role__enum_values_by_name,
-  1,
-  comd__segment_role__value_ranges,
-  NULL,NULL,NULL,NULL   /* reserved[1234] */
-};
-static const ProtobufCEnumValue comd__state_part__enum_values_by_number[4] =
-{
-  { "STATE_UNSPECIFIED", "COMD__STATE_PART__STATE_UNSPECIFIED", 0 },
-  { "STATE_WEIGHTS", "COMD__STATE_PART__STATE_WEIGHTS", 1 },
-  { "STATE_FIRST_MOMENT", "COMD__STATE_PART__STATE_FIRST_MOMENT", 2 },
-  { "STATE_SECOND_MOMENT", "COMD__STATE_PART__STATE_SECOND_MOMENT", 3 },
-};
-static const ProtobufCIntRange comd__state_part__value_ranges[] = {
-{0, 0},{0, 4}
-};
-static const ProtobufCEnumValueIndex comd__state_part__enum_values_by_name[4] =
-{
-  { "STATE_FIRST_MOMENT", 2 },
-  { "STATE_SECOND_MOMENT", 3 },
-  { "STATE_UNSPECIFIED", 0 },
-  { "STATE_WEIGHTS", 1 },
-};
-const ProtobufCEnumDescriptor comd__state_part__descriptor =
+const ProtobufCEnumDescriptor comd__cell_kind__descriptor =
 {
   PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
-  "comd.StatePart",
-  "StatePart",
-  "Comd__StatePart",
+  "comd.CellKind",
+  "CellKind",
+  "Comd__CellKind",
   "comd",
-  4,
-  comd__state_part__enum_values_by_number,
-  4,
-  comd__state_part__enum_values_by_name,
+  6,
+  comd__cell_kind__enum_values_by_number,
+  6,
+  comd__cell_kind__enum_values_by_name,
   1,
-  comd__state_part__value_ranges,
+  comd__cell_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

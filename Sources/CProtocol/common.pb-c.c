@@ -457,10 +457,16 @@ void   comd__training_plan__free_unpacked
   assert(message->base.descriptor == &comd__training_plan__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   comd__training_standing__prepared__init
-                     (Comd__TrainingStanding__Prepared         *message)
+void   comd__training_standing__summed__init
+                     (Comd__TrainingStanding__Summed         *message)
 {
-  static const Comd__TrainingStanding__Prepared init_value = COMD__TRAINING_STANDING__PREPARED__INIT;
+  static const Comd__TrainingStanding__Summed init_value = COMD__TRAINING_STANDING__SUMMED__INIT;
+  *message = init_value;
+}
+void   comd__training_standing__following__init
+                     (Comd__TrainingStanding__Following         *message)
+{
+  static const Comd__TrainingStanding__Following init_value = COMD__TRAINING_STANDING__FOLLOWING__INIT;
   *message = init_value;
 }
 void   comd__training_standing__preparing__init
@@ -1052,7 +1058,7 @@ const ProtobufCMessageDescriptor comd__low_rank_adapters__descriptor =
   (ProtobufCMessageInit) comd__low_rank_adapters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[16] =
+static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[17] =
 {
   {
     "batch",
@@ -1246,6 +1252,18 @@ static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "replication",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingRecipe, replication),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__training_recipe__field_indices_by_name[] = {
   15,   /* field[15] = adapters */
@@ -1259,6 +1277,7 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
   1,   /* field[1] = learning_rate */
   14,   /* field[14] = precision */
   13,   /* field[13] = recompute */
+  16,   /* field[16] = replication */
   12,   /* field[12] = seed */
   9,   /* field[9] = trained */
   10,   /* field[10] = virtual_ranks */
@@ -1268,7 +1287,7 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__training_recipe__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
 {
@@ -1278,14 +1297,14 @@ const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
   "Comd__TrainingRecipe",
   "comd",
   sizeof(Comd__TrainingRecipe),
-  16,
+  17,
   comd__training_recipe__field_descriptors,
   comd__training_recipe__field_indices_by_name,
   1,  comd__training_recipe__number_ranges,
   (ProtobufCMessageInit) comd__training_recipe__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_plan__field_descriptors[6] =
+static const ProtobufCFieldDescriptor comd__training_plan__field_descriptors[7] =
 {
   {
     "training",
@@ -1359,10 +1378,23 @@ static const ProtobufCFieldDescriptor comd__training_plan__field_descriptors[6] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lineage",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingPlan, lineage),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__training_plan__field_indices_by_name[] = {
   5,   /* field[5] = checkpoint */
   2,   /* field[2] = dataset */
+  6,   /* field[6] = lineage */
   1,   /* field[1] = model */
   3,   /* field[3] = recipe */
   4,   /* field[4] = steps_total */
@@ -1371,7 +1403,7 @@ static const unsigned comd__training_plan__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__training_plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor comd__training_plan__descriptor =
 {
@@ -1381,62 +1413,165 @@ const ProtobufCMessageDescriptor comd__training_plan__descriptor =
   "Comd__TrainingPlan",
   "comd",
   sizeof(Comd__TrainingPlan),
-  6,
+  7,
   comd__training_plan__field_descriptors,
   comd__training_plan__field_indices_by_name,
   1,  comd__training_plan__number_ranges,
   (ProtobufCMessageInit) comd__training_plan__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_standing__prepared__field_descriptors[2] =
+static const ProtobufCFieldDescriptor comd__training_standing__summed__field_descriptors[1] =
 {
   {
-    "step",
+    "segments",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingStanding__Summed, segments),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__training_standing__summed__field_indices_by_name[] = {
+  0,   /* field[0] = segments */
+};
+static const ProtobufCIntRange comd__training_standing__summed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor comd__training_standing__summed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.TrainingStanding.Summed",
+  "Summed",
+  "Comd__TrainingStanding__Summed",
+  "comd",
+  sizeof(Comd__TrainingStanding__Summed),
+  1,
+  comd__training_standing__summed__field_descriptors,
+  comd__training_standing__summed__field_indices_by_name,
+  1,  comd__training_standing__summed__number_ranges,
+  (ProtobufCMessageInit) comd__training_standing__summed__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__training_standing__following__field_descriptors[7] =
+{
+  {
+    "lineage",
     1,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__TrainingStanding__Prepared, step),
+    offsetof(Comd__TrainingStanding__Following, lineage),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "epoch",
+    "elements",
     2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__TrainingStanding__Prepared, epoch),
+    offsetof(Comd__TrainingStanding__Following, elements),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "step",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingStanding__Following, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "whole",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingStanding__Following, whole),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "segments",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingStanding__Following, segments),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kept",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingStanding__Following, kept),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "summed",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingStanding__Following, summed),
+    &comd__training_standing__summed__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
-static const unsigned comd__training_standing__prepared__field_indices_by_name[] = {
-  1,   /* field[1] = epoch */
-  0,   /* field[0] = step */
+static const unsigned comd__training_standing__following__field_indices_by_name[] = {
+  1,   /* field[1] = elements */
+  5,   /* field[5] = kept */
+  0,   /* field[0] = lineage */
+  4,   /* field[4] = segments */
+  2,   /* field[2] = step */
+  6,   /* field[6] = summed */
+  3,   /* field[3] = whole */
 };
-static const ProtobufCIntRange comd__training_standing__prepared__number_ranges[1 + 1] =
+static const ProtobufCIntRange comd__training_standing__following__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 7 }
 };
-const ProtobufCMessageDescriptor comd__training_standing__prepared__descriptor =
+const ProtobufCMessageDescriptor comd__training_standing__following__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.TrainingStanding.Prepared",
-  "Prepared",
-  "Comd__TrainingStanding__Prepared",
+  "comd.TrainingStanding.Following",
+  "Following",
+  "Comd__TrainingStanding__Following",
   "comd",
-  sizeof(Comd__TrainingStanding__Prepared),
-  2,
-  comd__training_standing__prepared__field_descriptors,
-  comd__training_standing__prepared__field_indices_by_name,
-  1,  comd__training_standing__prepared__number_ranges,
-  (ProtobufCMessageInit) comd__training_standing__prepared__init,
+  sizeof(Comd__TrainingStanding__Following),
+  7,
+  comd__training_standing__following__field_descriptors,
+  comd__training_standing__following__field_indices_by_name,
+  1,  comd__training_standing__following__number_ranges,
+  (ProtobufCMessageInit) comd__training_standing__following__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 #define comd__training_standing__preparing__field_descriptors NULL
@@ -1457,7 +1592,7 @@ const ProtobufCMessageDescriptor comd__training_standing__preparing__descriptor 
   (ProtobufCMessageInit) comd__training_standing__preparing__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_standing__field_descriptors[4] =
+static const ProtobufCFieldDescriptor comd__training_standing__field_descriptors[3] =
 {
   {
     "preparing",
@@ -1472,32 +1607,20 @@ static const ProtobufCFieldDescriptor comd__training_standing__field_descriptors
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "ready",
+    "following",
     2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    offsetof(Comd__TrainingStanding, kind_case),
-    offsetof(Comd__TrainingStanding, ready),
-    NULL,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "prepared",
-    3,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__TrainingStanding, kind_case),
-    offsetof(Comd__TrainingStanding, prepared),
-    &comd__training_standing__prepared__descriptor,
+    offsetof(Comd__TrainingStanding, following),
+    &comd__training_standing__following__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
     "failed",
-    4,
+    3,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     offsetof(Comd__TrainingStanding, kind_case),
@@ -1509,15 +1632,14 @@ static const ProtobufCFieldDescriptor comd__training_standing__field_descriptors
   },
 };
 static const unsigned comd__training_standing__field_indices_by_name[] = {
-  3,   /* field[3] = failed */
-  2,   /* field[2] = prepared */
+  2,   /* field[2] = failed */
+  1,   /* field[1] = following */
   0,   /* field[0] = preparing */
-  1,   /* field[1] = ready */
 };
 static const ProtobufCIntRange comd__training_standing__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor comd__training_standing__descriptor =
 {
@@ -1527,7 +1649,7 @@ const ProtobufCMessageDescriptor comd__training_standing__descriptor =
   "Comd__TrainingStanding",
   "comd",
   sizeof(Comd__TrainingStanding),
-  4,
+  3,
   comd__training_standing__field_descriptors,
   comd__training_standing__field_indices_by_name,
   1,  comd__training_standing__number_ranges,

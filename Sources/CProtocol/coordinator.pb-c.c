@@ -436,6 +436,147 @@ void   comd__step_member__free_unpacked
   assert(message->base.descriptor == &comd__step_member__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   comd__segment_keepers__newcomer__init
+                     (Comd__SegmentKeepers__Newcomer         *message)
+{
+  static const Comd__SegmentKeepers__Newcomer init_value = COMD__SEGMENT_KEEPERS__NEWCOMER__INIT;
+  *message = init_value;
+}
+void   comd__segment_keepers__init
+                     (Comd__SegmentKeepers         *message)
+{
+  static const Comd__SegmentKeepers init_value = COMD__SEGMENT_KEEPERS__INIT;
+  *message = init_value;
+}
+size_t comd__segment_keepers__get_packed_size
+                     (const Comd__SegmentKeepers *message)
+{
+  assert(message->base.descriptor == &comd__segment_keepers__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__segment_keepers__pack
+                     (const Comd__SegmentKeepers *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__segment_keepers__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__segment_keepers__pack_to_buffer
+                     (const Comd__SegmentKeepers *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__segment_keepers__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__SegmentKeepers *
+       comd__segment_keepers__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__SegmentKeepers *)
+     protobuf_c_message_unpack (&comd__segment_keepers__descriptor,
+                                allocator, len, data);
+}
+void   comd__segment_keepers__free_unpacked
+                     (Comd__SegmentKeepers *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__segment_keepers__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__step_totals__init
+                     (Comd__StepTotals         *message)
+{
+  static const Comd__StepTotals init_value = COMD__STEP_TOTALS__INIT;
+  *message = init_value;
+}
+size_t comd__step_totals__get_packed_size
+                     (const Comd__StepTotals *message)
+{
+  assert(message->base.descriptor == &comd__step_totals__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__step_totals__pack
+                     (const Comd__StepTotals *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__step_totals__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__step_totals__pack_to_buffer
+                     (const Comd__StepTotals *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__step_totals__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__StepTotals *
+       comd__step_totals__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__StepTotals *)
+     protobuf_c_message_unpack (&comd__step_totals__descriptor,
+                                allocator, len, data);
+}
+void   comd__step_totals__free_unpacked
+                     (Comd__StepTotals *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__step_totals__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   comd__training_base__init
+                     (Comd__TrainingBase         *message)
+{
+  static const Comd__TrainingBase init_value = COMD__TRAINING_BASE__INIT;
+  *message = init_value;
+}
+size_t comd__training_base__get_packed_size
+                     (const Comd__TrainingBase *message)
+{
+  assert(message->base.descriptor == &comd__training_base__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__training_base__pack
+                     (const Comd__TrainingBase *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__training_base__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__training_base__pack_to_buffer
+                     (const Comd__TrainingBase *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__training_base__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__TrainingBase *
+       comd__training_base__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__TrainingBase *)
+     protobuf_c_message_unpack (&comd__training_base__descriptor,
+                                allocator, len, data);
+}
+void   comd__training_base__free_unpacked
+                     (Comd__TrainingBase *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__training_base__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   comd__step_plan__init
                      (Comd__StepPlan         *message)
 {
@@ -524,51 +665,6 @@ void   comd__commit_step__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &comd__commit_step__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
-void   comd__checkpoint_request__init
-                     (Comd__CheckpointRequest         *message)
-{
-  static const Comd__CheckpointRequest init_value = COMD__CHECKPOINT_REQUEST__INIT;
-  *message = init_value;
-}
-size_t comd__checkpoint_request__get_packed_size
-                     (const Comd__CheckpointRequest *message)
-{
-  assert(message->base.descriptor == &comd__checkpoint_request__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t comd__checkpoint_request__pack
-                     (const Comd__CheckpointRequest *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &comd__checkpoint_request__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t comd__checkpoint_request__pack_to_buffer
-                     (const Comd__CheckpointRequest *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &comd__checkpoint_request__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-Comd__CheckpointRequest *
-       comd__checkpoint_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (Comd__CheckpointRequest *)
-     protobuf_c_message_unpack (&comd__checkpoint_request__descriptor,
-                                allocator, len, data);
-}
-void   comd__checkpoint_request__free_unpacked
-                     (Comd__CheckpointRequest *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &comd__checkpoint_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   comd__training_reference__init
@@ -1309,7 +1405,198 @@ const ProtobufCMessageDescriptor comd__step_member__descriptor =
   (ProtobufCMessageInit) comd__step_member__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__step_plan__field_descriptors[6] =
+static const ProtobufCFieldDescriptor comd__segment_keepers__newcomer__field_descriptors[1] =
+{
+  {
+    "member",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentKeepers__Newcomer, member),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__segment_keepers__newcomer__field_indices_by_name[] = {
+  0,   /* field[0] = member */
+};
+static const ProtobufCIntRange comd__segment_keepers__newcomer__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor comd__segment_keepers__newcomer__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.SegmentKeepers.Newcomer",
+  "Newcomer",
+  "Comd__SegmentKeepers__Newcomer",
+  "comd",
+  sizeof(Comd__SegmentKeepers__Newcomer),
+  1,
+  comd__segment_keepers__newcomer__field_descriptors,
+  comd__segment_keepers__newcomer__field_indices_by_name,
+  1,  comd__segment_keepers__newcomer__number_ranges,
+  (ProtobufCMessageInit) comd__segment_keepers__newcomer__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__segment_keepers__field_descriptors[2] =
+{
+  {
+    "keepers",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Comd__SegmentKeepers, n_keepers),
+    offsetof(Comd__SegmentKeepers, keepers),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "newcomer",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentKeepers, newcomer),
+    &comd__segment_keepers__newcomer__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__segment_keepers__field_indices_by_name[] = {
+  0,   /* field[0] = keepers */
+  1,   /* field[1] = newcomer */
+};
+static const ProtobufCIntRange comd__segment_keepers__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor comd__segment_keepers__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.SegmentKeepers",
+  "SegmentKeepers",
+  "Comd__SegmentKeepers",
+  "comd",
+  sizeof(Comd__SegmentKeepers),
+  2,
+  comd__segment_keepers__field_descriptors,
+  comd__segment_keepers__field_indices_by_name,
+  1,  comd__segment_keepers__number_ranges,
+  (ProtobufCMessageInit) comd__segment_keepers__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__step_totals__field_descriptors[3] =
+{
+  {
+    "loss",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__StepTotals, loss),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__StepTotals, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sum_of_squares",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__StepTotals, sum_of_squares),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__step_totals__field_indices_by_name[] = {
+  0,   /* field[0] = loss */
+  2,   /* field[2] = sum_of_squares */
+  1,   /* field[1] = tokens */
+};
+static const ProtobufCIntRange comd__step_totals__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor comd__step_totals__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.StepTotals",
+  "StepTotals",
+  "Comd__StepTotals",
+  "comd",
+  sizeof(Comd__StepTotals),
+  3,
+  comd__step_totals__field_descriptors,
+  comd__step_totals__field_indices_by_name,
+  1,  comd__step_totals__number_ranges,
+  (ProtobufCMessageInit) comd__step_totals__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__training_base__field_descriptors[1] =
+{
+  {
+    "checkpoint",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingBase, checkpoint),
+    &comd__training_checkpoint__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__training_base__field_indices_by_name[] = {
+  0,   /* field[0] = checkpoint */
+};
+static const ProtobufCIntRange comd__training_base__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor comd__training_base__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.TrainingBase",
+  "TrainingBase",
+  "Comd__TrainingBase",
+  "comd",
+  sizeof(Comd__TrainingBase),
+  1,
+  comd__training_base__field_descriptors,
+  comd__training_base__field_indices_by_name,
+  1,  comd__training_base__number_ranges,
+  (ProtobufCMessageInit) comd__training_base__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__step_plan__field_descriptors[8] =
 {
   {
     "training",
@@ -1372,30 +1659,56 @@ static const ProtobufCFieldDescriptor comd__step_plan__field_descriptors[6] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "segment_owners",
+    "segments",
     6,
     PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_UINT32,
-    offsetof(Comd__StepPlan, n_segment_owners),
-    offsetof(Comd__StepPlan, segment_owners),
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__StepPlan, n_segments),
+    offsetof(Comd__StepPlan, segments),
+    &comd__segment_keepers__descriptor,
     NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "before",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__StepPlan, before),
+    &comd__step_totals__descriptor,
     NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "from",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__StepPlan, from),
+    &comd__training_base__descriptor,
+    NULL,
+    0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
 static const unsigned comd__step_plan__field_indices_by_name[] = {
+  6,   /* field[6] = before */
   1,   /* field[1] = epoch */
+  7,   /* field[7] = from */
   3,   /* field[3] = members */
   4,   /* field[4] = rank_owners */
-  5,   /* field[5] = segment_owners */
+  5,   /* field[5] = segments */
   2,   /* field[2] = step */
   0,   /* field[0] = training */
 };
 static const ProtobufCIntRange comd__step_plan__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor comd__step_plan__descriptor =
 {
@@ -1405,14 +1718,14 @@ const ProtobufCMessageDescriptor comd__step_plan__descriptor =
   "Comd__StepPlan",
   "comd",
   sizeof(Comd__StepPlan),
-  6,
+  8,
   comd__step_plan__field_descriptors,
   comd__step_plan__field_indices_by_name,
   1,  comd__step_plan__number_ranges,
   (ProtobufCMessageInit) comd__step_plan__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__commit_step__field_descriptors[3] =
+static const ProtobufCFieldDescriptor comd__commit_step__field_descriptors[5] =
 {
   {
     "training",
@@ -1450,16 +1763,42 @@ static const ProtobufCFieldDescriptor comd__commit_step__field_descriptors[3] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "totals",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__CommitStep, totals),
+    &comd__step_totals__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "saved",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Comd__CommitStep, saved),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__commit_step__field_indices_by_name[] = {
   1,   /* field[1] = epoch */
+  4,   /* field[4] = saved */
   2,   /* field[2] = step */
+  3,   /* field[3] = totals */
   0,   /* field[0] = training */
 };
 static const ProtobufCIntRange comd__commit_step__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor comd__commit_step__descriptor =
 {
@@ -1469,62 +1808,11 @@ const ProtobufCMessageDescriptor comd__commit_step__descriptor =
   "Comd__CommitStep",
   "comd",
   sizeof(Comd__CommitStep),
-  3,
+  5,
   comd__commit_step__field_descriptors,
   comd__commit_step__field_indices_by_name,
   1,  comd__commit_step__number_ranges,
   (ProtobufCMessageInit) comd__commit_step__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCFieldDescriptor comd__checkpoint_request__field_descriptors[2] =
-{
-  {
-    "training",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
-    0,   /* quantifier_offset */
-    offsetof(Comd__CheckpointRequest, training),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "step",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Comd__CheckpointRequest, step),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned comd__checkpoint_request__field_indices_by_name[] = {
-  1,   /* field[1] = step */
-  0,   /* field[0] = training */
-};
-static const ProtobufCIntRange comd__checkpoint_request__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 2 }
-};
-const ProtobufCMessageDescriptor comd__checkpoint_request__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.CheckpointRequest",
-  "CheckpointRequest",
-  "Comd__CheckpointRequest",
-  "comd",
-  sizeof(Comd__CheckpointRequest),
-  2,
-  comd__checkpoint_request__field_descriptors,
-  comd__checkpoint_request__field_indices_by_name,
-  1,  comd__checkpoint_request__number_ranges,
-  (ProtobufCMessageInit) comd__checkpoint_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor comd__training_reference__field_descriptors[1] =
@@ -1583,7 +1871,7 @@ const ProtobufCMessageDescriptor comd__drain__descriptor =
   (ProtobufCMessageInit) comd__drain__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__coordinator_message__field_descriptors[13] =
+static const ProtobufCFieldDescriptor comd__coordinator_message__field_descriptors[12] =
 {
   {
     "welcome",
@@ -1694,20 +1982,8 @@ static const ProtobufCFieldDescriptor comd__coordinator_message__field_descripto
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "checkpoint",
-    10,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(Comd__CoordinatorMessage, kind_case),
-    offsetof(Comd__CoordinatorMessage, checkpoint),
-    &comd__checkpoint_request__descriptor,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "export_student",
-    11,
+    10,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__CoordinatorMessage, kind_case),
@@ -1719,7 +1995,7 @@ static const ProtobufCFieldDescriptor comd__coordinator_message__field_descripto
   },
   {
     "end_training",
-    12,
+    11,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__CoordinatorMessage, kind_case),
@@ -1731,7 +2007,7 @@ static const ProtobufCFieldDescriptor comd__coordinator_message__field_descripto
   },
   {
     "drain",
-    13,
+    12,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__CoordinatorMessage, kind_case),
@@ -1746,11 +2022,10 @@ static const unsigned comd__coordinator_message__field_indices_by_name[] = {
   4,   /* field[4] = acknowledge */
   3,   /* field[3] = assign */
   5,   /* field[5] = cancel */
-  9,   /* field[9] = checkpoint */
   8,   /* field[8] = commit_step */
-  12,   /* field[12] = drain */
-  11,   /* field[11] = end_training */
-  10,   /* field[10] = export_student */
+  11,   /* field[11] = drain */
+  10,   /* field[10] = end_training */
+  9,   /* field[9] = export_student */
   2,   /* field[2] = hello_wanted */
   7,   /* field[7] = open_step */
   6,   /* field[6] = prepare_training */
@@ -1760,7 +2035,7 @@ static const unsigned comd__coordinator_message__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__coordinator_message__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor comd__coordinator_message__descriptor =
 {
@@ -1770,7 +2045,7 @@ const ProtobufCMessageDescriptor comd__coordinator_message__descriptor =
   "Comd__CoordinatorMessage",
   "comd",
   sizeof(Comd__CoordinatorMessage),
-  13,
+  12,
   comd__coordinator_message__field_descriptors,
   comd__coordinator_message__field_indices_by_name,
   1,  comd__coordinator_message__number_ranges,

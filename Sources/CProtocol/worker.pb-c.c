@@ -295,6 +295,51 @@ void   comd__standing_report__free_unpacked
   assert(message->base.descriptor == &comd__standing_report__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   comd__segment_sum__init
+                     (Comd__SegmentSum         *message)
+{
+  static const Comd__SegmentSum init_value = COMD__SEGMENT_SUM__INIT;
+  *message = init_value;
+}
+size_t comd__segment_sum__get_packed_size
+                     (const Comd__SegmentSum *message)
+{
+  assert(message->base.descriptor == &comd__segment_sum__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__segment_sum__pack
+                     (const Comd__SegmentSum *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__segment_sum__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__segment_sum__pack_to_buffer
+                     (const Comd__SegmentSum *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__segment_sum__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__SegmentSum *
+       comd__segment_sum__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__SegmentSum *)
+     protobuf_c_message_unpack (&comd__segment_sum__descriptor,
+                                allocator, len, data);
+}
+void   comd__segment_sum__free_unpacked
+                     (Comd__SegmentSum *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__segment_sum__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   comd__step_vote__init
                      (Comd__StepVote         *message)
 {
@@ -340,49 +385,49 @@ void   comd__step_vote__free_unpacked
   assert(message->base.descriptor == &comd__step_vote__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   comd__checkpoint_report__init
-                     (Comd__CheckpointReport         *message)
+void   comd__segment_saved__init
+                     (Comd__SegmentSaved         *message)
 {
-  static const Comd__CheckpointReport init_value = COMD__CHECKPOINT_REPORT__INIT;
+  static const Comd__SegmentSaved init_value = COMD__SEGMENT_SAVED__INIT;
   *message = init_value;
 }
-size_t comd__checkpoint_report__get_packed_size
-                     (const Comd__CheckpointReport *message)
+size_t comd__segment_saved__get_packed_size
+                     (const Comd__SegmentSaved *message)
 {
-  assert(message->base.descriptor == &comd__checkpoint_report__descriptor);
+  assert(message->base.descriptor == &comd__segment_saved__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t comd__checkpoint_report__pack
-                     (const Comd__CheckpointReport *message,
+size_t comd__segment_saved__pack
+                     (const Comd__SegmentSaved *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &comd__checkpoint_report__descriptor);
+  assert(message->base.descriptor == &comd__segment_saved__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t comd__checkpoint_report__pack_to_buffer
-                     (const Comd__CheckpointReport *message,
+size_t comd__segment_saved__pack_to_buffer
+                     (const Comd__SegmentSaved *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &comd__checkpoint_report__descriptor);
+  assert(message->base.descriptor == &comd__segment_saved__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-Comd__CheckpointReport *
-       comd__checkpoint_report__unpack
+Comd__SegmentSaved *
+       comd__segment_saved__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (Comd__CheckpointReport *)
-     protobuf_c_message_unpack (&comd__checkpoint_report__descriptor,
+  return (Comd__SegmentSaved *)
+     protobuf_c_message_unpack (&comd__segment_saved__descriptor,
                                 allocator, len, data);
 }
-void   comd__checkpoint_report__free_unpacked
-                     (Comd__CheckpointReport *message,
+void   comd__segment_saved__free_unpacked
+                     (Comd__SegmentSaved *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &comd__checkpoint_report__descriptor);
+  assert(message->base.descriptor == &comd__segment_saved__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   comd__goodbye__init
@@ -1116,7 +1161,71 @@ const ProtobufCMessageDescriptor comd__standing_report__descriptor =
   (ProtobufCMessageInit) comd__standing_report__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__step_vote__field_descriptors[5] =
+static const ProtobufCFieldDescriptor comd__segment_sum__field_descriptors[3] =
+{
+  {
+    "segment",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentSum, segment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sum_of_squares",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentSum, sum_of_squares),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "check",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FIXED64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentSum, check),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__segment_sum__field_indices_by_name[] = {
+  2,   /* field[2] = check */
+  0,   /* field[0] = segment */
+  1,   /* field[1] = sum_of_squares */
+};
+static const ProtobufCIntRange comd__segment_sum__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor comd__segment_sum__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.SegmentSum",
+  "SegmentSum",
+  "Comd__SegmentSum",
+  "comd",
+  sizeof(Comd__SegmentSum),
+  3,
+  comd__segment_sum__field_descriptors,
+  comd__segment_sum__field_indices_by_name,
+  1,  comd__segment_sum__number_ranges,
+  (ProtobufCMessageInit) comd__segment_sum__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__step_vote__field_descriptors[7] =
 {
   {
     "training",
@@ -1167,12 +1276,36 @@ static const ProtobufCFieldDescriptor comd__step_vote__field_descriptors[5] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "gradient",
+    "tokens",
     5,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_BYTES,
+    PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__StepVote, gradient),
+    offsetof(Comd__StepVote, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sums",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Comd__StepVote, n_sums),
+    offsetof(Comd__StepVote, sums),
+    &comd__segment_sum__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "computing_nanoseconds",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__StepVote, computing_nanoseconds),
     NULL,
     NULL,
     0,             /* flags */
@@ -1180,16 +1313,18 @@ static const ProtobufCFieldDescriptor comd__step_vote__field_descriptors[5] =
   },
 };
 static const unsigned comd__step_vote__field_indices_by_name[] = {
+  6,   /* field[6] = computing_nanoseconds */
   1,   /* field[1] = epoch */
-  4,   /* field[4] = gradient */
   3,   /* field[3] = loss */
   2,   /* field[2] = step */
+  5,   /* field[5] = sums */
+  4,   /* field[4] = tokens */
   0,   /* field[0] = training */
 };
 static const ProtobufCIntRange comd__step_vote__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor comd__step_vote__descriptor =
 {
@@ -1199,14 +1334,14 @@ const ProtobufCMessageDescriptor comd__step_vote__descriptor =
   "Comd__StepVote",
   "comd",
   sizeof(Comd__StepVote),
-  5,
+  7,
   comd__step_vote__field_descriptors,
   comd__step_vote__field_indices_by_name,
   1,  comd__step_vote__number_ranges,
   (ProtobufCMessageInit) comd__step_vote__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__checkpoint_report__field_descriptors[2] =
+static const ProtobufCFieldDescriptor comd__segment_saved__field_descriptors[5] =
 {
   {
     "training",
@@ -1214,47 +1349,86 @@ static const ProtobufCFieldDescriptor comd__checkpoint_report__field_descriptors
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT32,
     0,   /* quantifier_offset */
-    offsetof(Comd__CheckpointReport, training),
+    offsetof(Comd__SegmentSaved, training),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "checkpoint",
+    "step",
     2,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_MESSAGE,
+    PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Comd__CheckpointReport, checkpoint),
-    &comd__training_checkpoint__descriptor,
+    offsetof(Comd__SegmentSaved, step),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "segment",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentSaved, segment),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "weights",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentSaved, weights),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "moments",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Comd__SegmentSaved, moments),
+    NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned comd__checkpoint_report__field_indices_by_name[] = {
-  1,   /* field[1] = checkpoint */
+static const unsigned comd__segment_saved__field_indices_by_name[] = {
+  4,   /* field[4] = moments */
+  2,   /* field[2] = segment */
+  1,   /* field[1] = step */
   0,   /* field[0] = training */
+  3,   /* field[3] = weights */
 };
-static const ProtobufCIntRange comd__checkpoint_report__number_ranges[1 + 1] =
+static const ProtobufCIntRange comd__segment_saved__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 5 }
 };
-const ProtobufCMessageDescriptor comd__checkpoint_report__descriptor =
+const ProtobufCMessageDescriptor comd__segment_saved__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "comd.CheckpointReport",
-  "CheckpointReport",
-  "Comd__CheckpointReport",
+  "comd.SegmentSaved",
+  "SegmentSaved",
+  "Comd__SegmentSaved",
   "comd",
-  sizeof(Comd__CheckpointReport),
-  2,
-  comd__checkpoint_report__field_descriptors,
-  comd__checkpoint_report__field_indices_by_name,
-  1,  comd__checkpoint_report__number_ranges,
-  (ProtobufCMessageInit) comd__checkpoint_report__init,
+  sizeof(Comd__SegmentSaved),
+  5,
+  comd__segment_saved__field_descriptors,
+  comd__segment_saved__field_indices_by_name,
+  1,  comd__segment_saved__number_ranges,
+  (ProtobufCMessageInit) comd__segment_saved__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 #define comd__goodbye__field_descriptors NULL
@@ -1338,13 +1512,13 @@ static const ProtobufCFieldDescriptor comd__worker_message__field_descriptors[8]
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "checkpointed",
+    "segment_saved",
     6,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(Comd__WorkerMessage, kind_case),
-    offsetof(Comd__WorkerMessage, checkpointed),
-    &comd__checkpoint_report__descriptor,
+    offsetof(Comd__WorkerMessage, segment_saved),
+    &comd__segment_saved__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -1375,12 +1549,12 @@ static const ProtobufCFieldDescriptor comd__worker_message__field_descriptors[8]
   },
 };
 static const unsigned comd__worker_message__field_indices_by_name[] = {
-  5,   /* field[5] = checkpointed */
   6,   /* field[6] = exported */
   7,   /* field[7] = goodbye */
   1,   /* field[1] = heartbeat */
   0,   /* field[0] = hello */
   2,   /* field[2] = reports */
+  5,   /* field[5] = segment_saved */
   3,   /* field[3] = standing */
   4,   /* field[4] = vote */
 };

@@ -22,6 +22,8 @@ extension Change {
     case .epochOpened(let training, let epoch): "\(training) epoch \(epoch) opened"
     case .stepCommitted(let training, let step, let epoch, _):
       "\(training) step \(step) committed, epoch \(epoch)"
+    case .segmentSaved(let training, let step, let saved):
+      "\(training) segment \(saved.segment) after step \(step) saved"
     case .checkpointed(let training, let checkpoint):
       "\(training) checkpoint at step \(checkpoint.step)"
     case .trainingFinished(let export): "\(export.training) gave model \(export.model)"

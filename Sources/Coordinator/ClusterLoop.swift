@@ -228,7 +228,7 @@ actor ClusterLoop {
       case .assign(let assignments): assignMessages(assignments)
       case .acknowledge(let attempts): acknowledgeMessages(attempts)
       case .welcome, .refused, .helloWanted, .cancel, .prepareTraining, .openStep, .commitStep,
-        .checkpoint, .export, .endTraining, .drain:
+        .export, .endTraining, .drain:
         [message]
       }
     do {

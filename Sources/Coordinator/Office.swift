@@ -56,6 +56,8 @@ actor Office {
       case .buildDataset(let training):
         try report.write()
         try await loop.turn(clerk.dataset(training))
+      case .writeManifest(let training, let step, let segments):
+        try await loop.turn(clerk.manifest(training, step: step, segments))
       case .scoreEvaluation(let subject, let set, let iteration):
         try await loop.turn(clerk.score(subject, set: set, iteration: iteration))
         try report.write()

@@ -18,6 +18,16 @@ struct RunClerk: Sendable {
   let examinations: [Datasets.EvaluationSet]
   let log: Logger
 
+  /// Stores the manifest of a checkpoint whose segments are stored.
+  func manifest(_ training: TrainingID, step: Int, _ segments: [SavedSegment]) throws -> Event {
+    guard let plan = try store.trainings().first(where: { $0.plan.training == training })?.plan
+    else { preconditionFailure("\(training) was planned before it was begun") }
+    let manifest = CheckpointManifest(plan, step: step, segments)
+    let checkpoint = TrainingCheckpoint(step: step, state: try store.blobs.put(manifest.bytes))
+    log.info("\(training): checkpoint after step \(step)")
+    return .manifestWritten(training, checkpoint)
+  }
+
   /// Builds the samples of a training as a blob and says what came of it.
   func dataset(_ training: TrainingID) throws -> Event {
     let samples = try training == .pretraining ? captionSamples() : tuningSamples(training)

@@ -44,7 +44,9 @@ public enum Change: Hashable, Sendable {
   /// An epoch was used; the next one is higher, crash or not.
   case epochOpened(TrainingID, epoch: UInt64)
   /// Of a step that was computed again, the highest epoch counts.
-  case stepCommitted(TrainingID, step: Int, epoch: UInt64, loss: Double)
+  case stepCommitted(TrainingID, step: Int, epoch: UInt64, StepTotals)
+  /// A segment of the state after `step` steps is stored; it counts once all of them are.
+  case segmentSaved(TrainingID, step: Int, SavedSegment)
   case checkpointed(TrainingID, TrainingCheckpoint)
   case trainingFinished(TrainingExport)
   /// An evaluation set was scored: accuracy in all and by category, for a model by name.
@@ -145,18 +147,17 @@ public struct RestoredTraining: Hashable, Sendable {
   /// The highest epoch ever opened.
   public var epoch: UInt64
   public var stepsCommitted: Int
-  /// The epoch under which the last of them was committed, below `epoch` when the next step is open
-  /// already; 0 before the first.
-  public var commitEpoch: UInt64
+  /// Of the last of them; nil before the first.
+  public var lastTotals: StepTotals?
   public var export: TrainingExport?
   public init(
-    plan: TrainingPlan, epoch: UInt64, stepsCommitted: Int, commitEpoch: UInt64,
+    plan: TrainingPlan, epoch: UInt64, stepsCommitted: Int, lastTotals: StepTotals?,
     export: TrainingExport?
   ) {
     self.plan = plan
     self.epoch = epoch
     self.stepsCommitted = stepsCommitted
-    self.commitEpoch = commitEpoch
+    self.lastTotals = lastTotals
     self.export = export
   }
 }

@@ -74,8 +74,8 @@ public enum WorkerMessage: Hashable, Sendable {
   case reports([JobReport])
   case standing(TrainingID, TrainingStanding)
   case vote(StepVote)
-  /// The state after `checkpoint.step` steps has been uploaded.
-  case checkpointed(TrainingID, TrainingCheckpoint)
+  /// A segment of the state after `step` steps has been uploaded.
+  case segmentSaved(TrainingID, step: Int, SavedSegment)
   case exported(TrainingExport)
   /// Leaves on its own accord: gives back what it holds.
   case goodbye
@@ -117,10 +117,8 @@ public enum CoordinatorMessage: Hashable, Sendable {
   case prepareTraining(TrainingPlan)
   /// Begin this step. Whatever belongs to an older epoch is void; steps before it are committed.
   case openStep(StepPlan)
-  /// The step is durable: apply it.
-  case commitStep(TrainingID, epoch: UInt64, step: Int)
-  /// Upload the state after the committed steps.
-  case checkpoint(TrainingID, step: Int)
+  /// The step is durable: apply it. Then, when `isSaved`, upload the segments that you own.
+  case commitStep(TrainingID, epoch: UInt64, step: Int, StepTotals, isSaved: Bool)
   /// All steps are committed: save the student, upload it and say what it is.
   case export(TrainingID)
   case endTraining(TrainingID)
@@ -129,4 +127,4 @@ public enum CoordinatorMessage: Hashable, Sendable {
 }
 
 /// The version of the wire contract; raised with every change that an older peer would misread.
-public let protocolVersion = 2
+public let protocolVersion = 3

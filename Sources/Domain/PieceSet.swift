@@ -1,6 +1,6 @@
-/// Which pieces of a blob are somewhere.
+/// Which pieces of a blob, or segments of a vector, are somewhere.
 public struct PieceSet: Hashable, Sendable {
-  /// Of the whole blob.
+  /// Of the whole.
   public let pieceCount: Int
   /// How many of them are in the set.
   public private(set) var count: Int
@@ -53,4 +53,7 @@ public struct PieceSet: Hashable, Sendable {
     words[piece / 64] |= 1 << (piece % 64)
     count += 1
   }
+
+  /// Those in the set, in order.
+  public var members: [Int] { (0..<pieceCount).filter(contains) }
 }

@@ -21,6 +21,8 @@ public struct TrainingRecipe: Hashable, Codable, Sendable {
   /// Fixed for the run: the batch is split over these, whoever computes them.
   public var virtualRanks: Int
   public var checkpointEvery: Int
+  /// Workers that keep the moments of each segment: 1, 2 (any one may be lost), or 0 for all.
+  public var replication = 2
   /// Less memory for one more forward pass: a worker keeps only what enters each layer.
   public var recompute = false
   /// What is trained in place of the language model's weights; nil: the weights.
@@ -81,8 +83,11 @@ public struct TrainingPlan: Hashable, Sendable {
   public var dataset: Digest
   public var recipe: TrainingRecipe
   public var stepsTotal: Int
-  /// The newest durable state, from which a worker starts that has none: step and blob.
+  /// The newest durable state, from which a training goes on whose workers lost theirs.
   public var checkpoint: TrainingCheckpoint?
+  /// Rises whenever all go back to the checkpoint (or, without one, to the beginning): a worker
+  /// that began under a lower one begins anew, from there.
+  public var lineage: UInt64 = 0
 
   public init(
     training: TrainingID, model: Digest, dataset: Digest, recipe: TrainingRecipe,
@@ -95,11 +100,16 @@ public struct TrainingPlan: Hashable, Sendable {
     self.stepsTotal = stepsTotal
     self.checkpoint = checkpoint
   }
+
+  /// Committed steps in the state that can be had without another worker.
+  public var baseStep: Int { checkpoint?.step ?? 0 }
+  public var base: TrainingBase { checkpoint.map { .checkpoint($0) } ?? .beginning }
 }
 
 /// Weights and AdamW moments after `step` committed steps.
 public struct TrainingCheckpoint: Hashable, Sendable {
   public var step: Int
+  /// A blob that names those of the segments.
   public var state: Digest
   public init(step: Int, state: Digest) {
     self.step = step
@@ -107,18 +117,69 @@ public struct TrainingCheckpoint: Hashable, Sendable {
   }
 }
 
+/// The blobs of one segment in a checkpoint.
+public struct SavedSegment: Hashable, Sendable {
+  public var segment: Int
+  /// f32, little-endian.
+  public var weights: Digest
+  /// First moments, then second ones.
+  public var moments: Digest
+  public init(segment: Int, weights: Digest, moments: Digest) {
+    self.segment = segment
+    self.weights = weights
+    self.moments = moments
+  }
+}
+
 /// A worker that takes part in a step, and where its peers reach it.
 public struct StepMember: Hashable, Sendable {
   public var worker: WorkerID
-  /// ZeroMQ endpoint of its peer socket.
+  /// ZeroMQ endpoint of its mesh.
   public var endpoint: String
-  /// CURVE public key of that socket, Z85.
+  /// Public key of its mesh, Z85.
   public var publicKey: String
   public init(worker: WorkerID, endpoint: String, publicKey: String) {
     self.worker = worker
     self.endpoint = endpoint
     self.publicKey = publicKey
   }
+}
+
+/// Who keeps the moments of a segment in a step; members by their index.
+public struct SegmentKeepers: Hashable, Sendable {
+  /// The owner, who finishes the segment's sum; then its buddies, who do the same update.
+  public var keepers: [Int]
+  /// Fetches the moments in this step, to be a keeper from the next on.
+  public var newcomer: Int?
+  public init(_ keepers: [Int], newcomer: Int? = nil) {
+    precondition(!keepers.isEmpty, "a segment has an owner")
+    self.keepers = keepers
+    self.newcomer = newcomer
+  }
+
+  public var owner: Int { keepers[0] }
+}
+
+/// What the commit of a step tells beside its gradient: enough to apply it.
+public struct StepTotals: Hashable, Sendable {
+  /// Mean loss over the trained tokens of the global batch.
+  public var loss: Double
+  /// Trained tokens.
+  public var tokens: Int64
+  /// Of the summed gradient, not divided by tokens.
+  public var sumOfSquares: Double
+  public init(loss: Double, tokens: Int64, sumOfSquares: Double) {
+    self.loss = loss
+    self.tokens = tokens
+    self.sumOfSquares = sumOfSquares
+  }
+}
+
+/// The state that a training can begin from without any worker that has one.
+public enum TrainingBase: Hashable, Sendable {
+  /// The student as it was, moments of 0.
+  case beginning
+  case checkpoint(TrainingCheckpoint)
 }
 
 /// One attempt at one optimizer step. Every message of the step carries the epoch.
@@ -129,39 +190,68 @@ public struct StepPlan: Hashable, Sendable {
   /// From 0: the number of steps committed before this one.
   public var step: Int
   public var members: [StepMember]
-  /// For each virtual rank, the index in `members` of who computes its gradient.
+  /// For each virtual rank, the index in `members` of who computes its gradient. Empty after the
+  /// last step: members then only fetch what they lack of the weights.
   public var rankOwners: [Int]
-  /// For each segment of the parameter vector, the index in `members` of who finishes its sum.
-  public var segmentOwners: [Int]
+  /// For each segment of the parameter vector, who keeps it.
+  public var segments: [SegmentKeepers]
+  /// Of the step before, for who has not heard of its commit; nil before the first.
+  public var before: StepTotals?
+  /// Where keepers get moments that they lack; nil: from the segment's owner.
+  public var base: TrainingBase?
 
   public init(
     training: TrainingID, epoch: UInt64, step: Int, members: [StepMember],
-    rankOwners: [Int], segmentOwners: [Int]
+    rankOwners: [Int], segments: [SegmentKeepers], before: StepTotals? = nil,
+    base: TrainingBase? = nil
   ) {
     self.training = training
     self.epoch = epoch
     self.step = step
     self.members = members
     self.rankOwners = rankOwners
-    self.segmentOwners = segmentOwners
+    self.segments = segments
+    self.before = before
+    self.base = base
   }
 }
 
-/// A member's word that it holds the whole sum of a step and could apply it.
+/// What a keeper says of the sum of its segment: all its keepers must agree.
+public struct SegmentSum: Hashable, Sendable {
+  public var segment: Int
+  public var sumOfSquares: Double
+  /// Of the bits, in order.
+  public var check: UInt64
+  public init(segment: Int, sumOfSquares: Double, check: UInt64) {
+    self.segment = segment
+    self.sumOfSquares = sumOfSquares
+    self.check = check
+  }
+}
+
+/// A member's word that it holds the sums of all segments that it keeps, and could apply them.
 public struct StepVote: Hashable, Sendable {
   public var training: TrainingID
   public var epoch: UInt64
   public var step: Int
   /// Mean loss over the trained tokens of the global batch.
   public var loss: Double
-  /// SHA-256 of the reduced gradient: all members must agree.
-  public var gradient: Digest
-  public init(training: TrainingID, epoch: UInt64, step: Int, loss: Double, gradient: Digest) {
+  public var tokens: Int64
+  /// In order of segments.
+  public var sums: [SegmentSum]
+  /// How long the member's own virtual ranks took.
+  public var computing: Duration
+  public init(
+    training: TrainingID, epoch: UInt64, step: Int, loss: Double, tokens: Int64,
+    sums: [SegmentSum], computing: Duration
+  ) {
     self.training = training
     self.epoch = epoch
     self.step = step
     self.loss = loss
-    self.gradient = gradient
+    self.tokens = tokens
+    self.sums = sums
+    self.computing = computing
   }
 }
 
@@ -169,10 +259,51 @@ public struct StepVote: Hashable, Sendable {
 public enum TrainingStanding: Hashable, Sendable {
   /// Still fetching model, data or state.
   case preparing
-  /// Holds the state after this many committed steps.
-  case ready(step: Int)
-  /// As `ready`, and holds the whole sum of step `step`, not yet applied.
-  case prepared(step: Int, epoch: UInt64)
+  case following(TrainingProgress)
   /// Could not: what and why.
   case failed(String)
+}
+
+/// What a worker holds of a training.
+public struct TrainingProgress: Hashable, Sendable {
+  /// Of the plan under which it began.
+  public var lineage: UInt64
+  /// Elements of the vector that is trained.
+  public var elements: Int
+  /// Committed steps in what it holds.
+  public var step: Int
+  /// Whether all weights are those after `step` steps; some may be on their way.
+  public var isWhole: Bool
+  /// Segments whose moments it keeps, after `step` steps.
+  public var kept: PieceSet
+  /// Segments of which it holds the sum of step `step`, not yet applied; nil: of none.
+  public var summed: PieceSet?
+  public init(
+    lineage: UInt64, elements: Int, step: Int, isWhole: Bool, kept: PieceSet,
+    summed: PieceSet? = nil
+  ) {
+    self.lineage = lineage
+    self.elements = elements
+    self.step = step
+    self.isWhole = isWhole
+    self.kept = kept
+    self.summed = summed
+  }
+}
+
+/// A vector of a training state.
+public enum StatePart: Hashable, Sendable, CaseIterable { case weights, firstMoment, secondMoment }
+
+/// What one virtual rank adds to the loss of a step.
+public struct RankStatistics: Hashable, Sendable {
+  public var rank: Int
+  /// Sum of the loss over its trained tokens.
+  public var lossSum: Double
+  /// Trained tokens.
+  public var tokens: Int64
+  public init(rank: Int, lossSum: Double, tokens: Int64) {
+    self.rank = rank
+    self.lossSum = lossSum
+    self.tokens = tokens
+  }
 }

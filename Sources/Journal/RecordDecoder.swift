@@ -32,7 +32,7 @@ struct RecordDecoder {
         MachineStanding(values: try reader.list { reader in try reader.word() }))
     case .ended: return .ended(try reader.text())
     case .tick, .heartbeat, .message, .reports, .disconnected, .lookedUp, .recalled, .prepared,
-      .datasetBuilt, .evaluationScored, .command:
+      .datasetBuilt, .evaluationScored, .command, .manifestWritten:
       let (sum, isTooFar) = moment.addingReportingOverflow(try reader.number())
       guard !isTooFar else { throw JournalError.malformed("its moment is too far") }
       moment = sum
@@ -83,13 +83,23 @@ struct RecordDecoder {
       return .prepared(input, pool: pool)
     case .datasetBuilt:
       let training = TrainingID(iteration: try reader.count())
-      guard let dataset = Digest(bytes: try reader.raw(32)) else {
-        throw JournalError.malformed("a digest has 32 bytes")
-      }
+      let dataset = try digest(&reader)
       return .datasetBuilt(training, dataset: dataset, samples: try reader.count())
+    case .manifestWritten:
+      let training = TrainingID(iteration: try reader.count())
+      let step = try reader.count()
+      return .manifestWritten(
+        training, TrainingCheckpoint(step: step, state: try digest(&reader)))
     case .evaluationScored: return .evaluationScored(try json(EvaluationScore.self, &reader))
     case .command: return .command(try json(Command.self, &reader))
     }
+  }
+
+  private func digest(_ reader: inout ByteReader) throws(JournalError) -> Digest {
+    guard let digest = Digest(bytes: try reader.raw(32)) else {
+      throw .malformed("a digest has 32 bytes")
+    }
+    return digest
   }
 
   private mutating func worker(_ reader: inout ByteReader) throws(JournalError) -> WorkerID {
@@ -150,11 +160,26 @@ struct RecordDecoder {
     switch try reader.byte() {
     case 0: return nil
     case 1: return .preparing
-    case 2: return .ready(step: try reader.count())
-    case 3: return .prepared(step: try reader.count(), epoch: try reader.word())
     case 4: return .failed(try reader.text())
-    case _: throw .malformed("a standing is unknown")
+    case 5: return .following(try progress(&reader))
+    case _: throw .malformed("a standing is unknown, or of an older version")
     }
+  }
+
+  private func progress(_ reader: inout ByteReader) throws(JournalError) -> TrainingProgress {
+    let (lineage, elements) = (try reader.word(), try reader.count())
+    let (step, segments) = (try reader.count(), try reader.count())
+    func set() throws(JournalError) -> PieceSet {
+      guard segments <= WireLimits.segmentsMax,
+        let set = PieceSet(try reader.block(), of: segments)
+      else { throw .malformed("a set of segments is not one") }
+      return set
+    }
+    let kept = try set()
+    let flags = try reader.byte()
+    return TrainingProgress(
+      lineage: lineage, elements: elements, step: step, isWhole: flags & 1 != 0, kept: kept,
+      summed: flags & 2 != 0 ? try set() : nil)
   }
 
   private func report(_ reader: inout ByteReader) throws -> JobReport {

@@ -8,6 +8,7 @@ enum RecordKind: UInt8 {
   case start = 1
   case tick, heartbeat, message, reports, disconnected, lookedUp, recalled, prepared
   case datasetBuilt, evaluationScored, command, standing, ended
+  case manifestWritten
 }
 
 /// Makes records of one segment. What repeats is written once: workers are numbered as they come,
@@ -91,6 +92,11 @@ struct RecordEncoder {
       writer.count(training.iteration)
       writer.raw(dataset.bytes)
       writer.count(samples)
+    case .manifestWritten(let training, let checkpoint):
+      begin(.manifestWritten, now)
+      writer.count(training.iteration)
+      writer.count(checkpoint.step)
+      writer.raw(checkpoint.state.bytes)
     case .evaluationScored(let score):
       begin(.evaluationScored, now)
       try json(score)
@@ -156,16 +162,18 @@ struct RecordEncoder {
     switch standing {
     case nil: writer.byte(0)
     case .preparing: writer.byte(1)
-    case .ready(let step):
-      writer.byte(2)
-      writer.count(step)
-    case .prepared(let step, let epoch):
-      writer.byte(3)
-      writer.count(step)
-      writer.word(epoch)
     case .failed(let reason):
       writer.byte(4)
       writer.text(reason)
+    case .following(let progress):
+      writer.byte(5)
+      writer.word(progress.lineage)
+      writer.count(progress.elements)
+      writer.count(progress.step)
+      writer.count(progress.kept.pieceCount)
+      writer.block(progress.kept.bytes)
+      writer.byte((progress.isWhole ? 1 : 0) | (progress.summed == nil ? 0 : 2))
+      if let summed = progress.summed { writer.block(summed.bytes) }
     }
   }
 

@@ -72,3 +72,7 @@ public func layerScaleBackward(
   }
   runRows(CK_SCALE_COLUMNS, into: dx, dy, columns: scales.count, weight: scales, on: compute)
 }
+
+/// A number that another bit anywhere, or another order, changes with near certainty: for noticing
+/// mistakes of machines, not malice. The same on every processor.
+public func checksum(of x: Floats) -> UInt64 { unsafe ck_checksum(x.base, x.count) }

@@ -122,6 +122,11 @@ public struct Floats: Sendable {
     return unsafe Floats(memory: memory, base: memory.base, count: count)
   }
 
+  /// Whether two windows are the same one.
+  public static func === (a: Floats, b: Floats) -> Bool {
+    unsafe a.base == b.base && a.count == b.count
+  }
+
   /// True when the two windows share at least one value.
   func overlaps(_ other: Floats) -> Bool {
     unsafe base < other.base + other.count && other.base < base + count

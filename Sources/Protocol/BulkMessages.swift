@@ -72,74 +72,47 @@ public enum BulkRefusal: Hashable, Sendable {
   case storage(String)
 }
 
-/// What one virtual rank adds to the loss of a step.
-public struct RankStatistics: Hashable, Sendable {
-  public var rank: Int
-  /// Sum of the loss over its trained tokens.
-  public var lossSum: Double
-  /// Trained tokens.
-  public var tokens: Int64
-  public init(rank: Int, lossSum: Double, tokens: Int64) {
-    self.rank = rank
-    self.lossSum = lossSum
-    self.tokens = tokens
-  }
+/// What the values of a cell are.
+public enum CellKind: Hashable, Sendable {
+  /// The sum over a subtree of virtual ranks, as the summation tree numbers its nodes.
+  case partial(node: Int)
+  /// The finished sum.
+  case sum
+  /// Of the state after as many steps as the message says.
+  case state(StatePart)
 }
 
-/// A piece of a gradient on its way between two members of a step.
-public struct GradientSegment: Hashable, Sendable {
-  public enum Role: Hashable, Sendable {
-    /// The sum over a subtree of virtual ranks, to the owner of the segment.
-    case partial
-    /// The finished sum, to all members.
-    case total
-  }
+/// A cell of a training's vector on its way between two members.
+public struct VectorCell: Hashable, Sendable {
   public var training: TrainingID
+  /// Of the attempt at a step that a sum belongs to.
   public var epoch: UInt64
   public var step: Int
-  public var role: Role
-  /// Index of the segment of the parameter vector.
-  public var segment: Int
-  /// The node of the summation tree whose sum this is, as the reduction plan numbers it.
-  public var node: Int
-  /// Index of the sender in the step's members.
-  public var sender: Int
-  /// The first element within the segment, and how many f32 elements the raw frame holds.
-  public var offset: Int
+  public var kind: CellKind
+  /// Index of the cell, and how many f32 elements the raw frame holds.
+  public var cell: Int
   public var count: Int
+  /// With sums: of the virtual ranks in them.
   public var ranks: [RankStatistics]
 
   public init(
-    training: TrainingID, epoch: UInt64, step: Int, role: Role, segment: Int, node: Int,
-    sender: Int, offset: Int, count: Int, ranks: [RankStatistics]
+    training: TrainingID, epoch: UInt64, step: Int, kind: CellKind, cell: Int, count: Int,
+    ranks: [RankStatistics]
   ) {
     self.training = training
     self.epoch = epoch
     self.step = step
-    self.role = role
-    self.segment = segment
-    self.node = node
-    self.sender = sender
-    self.offset = offset
+    self.kind = kind
+    self.cell = cell
     self.count = count
     self.ranks = ranks
   }
 }
 
-/// One of the three vectors of a training state.
-public enum StatePart: Hashable, Sendable, CaseIterable { case weights, firstMoment, secondMoment }
-
-/// Between two workers, on a worker's peer socket.
+/// Between two members of a training, over their mesh.
 public enum PeerMessage: Hashable, Sendable {
   /// Raw: `count` little-endian f32.
-  case segment(GradientSegment)
-  /// Asks for `count` elements of a part of the state after `step` committed steps.
-  case stateFetch(
-    request: UInt64, training: TrainingID, step: Int, part: StatePart, offset: Int, count: Int)
-  /// A piece of a part that has `total` elements in all. Raw: `count` little-endian f32.
-  case state(
-    request: UInt64, training: TrainingID, step: Int, part: StatePart, offset: Int, count: Int,
-    total: Int)
-  /// The asked peer holds the state of `standing` steps instead; nil when it holds none.
-  case stateUnavailable(request: UInt64, training: TrainingID, standing: Int?)
+  case cell(VectorCell)
+  /// Asks for a segment's part of the state after `step` steps; of a moment, for both.
+  case ask(TrainingID, step: Int, part: StatePart, segment: Int)
 }

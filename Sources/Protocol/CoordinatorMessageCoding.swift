@@ -174,12 +174,9 @@ extension CoordinatorMessage {
       let step = try unsafe Checked.present(message.commit_step, "commit")
       self = .commitStep(
         try unsafe Checked.training(step.training, "commit.training"), epoch: unsafe step.epoch,
-        step: try unsafe Checked.integer(step.step, "commit.step"))
-    case COMD__COORDINATOR_MESSAGE__KIND_CHECKPOINT:
-      let request = try unsafe Checked.present(message.checkpoint, "checkpoint")
-      self = .checkpoint(
-        try unsafe Checked.training(request.training, "checkpoint.training"),
-        step: try unsafe Checked.integer(request.step, "checkpoint.step"))
+        step: try unsafe Checked.integer(step.step, "commit.step"),
+        try unsafe StepTotals(Checked.present(step.totals, "commit.totals")),
+        isSaved: unsafe step.saved != 0)
     case COMD__COORDINATOR_MESSAGE__KIND_EXPORT_STUDENT:
       self = .export(try unsafe training(message.export_student, "export.training"))
     case COMD__COORDINATOR_MESSAGE__KIND_END_TRAINING:
@@ -224,19 +221,15 @@ extension CoordinatorMessage {
     case .openStep(let plan):
       unsafe c.pointee.kind_case = COMD__COORDINATOR_MESSAGE__KIND_OPEN_STEP
       unsafe c.pointee.open_step = plan.message(in: arena)
-    case .commitStep(let training, let epoch, let step):
+    case .commitStep(let training, let epoch, let step, let totals, let isSaved):
       let commit = unsafe arena.make(comd__commit_step__init)
       unsafe commit.pointee.training = UInt32(training.iteration)
       unsafe commit.pointee.epoch = epoch
       unsafe commit.pointee.step = UInt64(step)
+      unsafe commit.pointee.totals = totals.message(in: arena)
+      unsafe commit.pointee.saved = isSaved ? 1 : 0
       unsafe c.pointee.kind_case = COMD__COORDINATOR_MESSAGE__KIND_COMMIT_STEP
       unsafe c.pointee.commit_step = commit
-    case .checkpoint(let training, let step):
-      let request = unsafe arena.make(comd__checkpoint_request__init)
-      unsafe request.pointee.training = UInt32(training.iteration)
-      unsafe request.pointee.step = UInt64(step)
-      unsafe c.pointee.kind_case = COMD__COORDINATOR_MESSAGE__KIND_CHECKPOINT
-      unsafe c.pointee.checkpoint = request
     case .export(let training):
       unsafe c.pointee.kind_case = COMD__COORDINATOR_MESSAGE__KIND_EXPORT_STUDENT
       unsafe c.pointee.export_student = reference(training, in: arena)

@@ -1,54 +1,30 @@
 import CProtocol
 import Domain
 
-/// The first frame of a message between workers; the tensor is the second.
+/// The head of a message between members; a cell's values are its payload.
 public func encode(_ message: PeerMessage) -> [UInt8] {
   unsafe packed { arena in
     let c = unsafe arena.make(comd__peer_message__init)
     unsafe c.pointee.version = bulkVersion
     switch message {
-    case .segment(let segment):
-      unsafe c.pointee.kind_case = COMD__PEER_MESSAGE__KIND_SEGMENT
-      unsafe c.pointee.segment = segment.message(in: arena)
-    case .stateFetch(let request, let training, let step, let part, let offset, let count):
-      let fetch = unsafe arena.make(comd__state_fetch__init)
-      unsafe fetch.pointee.request = request
-      unsafe fetch.pointee.training = UInt32(training.iteration)
-      unsafe fetch.pointee.step = UInt64(step)
-      unsafe fetch.pointee.part = part.value
-      unsafe fetch.pointee.offset = UInt64(offset)
-      unsafe fetch.pointee.count = UInt64(count)
-      unsafe c.pointee.kind_case = COMD__PEER_MESSAGE__KIND_STATE_FETCH
-      unsafe c.pointee.state_fetch = fetch
-    case .state(let request, let training, let step, let part, let offset, let count, let total):
-      let chunk = unsafe arena.make(comd__state_chunk__init)
-      unsafe chunk.pointee.request = request
-      unsafe chunk.pointee.training = UInt32(training.iteration)
-      unsafe chunk.pointee.step = UInt64(step)
-      unsafe chunk.pointee.part = part.value
-      unsafe chunk.pointee.offset = UInt64(offset)
-      unsafe chunk.pointee.count = UInt64(count)
-      unsafe chunk.pointee.total = UInt64(total)
-      unsafe c.pointee.kind_case = COMD__PEER_MESSAGE__KIND_STATE
-      unsafe c.pointee.state = chunk
-    case .stateUnavailable(let request, let training, let standing):
-      let answer = unsafe arena.make(comd__state_unavailable__init)
-      unsafe answer.pointee.request = request
-      unsafe answer.pointee.training = UInt32(training.iteration)
-      if let standing {
-        let steps = unsafe arena.make(comd__state_unavailable__standing__init)
-        unsafe steps.pointee.step = UInt64(standing)
-        unsafe answer.pointee.standing = steps
-      }
-      unsafe c.pointee.kind_case = COMD__PEER_MESSAGE__KIND_STATE_UNAVAILABLE
-      unsafe c.pointee.state_unavailable = answer
+    case .cell(let cell):
+      unsafe c.pointee.kind_case = COMD__PEER_MESSAGE__KIND_CELL
+      unsafe c.pointee.cell = cell.message(in: arena)
+    case .ask(let training, let step, let part, let segment):
+      let ask = unsafe arena.make(comd__state_ask__init)
+      unsafe ask.pointee.training = UInt32(training.iteration)
+      unsafe ask.pointee.step = UInt64(step)
+      unsafe ask.pointee.part = CellKind.state(part).value.kind
+      unsafe ask.pointee.segment = UInt32(segment)
+      unsafe c.pointee.kind_case = COMD__PEER_MESSAGE__KIND_ASK
+      unsafe c.pointee.ask = ask
     }
     return unsafe c
   }
 }
 
-/// A message from a peer.
-/// - Parameter payloadBytes: size of the second frame; 0 when there is none.
+/// A message from a member.
+/// - Parameter payloadBytes: size of the payload; 0 when there is none.
 public func decodePeerMessage(
   _ bytes: [UInt8], payloadBytes: Int
 ) throws(ProtocolError) -> PeerMessage {
@@ -57,43 +33,21 @@ public func decodePeerMessage(
     message throws(ProtocolError) in
     try checkVersion(unsafe message.version, name)
     switch unsafe message.kind_case {
-    case COMD__PEER_MESSAGE__KIND_SEGMENT:
-      let segment = try unsafe GradientSegment(Checked.present(message.segment, "segment"))
-      try checkPayload(payloadBytes, stated: segment.count * elementBytes, name)
-      return .segment(segment)
-    case COMD__PEER_MESSAGE__KIND_STATE_FETCH:
+    case COMD__PEER_MESSAGE__KIND_CELL:
+      let cell = try unsafe VectorCell(Checked.present(message.cell, "cell"))
+      try checkPayload(payloadBytes, stated: cell.count * elementBytes, name)
+      return .cell(cell)
+    case COMD__PEER_MESSAGE__KIND_ASK:
       try checkPayload(payloadBytes, stated: 0, name)
-      let fetch = try unsafe Checked.present(message.state_fetch, "state_fetch")
-      return .stateFetch(
-        request: unsafe fetch.request,
-        training: try unsafe Checked.training(fetch.training, "state_fetch.training"),
-        step: try unsafe Checked.integer(fetch.step, "state_fetch.step"),
-        part: try unsafe StatePart(fetch.part),
-        offset: try unsafe Checked.integer(fetch.offset, "state_fetch.offset"),
-        count: try unsafe Checked.integer(fetch.count, "state_fetch.count", in: 1...elementsMax))
-    case COMD__PEER_MESSAGE__KIND_STATE:
-      let chunk = try unsafe Checked.present(message.state, "state")
-      let total = try unsafe Checked.integer(chunk.total, "state.total")
-      let offset = try unsafe Checked.integer(chunk.offset, "state.offset", in: 0...total)
-      let countMax = min(elementsMax, total - offset)
-      let count = try unsafe Checked.integer(chunk.count, "state.count", in: 0...countMax)
-      try checkPayload(payloadBytes, stated: count * elementBytes, name)
-      return .state(
-        request: unsafe chunk.request,
-        training: try unsafe Checked.training(chunk.training, "state.training"),
-        step: try unsafe Checked.integer(chunk.step, "state.step"),
-        part: try unsafe StatePart(chunk.part), offset: offset, count: count, total: total)
-    case COMD__PEER_MESSAGE__KIND_STATE_UNAVAILABLE:
-      try checkPayload(payloadBytes, stated: 0, name)
-      let answer = try unsafe Checked.present(message.state_unavailable, "state_unavailable")
-      var standing: Int?
-      if let steps = unsafe answer.standing {
-        standing = try unsafe Checked.integer(steps.pointee.step, "state_unavailable.step")
+      let ask = try unsafe Checked.present(message.ask, "ask")
+      guard case .state(let part) = try unsafe CellKind(ask.part, node: 0) else {
+        throw .outOfRange(field: "ask.part", found: "a sum", allowed: "a part of the state")
       }
-      return .stateUnavailable(
-        request: unsafe answer.request,
-        training: try unsafe Checked.training(answer.training, "state_unavailable.training"),
-        standing: standing)
+      return .ask(
+        try unsafe Checked.training(ask.training, "ask.training"),
+        step: try unsafe Checked.integer(ask.step, "ask.step"), part: part,
+        segment: try unsafe Checked.integer(
+          ask.segment, "ask.segment", in: 0...WireLimits.segmentsMax))
     default: throw .missing(field: "peer message's kind")
     }
   }
@@ -102,21 +56,25 @@ public func decodePeerMessage(
 private let elementBytes = MemoryLayout<Float>.size
 private let elementsMax = WireLimits.tensorBytesMax / elementBytes
 
-extension StatePart {
-  init(_ value: Comd__StatePart) throws(ProtocolError) {
+extension CellKind {
+  init(_ value: Comd__CellKind, node: Int) throws(ProtocolError) {
     switch value {
-    case COMD__STATE_PART__STATE_WEIGHTS: self = .weights
-    case COMD__STATE_PART__STATE_FIRST_MOMENT: self = .firstMoment
-    case COMD__STATE_PART__STATE_SECOND_MOMENT: self = .secondMoment
-    default: throw .missing(field: "state.part")
+    case COMD__CELL_KIND__CELL_PARTIAL: self = .partial(node: node)
+    case COMD__CELL_KIND__CELL_SUM: self = .sum
+    case COMD__CELL_KIND__CELL_WEIGHTS: self = .state(.weights)
+    case COMD__CELL_KIND__CELL_FIRST_MOMENT: self = .state(.firstMoment)
+    case COMD__CELL_KIND__CELL_SECOND_MOMENT: self = .state(.secondMoment)
+    default: throw .missing(field: "cell.kind")
     }
   }
 
-  var value: Comd__StatePart {
+  var value: (kind: Comd__CellKind, node: Int) {
     switch self {
-    case .weights: COMD__STATE_PART__STATE_WEIGHTS
-    case .firstMoment: COMD__STATE_PART__STATE_FIRST_MOMENT
-    case .secondMoment: COMD__STATE_PART__STATE_SECOND_MOMENT
+    case .partial(let node): (COMD__CELL_KIND__CELL_PARTIAL, node)
+    case .sum: (COMD__CELL_KIND__CELL_SUM, 0)
+    case .state(.weights): (COMD__CELL_KIND__CELL_WEIGHTS, 0)
+    case .state(.firstMoment): (COMD__CELL_KIND__CELL_FIRST_MOMENT, 0)
+    case .state(.secondMoment): (COMD__CELL_KIND__CELL_SECOND_MOMENT, 0)
     }
   }
 }
@@ -139,45 +97,29 @@ extension RankStatistics {
   }
 }
 
-extension GradientSegment {
-  init(_ message: Comd__GradientSegment) throws(ProtocolError) {
-    let role: Role =
-      switch unsafe message.role {
-      case COMD__SEGMENT_ROLE__SEGMENT_PARTIAL: .partial
-      case COMD__SEGMENT_ROLE__SEGMENT_TOTAL: .total
-      default: throw .missing(field: "segment.role")
-      }
+extension VectorCell {
+  init(_ message: Comd__VectorCell) throws(ProtocolError) {
     self.init(
-      training: try unsafe Checked.training(message.training, "segment.training"),
-      epoch: unsafe message.epoch,
-      step: try unsafe Checked.integer(message.step, "segment.step"), role: role,
-      segment: try unsafe Checked.integer(
-        message.segment, "segment.segment", in: 0...WireLimits.segmentsMax),
-      node: try unsafe Checked.integer(
-        message.node, "segment.node", in: 0...4 * WireLimits.ranksMax),
-      sender: try unsafe Checked.integer(
-        message.sender, "segment.sender", in: 0...WireLimits.membersMax),
-      offset: try unsafe Checked.integer(message.offset, "segment.offset"),
-      count: try unsafe Checked.integer(message.count, "segment.count", in: 0...elementsMax),
+      training: try unsafe Checked.training(message.training, "cell.training"),
+      epoch: unsafe message.epoch, step: try unsafe Checked.integer(message.step, "cell.step"),
+      kind: try unsafe CellKind(
+        message.kind,
+        node: Checked.integer(message.node, "cell.node", in: 0...2 * WireLimits.ranksMax)),
+      cell: try unsafe Checked.integer(message.cell, "cell.cell"),
+      count: try unsafe Checked.integer(message.count, "cell.count", in: 1...elementsMax),
       ranks: try unsafe Checked.messages(
-        message.ranks, message.n_ranks, "segment.ranks", max: WireLimits.ranksMax
-      ) { statistics throws(ProtocolError) in try unsafe RankStatistics(statistics) })
+        message.ranks, message.n_ranks, "cell.ranks", max: WireLimits.ranksMax
+      ) { rank throws(ProtocolError) in try unsafe RankStatistics(rank) })
   }
 
-  func message(in arena: Arena) -> UnsafeMutablePointer<Comd__GradientSegment> {
-    let c = unsafe arena.make(comd__gradient_segment__init)
+  func message(in arena: Arena) -> UnsafeMutablePointer<Comd__VectorCell> {
+    let c = unsafe arena.make(comd__vector_cell__init)
     unsafe c.pointee.training = UInt32(training.iteration)
     unsafe c.pointee.epoch = epoch
     unsafe c.pointee.step = UInt64(step)
-    unsafe c.pointee.role =
-      switch role {
-      case .partial: COMD__SEGMENT_ROLE__SEGMENT_PARTIAL
-      case .total: COMD__SEGMENT_ROLE__SEGMENT_TOTAL
-      }
-    unsafe c.pointee.segment = UInt32(segment)
-    unsafe c.pointee.node = UInt32(node)
-    unsafe c.pointee.sender = UInt32(sender)
-    unsafe c.pointee.offset = UInt64(offset)
+    unsafe c.pointee.kind = kind.value.kind
+    unsafe c.pointee.node = UInt32(kind.value.node)
+    unsafe c.pointee.cell = UInt32(cell)
     unsafe c.pointee.count = UInt64(count)
     unsafe c.pointee.n_ranks = ranks.count
     unsafe c.pointee.ranks = arena.pointers(ranks.map { unsafe $0.message(in: arena) })

@@ -64,6 +64,8 @@ extension TrainingRecipe {
       seed: unsafe message.seed,
       precision: try unsafe Precision(message.precision, "recipe.precision"))
     recompute = unsafe message.recompute != 0
+    replication = try unsafe Checked.integer(
+      message.replication, "recipe.replication", in: 0...WireLimits.membersMax)
     if let adapters = unsafe message.adapters {
       self.adapters = try unsafe LowRankAdapters(adapters.pointee)
     }
@@ -90,6 +92,7 @@ extension TrainingRecipe {
     unsafe c.pointee.checkpoint_every = UInt32(checkpointEvery)
     unsafe c.pointee.seed = seed
     unsafe c.pointee.recompute = recompute ? 1 : 0
+    unsafe c.pointee.replication = UInt32(replication)
     unsafe c.pointee.precision = precision.message
     unsafe c.pointee.adapters = adapters.map { unsafe $0.message(in: arena) }
     return unsafe c
@@ -109,6 +112,7 @@ extension TrainingPlan {
       recipe: try unsafe TrainingRecipe(Checked.present(message.recipe, "plan.recipe")),
       stepsTotal: try unsafe Checked.integer(message.steps_total, "plan.steps_total"),
       checkpoint: checkpoint)
+    lineage = unsafe message.lineage
   }
 
   func message(in arena: Arena) -> UnsafeMutablePointer<Comd__TrainingPlan> {
@@ -118,6 +122,7 @@ extension TrainingPlan {
     unsafe c.pointee.dataset = arena.data(dataset.bytes)
     unsafe c.pointee.recipe = recipe.message(in: arena)
     unsafe c.pointee.steps_total = UInt64(stepsTotal)
+    unsafe c.pointee.lineage = lineage
     unsafe c.pointee.checkpoint = checkpoint.map { unsafe $0.message(in: arena) }
     return unsafe c
   }
@@ -127,13 +132,9 @@ extension TrainingStanding {
   init(_ message: Comd__TrainingStanding) throws(ProtocolError) {
     switch unsafe message.kind_case {
     case COMD__TRAINING_STANDING__KIND_PREPARING: self = .preparing
-    case COMD__TRAINING_STANDING__KIND_READY:
-      self = .ready(step: try unsafe Checked.integer(message.ready, "standing.ready"))
-    case COMD__TRAINING_STANDING__KIND_PREPARED:
-      let prepared = try unsafe Checked.present(message.prepared, "standing.prepared")
-      self = .prepared(
-        step: try unsafe Checked.integer(prepared.step, "standing.step"),
-        epoch: unsafe prepared.epoch)
+    case COMD__TRAINING_STANDING__KIND_FOLLOWING:
+      self = .following(
+        try unsafe TrainingProgress(Checked.present(message.following, "standing.following")))
     case COMD__TRAINING_STANDING__KIND_FAILED:
       self = .failed(try unsafe Checked.reason(message.failed, "standing.failed"))
     default: throw .missing(field: "standing")
@@ -146,20 +147,62 @@ extension TrainingStanding {
     case .preparing:
       unsafe c.pointee.kind_case = COMD__TRAINING_STANDING__KIND_PREPARING
       unsafe c.pointee.preparing = arena.make(comd__training_standing__preparing__init)
-    case .ready(let step):
-      unsafe c.pointee.kind_case = COMD__TRAINING_STANDING__KIND_READY
-      unsafe c.pointee.ready = UInt64(step)
-    case .prepared(let step, let epoch):
-      let prepared = unsafe arena.make(comd__training_standing__prepared__init)
-      unsafe prepared.pointee.step = UInt64(step)
-      unsafe prepared.pointee.epoch = epoch
-      unsafe c.pointee.kind_case = COMD__TRAINING_STANDING__KIND_PREPARED
-      unsafe c.pointee.prepared = prepared
+    case .following(let progress):
+      unsafe c.pointee.kind_case = COMD__TRAINING_STANDING__KIND_FOLLOWING
+      unsafe c.pointee.following = progress.message(in: arena)
     case .failed(let reason):
       unsafe c.pointee.kind_case = COMD__TRAINING_STANDING__KIND_FAILED
       unsafe c.pointee.failed = arena.reason(reason)
     }
     return unsafe c
+  }
+}
+
+extension TrainingProgress {
+  init(_ message: Comd__TrainingStanding__Following) throws(ProtocolError) {
+    let segments = try unsafe Checked.integer(
+      message.segments, "standing.segments", in: 0...WireLimits.segmentsMax)
+    var summed: PieceSet?
+    if let given = unsafe message.summed {
+      summed = try unsafe PieceSet(given.pointee.segments, of: segments, "standing.summed")
+    }
+    self.init(
+      lineage: unsafe message.lineage,
+      elements: try unsafe Checked.integer(message.elements, "standing.elements"),
+      step: try unsafe Checked.integer(message.step, "standing.step"),
+      isWhole: unsafe message.whole != 0,
+      kept: try unsafe PieceSet(message.kept, of: segments, "standing.kept"), summed: summed)
+  }
+
+  func message(
+    in arena: Arena
+  ) -> UnsafeMutablePointer<Comd__TrainingStanding__Following> {
+    let c = unsafe arena.make(comd__training_standing__following__init)
+    unsafe c.pointee.lineage = lineage
+    unsafe c.pointee.elements = UInt64(elements)
+    unsafe c.pointee.step = UInt64(step)
+    unsafe c.pointee.whole = isWhole ? 1 : 0
+    unsafe c.pointee.segments = UInt32(kept.pieceCount)
+    unsafe c.pointee.kept = arena.data(kept.bytes)
+    if let summed {
+      let message = unsafe arena.make(comd__training_standing__summed__init)
+      unsafe message.pointee.segments = arena.data(summed.bytes)
+      unsafe c.pointee.summed = message
+    }
+    return unsafe c
+  }
+}
+
+extension PieceSet {
+  fileprivate init(
+    _ data: ProtobufCBinaryData, of count: Int, _ field: String
+  ) throws(ProtocolError) {
+    let bytes = unsafe Array(UnsafeBufferPointer(start: data.data, count: data.len))
+    guard let set = PieceSet(bytes, of: count) else {
+      throw .outOfRange(
+        field: field, found: "\(bytes.count) bytes", allowed: "a bit for each of \(count)")
+    }
+    self = set
   }
 }
 
@@ -180,6 +223,51 @@ extension StepMember {
   }
 }
 
+extension SegmentKeepers {
+  init(_ message: Comd__SegmentKeepers, members: Int) throws(ProtocolError) {
+    let member = { (index: UInt32, field: String) throws(ProtocolError) -> Int in
+      try Checked.integer(index, field, in: 0...max(0, members - 1))
+    }
+    let keepers = try unsafe Checked.list(
+      message.keepers, message.n_keepers, "segment.keepers", max: WireLimits.membersMax, member)
+    guard !keepers.isEmpty else { throw .missing(field: "segment.keepers") }
+    var newcomer: Int?
+    if let given = unsafe message.newcomer {
+      newcomer = try member(unsafe given.pointee.member, "segment.newcomer")
+    }
+    self.init(keepers, newcomer: newcomer)
+  }
+
+  func message(in arena: Arena) -> UnsafeMutablePointer<Comd__SegmentKeepers> {
+    let c = unsafe arena.make(comd__segment_keepers__init)
+    unsafe c.pointee.n_keepers = keepers.count
+    unsafe c.pointee.keepers = arena.array(keepers.map { UInt32($0) })
+    if let newcomer {
+      let given = unsafe arena.make(comd__segment_keepers__newcomer__init)
+      unsafe given.pointee.member = UInt32(newcomer)
+      unsafe c.pointee.newcomer = given
+    }
+    return unsafe c
+  }
+}
+
+extension StepTotals {
+  init(_ message: Comd__StepTotals) throws(ProtocolError) {
+    self.init(
+      loss: unsafe message.loss,
+      tokens: Int64(try unsafe Checked.integer(message.tokens, "totals.tokens")),
+      sumOfSquares: unsafe message.sum_of_squares)
+  }
+
+  func message(in arena: Arena) -> UnsafeMutablePointer<Comd__StepTotals> {
+    let c = unsafe arena.make(comd__step_totals__init)
+    unsafe c.pointee.loss = loss
+    unsafe c.pointee.tokens = UInt64(tokens)
+    unsafe c.pointee.sum_of_squares = sumOfSquares
+    return unsafe c
+  }
+}
+
 extension StepPlan {
   init(_ message: Comd__StepPlan) throws(ProtocolError) {
     let members = try unsafe Checked.messages(
@@ -196,9 +284,18 @@ extension StepPlan {
       rankOwners: try unsafe Checked.list(
         message.rank_owners, message.n_rank_owners, "step.rank_owners", max: WireLimits.ranksMax,
         owner),
-      segmentOwners: try unsafe Checked.list(
-        message.segment_owners, message.n_segment_owners, "step.segment_owners",
-        max: WireLimits.segmentsMax, owner))
+      segments: try unsafe Checked.messages(
+        message.segments, message.n_segments, "step.segments", max: WireLimits.segmentsMax
+      ) { keepers throws(ProtocolError) in
+        try unsafe SegmentKeepers(keepers, members: members.count)
+      })
+    if let totals = unsafe message.before { before = try unsafe StepTotals(totals.pointee) }
+    if let given = unsafe message.from {
+      base = .beginning
+      if let state = unsafe given.pointee.checkpoint {
+        base = .checkpoint(try unsafe TrainingCheckpoint(state.pointee))
+      }
+    }
   }
 
   func message(in arena: Arena) -> UnsafeMutablePointer<Comd__StepPlan> {
@@ -210,8 +307,33 @@ extension StepPlan {
     unsafe c.pointee.members = arena.pointers(members.map { unsafe $0.message(in: arena) })
     unsafe c.pointee.n_rank_owners = rankOwners.count
     unsafe c.pointee.rank_owners = arena.array(rankOwners.map { UInt32($0) })
-    unsafe c.pointee.n_segment_owners = segmentOwners.count
-    unsafe c.pointee.segment_owners = arena.array(segmentOwners.map { UInt32($0) })
+    unsafe c.pointee.n_segments = segments.count
+    unsafe c.pointee.segments = arena.pointers(segments.map { unsafe $0.message(in: arena) })
+    unsafe c.pointee.before = before.map { unsafe $0.message(in: arena) }
+    if let base {
+      let message = unsafe arena.make(comd__training_base__init)
+      if case .checkpoint(let checkpoint) = base {
+        unsafe message.pointee.checkpoint = checkpoint.message(in: arena)
+      }
+      unsafe c.pointee.from = message
+    }
+    return unsafe c
+  }
+}
+
+extension SegmentSum {
+  init(_ message: Comd__SegmentSum) throws(ProtocolError) {
+    self.init(
+      segment: try unsafe Checked.integer(
+        message.segment, "sum.segment", in: 0...WireLimits.segmentsMax),
+      sumOfSquares: unsafe message.sum_of_squares, check: unsafe message.check)
+  }
+
+  func message(in arena: Arena) -> UnsafeMutablePointer<Comd__SegmentSum> {
+    let c = unsafe arena.make(comd__segment_sum__init)
+    unsafe c.pointee.segment = UInt32(segment)
+    unsafe c.pointee.sum_of_squares = sumOfSquares
+    unsafe c.pointee.check = check
     return unsafe c
   }
 }
@@ -222,7 +344,12 @@ extension StepVote {
       training: try unsafe Checked.training(message.training, "vote.training"),
       epoch: unsafe message.epoch, step: try unsafe Checked.integer(message.step, "vote.step"),
       loss: unsafe message.loss,
-      gradient: try unsafe Checked.digest(message.gradient, "vote.gradient"))
+      tokens: Int64(try unsafe Checked.integer(message.tokens, "vote.tokens")),
+      sums: try unsafe Checked.messages(
+        message.sums, message.n_sums, "vote.sums", max: WireLimits.segmentsMax
+      ) { sum throws(ProtocolError) in try unsafe SegmentSum(sum) },
+      computing: .nanoseconds(
+        try unsafe Checked.integer(message.computing_nanoseconds, "vote.computing")))
   }
 
   func message(in arena: Arena) -> UnsafeMutablePointer<Comd__StepVote> {
@@ -231,7 +358,12 @@ extension StepVote {
     unsafe c.pointee.epoch = epoch
     unsafe c.pointee.step = UInt64(step)
     unsafe c.pointee.loss = loss
-    unsafe c.pointee.gradient = arena.data(gradient.bytes)
+    unsafe c.pointee.tokens = UInt64(tokens)
+    unsafe c.pointee.n_sums = sums.count
+    unsafe c.pointee.sums = arena.pointers(sums.map { unsafe $0.message(in: arena) })
+    let (seconds, attoseconds) = computing.components
+    unsafe c.pointee.computing_nanoseconds = UInt64(
+      max(0, seconds * 1_000_000_000 + attoseconds / 1_000_000_000))
     return unsafe c
   }
 }

@@ -127,11 +127,16 @@ extension WorkerMessage {
         try unsafe TrainingStanding(Checked.present(report.standing, "standing")))
     case COMD__WORKER_MESSAGE__KIND_VOTE:
       self = .vote(try unsafe StepVote(Checked.present(message.vote, "vote")))
-    case COMD__WORKER_MESSAGE__KIND_CHECKPOINTED:
-      let report = try unsafe Checked.present(message.checkpointed, "checkpointed")
-      self = .checkpointed(
-        try unsafe Checked.training(report.training, "checkpointed.training"),
-        try unsafe TrainingCheckpoint(Checked.present(report.checkpoint, "checkpoint")))
+    case COMD__WORKER_MESSAGE__KIND_SEGMENT_SAVED:
+      let report = try unsafe Checked.present(message.segment_saved, "saved")
+      self = .segmentSaved(
+        try unsafe Checked.training(report.training, "saved.training"),
+        step: try unsafe Checked.integer(report.step, "saved.step"),
+        SavedSegment(
+          segment: try unsafe Checked.integer(
+            report.segment, "saved.segment", in: 0...WireLimits.segmentsMax),
+          weights: try unsafe Checked.digest(report.weights, "saved.weights"),
+          moments: try unsafe Checked.digest(report.moments, "saved.moments")))
     case COMD__WORKER_MESSAGE__KIND_EXPORTED:
       self = .exported(try unsafe TrainingExport(Checked.present(message.exported, "exported")))
     case COMD__WORKER_MESSAGE__KIND_GOODBYE: self = .goodbye
@@ -163,12 +168,15 @@ extension WorkerMessage {
     case .vote(let vote):
       unsafe c.pointee.kind_case = COMD__WORKER_MESSAGE__KIND_VOTE
       unsafe c.pointee.vote = vote.message(in: arena)
-    case .checkpointed(let training, let checkpoint):
-      let report = unsafe arena.make(comd__checkpoint_report__init)
+    case .segmentSaved(let training, let step, let saved):
+      let report = unsafe arena.make(comd__segment_saved__init)
       unsafe report.pointee.training = UInt32(training.iteration)
-      unsafe report.pointee.checkpoint = checkpoint.message(in: arena)
-      unsafe c.pointee.kind_case = COMD__WORKER_MESSAGE__KIND_CHECKPOINTED
-      unsafe c.pointee.checkpointed = report
+      unsafe report.pointee.step = UInt64(step)
+      unsafe report.pointee.segment = UInt32(saved.segment)
+      unsafe report.pointee.weights = arena.data(saved.weights.bytes)
+      unsafe report.pointee.moments = arena.data(saved.moments.bytes)
+      unsafe c.pointee.kind_case = COMD__WORKER_MESSAGE__KIND_SEGMENT_SAVED
+      unsafe c.pointee.segment_saved = report
     case .exported(let export):
       unsafe c.pointee.kind_case = COMD__WORKER_MESSAGE__KIND_EXPORTED
       unsafe c.pointee.exported = export.message(in: arena)

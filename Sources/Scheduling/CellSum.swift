@@ -32,7 +32,7 @@ public struct ContributionTree: Sendable {
         }
         stack.append(next)
         next += 1
-      case .push, .emit: break
+      case .push, .recall, .emit: break
       }
     }
     self.parent = parent

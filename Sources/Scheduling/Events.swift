@@ -24,6 +24,8 @@ public enum Event: Hashable, Sendable {
   /// The answer to `Request.buildDataset`: the encoded samples are a blob. No samples: the
   /// training is left out, and the student stays as it is.
   case datasetBuilt(TrainingID, dataset: Digest, samples: Int)
+  /// The answer to `Request.writeManifest`.
+  case manifestWritten(TrainingID, TrainingCheckpoint)
   /// The answer to `Request.scoreEvaluation`.
   case evaluationScored(EvaluationScore)
   case command(Command)
@@ -74,6 +76,9 @@ public enum Request: Hashable, Sendable {
   /// `i`: the instructions of tuning pool `i` with their accepted teacher answers, in id order),
   /// store them as a blob, and answer with `.datasetBuilt`.
   case buildDataset(TrainingID)
+  /// All segments of a checkpoint are stored: store its manifest, which names them, and answer with
+  /// `.manifestWritten`.
+  case writeManifest(TrainingID, step: Int, [SavedSegment])
   /// All answers of this subject to this set are in the store: score them.
   case scoreEvaluation(EvaluationSubject, set: Int, iteration: Int)
   /// The run is over and its phase is durable: write the report, tell the workers, stop.

@@ -134,9 +134,11 @@ public struct EffectsHash: Hashable, Sendable {
     case .proposed(let id, _, _): combine(21, UInt64(bitPattern: id.number))
     case .trainingPlanned(let plan): combine(22, plan.dataset.words.0, UInt64(plan.stepsTotal))
     case .epochOpened(_, let epoch): combine(23, epoch)
-    case .stepCommitted(_, let step, let epoch, let loss):
+    case .stepCommitted(_, let step, let epoch, let totals):
       combine(24, UInt64(step), epoch)
-      combine(loss.bitPattern)
+      combine(totals.loss.bitPattern, totals.sumOfSquares.bitPattern)
+    case .segmentSaved(_, let step, let saved):
+      combine(31, UInt64(step), saved.weights.words.0 ^ saved.moments.words.0)
     case .checkpointed(_, let checkpoint): combine(25, checkpoint.state.words.0)
     case .trainingFinished(let export): combine(26, export.weights.words.0)
     case .evaluated(let score): combine(27, UInt64(score.items), UInt64(score.correct))
@@ -169,8 +171,8 @@ public struct EffectsHash: Hashable, Sendable {
       for job in jobs { combine(job) }
     case .prepareTraining(let plan): combine(46, UInt64(plan.checkpoint?.step ?? 0))
     case .openStep(let plan): combine(47, plan.epoch, UInt64(plan.members.count))
-    case .commitStep(_, let epoch, let step): combine(48, epoch, UInt64(step))
-    case .checkpoint(_, let step): combine(49, UInt64(step))
+    case .commitStep(_, let epoch, let step, _, let isSaved):
+      combine(isSaved ? 49 : 48, epoch, UInt64(step))
     case .export: combine(50)
     case .endTraining: combine(51)
     case .drain: combine(52)
@@ -184,6 +186,9 @@ public struct EffectsHash: Hashable, Sendable {
       combine(61)
       combine(report)
     case .buildDataset(let training): combine(62, UInt64(training.iteration))
+    case .writeManifest(let training, let step, let segments):
+      combine(65, UInt64(training.iteration), UInt64(step))
+      combine(segments.count)
     case .scoreEvaluation(_, let set, let iteration): combine(63, UInt64(set), UInt64(iteration))
     case .finish: combine(64)
     }

@@ -23,11 +23,14 @@ public enum Note: Hashable, Sendable, CustomStringConvertible {
   case nonsense(WorkerID, Nonsense)
   case stepFenced(TrainingID, step: Int, epoch: UInt64, FenceReason)
   /// Members computed different sums of one step: hardware or kernels are not what they claim.
-  case gradientsDiffer(TrainingID, step: Int, votes: [GradientVote])
+  case sumsDiffer(TrainingID, step: Int, on: [WorkerID])
   case weightsDiffer(TrainingID, exported: Digest, other: Digest, on: WorkerID)
   /// No worker holds the state of the committed step any more.
   case steppedBack(TrainingID, from: Int, to: Int)
   case trainingFailed(TrainingID, on: WorkerID, String)
+  /// The step begins with other members than the one before.
+  case membersChanged(
+    TrainingID, step: Int, members: Int, new: [WorkerID], gone: [GoneMember])
   case phase(RunPhase)
 
   public var description: String {
@@ -50,26 +53,48 @@ public enum Note: Hashable, Sendable, CustomStringConvertible {
     case .nonsense(let worker, let nonsense): "dropped from \(worker): \(nonsense)"
     case .stepFenced(let training, let step, let epoch, let reason):
       "\(training) step \(step), epoch \(epoch) is void: \(reason)"
-    case .gradientsDiffer(let training, let step, let votes):
-      "\(training) step \(step): sums differ: "
-        + votes.map { "\($0.worker) \($0.gradient)" }.joined(separator: ", ")
+    case .sumsDiffer(let training, let step, let workers):
+      "\(training) step \(step): not as the owners have it are sums of "
+        + workers.map(\.description).joined(separator: ", ")
     case .weightsDiffer(let training, let exported, let other, let worker):
       "\(training): weights \(exported) were exported, \(worker) has \(other)"
     case .steppedBack(let training, let from, let to):
       "\(training): the state after step \(from) is lost, going on from step \(to)"
     case .trainingFailed(let training, let worker, let reason):
       "\(training) is not possible on \(worker): \(reason)"
+    case .membersChanged(let training, let step, let members, let new, let gone):
+      "\(training) step \(step) has \(members) member\(members == 1 ? "" : "s")"
+        + (new.isEmpty ? "" : "; new: " + new.map(\.description).joined(separator: ", "))
+        + (gone.isEmpty ? "" : "; gone: " + gone.map(\.description).joined(separator: ", "))
     case .phase(let phase): "phase: \(text(of: phase))"
     }
   }
 }
 
-public struct GradientVote: Hashable, Sendable {
+/// A worker that is no member of a training's steps any more.
+public struct GoneMember: Hashable, Sendable, CustomStringConvertible {
+  public enum Reason: Hashable, Sendable {
+    /// It is not there; why is said where it left.
+    case left
+    case drained
+    /// It held a step up, and is left out for a while.
+    case late
+    case wrongSums
+    case failed(String)
+  }
   public var worker: WorkerID
-  public var gradient: Digest
-  public init(worker: WorkerID, gradient: Digest) {
-    self.worker = worker
-    self.gradient = gradient
+  public var reason: Reason
+
+  public var description: String {
+    let words =
+      switch reason {
+      case .left: "left"
+      case .drained: "drained"
+      case .late: "held steps up"
+      case .wrongSums: "its sums are wrong"
+      case .failed(let reason): reason
+      }
+    return "\(worker) (\(words))"
   }
 }
 

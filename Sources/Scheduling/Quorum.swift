@@ -10,7 +10,7 @@ public enum QuorumWait: Hashable, Sendable, CustomStringConvertible {
   case nobodyReady(preparing: [WorkerID])
   /// Some workers are ready; these are given time to become so, too.
   case gathering(missing: [WorkerID])
-  /// The newest state anybody here holds is older than the committed step; its holders may return.
+  /// Some of the state of the committed step is with nobody who is here; who has it may return.
   case stateMissing(committed: Int, best: Int)
 
   public var description: String {
@@ -24,52 +24,56 @@ public enum QuorumWait: Hashable, Sendable, CustomStringConvertible {
     case .gathering(let missing):
       "waiting for " + missing.map(\.description).joined(separator: ", ")
     case .stateMissing(let committed, let best):
-      "the state after step \(committed) is with workers that are away; the newest here is \(best)"
+      "the state after step \(committed) is with workers that are away; "
+        + "stored is that after \(best)"
     }
   }
 }
 
-/// Who takes part in the next step, or why it does not begin.
-enum QuorumDecision: Hashable, Sendable {
-  /// Step `step` with these members, in id order.
-  case go(step: Int, members: [WorkerID])
-  case wait(QuorumWait)
+/// Who could take part in the next step, in id order.
+struct Quorum: Hashable, Sendable {
+  /// All who are there.
+  var there: [WorkerID] = []
+  /// Still fetching model or samples.
+  var preparing: [WorkerID] = []
+  /// Have those.
+  var members: [WorkerID] = []
+  /// Have the weights of the step, too.
+  var whole: [WorkerID] = []
+  /// Whether the moments of every segment are with somebody who is there, or can be had otherwise.
+  var isCovered = false
 }
 
-/// A worker as the quorum sees it.
-struct QuorumCandidate: Hashable, Sendable {
-  var worker: WorkerID
-  /// Committed steps in the state that it holds; nil while it has none.
-  var step: Int?
+/// Who takes part in the next step, or why it does not begin.
+enum QuorumDecision: Hashable, Sendable {
+  case go([WorkerID])
+  case wait(QuorumWait)
+  /// Back to the stored state.
+  case stepBack
 }
 
 /// Decides on the members of the next step.
 ///
 /// - Parameters:
-///   - candidates: workers that may take part, in id order.
 ///   - position: the step at which the training stands.
+///   - best: committed steps in the stored state.
 ///   - isReconnecting: a restart is so recent that most workers may not have been heard.
 ///   - mayWaitForOthers: workers without a state are given time.
-///   - mayStepBack: the holders of the state at `position` have been waited for long enough.
+///   - mayStepBack: who holds the state at `position` has been waited for long enough.
 /// - Source: the form of torchft's lighthouse: a pure function that returns its reason.
 func decideQuorum(
-  _ candidates: [QuorumCandidate], position: Int, isPaused: Bool, isReconnecting: Bool,
+  _ quorum: Quorum, position: Int, best: Int, isPaused: Bool, isReconnecting: Bool,
   mayWaitForOthers: Bool, mayStepBack: Bool
 ) -> QuorumDecision {
   if isPaused { return .wait(.paused) }
   if isReconnecting { return .wait(.reconnecting) }
-  if candidates.isEmpty { return .wait(.noWorkers) }
-  let missing = candidates.filter { $0.step == nil }.map(\.worker)
-  guard let best = candidates.compactMap(\.step).max() else {
-    return .wait(.nobodyReady(preparing: missing))
+  if quorum.there.isEmpty { return .wait(.noWorkers) }
+  if !quorum.isCovered || quorum.whole.isEmpty {
+    if quorum.members.isEmpty { return .wait(.nobodyReady(preparing: quorum.preparing)) }
+    return mayStepBack ? .stepBack : .wait(.stateMissing(committed: position, best: best))
   }
-  if best < position, !mayStepBack {
-    return .wait(.stateMissing(committed: position, best: best))
+  if mayWaitForOthers, !quorum.preparing.isEmpty {
+    return .wait(.gathering(missing: quorum.preparing))
   }
-  if mayWaitForOthers, !missing.isEmpty { return .wait(.gathering(missing: missing)) }
-  // Somebody may be ahead of a group that had stepped back; whoever holds the state of the step at
-  // hand goes on with it, and those ahead wait until it is reached.
-  let atPosition = candidates.filter { $0.step == position }.map(\.worker)
-  if !atPosition.isEmpty { return .go(step: position, members: atPosition) }
-  return .go(step: best, members: candidates.filter { $0.step == best }.map(\.worker))
+  return .go(quorum.members)
 }

@@ -3,6 +3,8 @@
 public enum ReductionInstruction: Hashable, Sendable {
   /// Push the gradient of this virtual rank (the member computes it now).
   case push(rank: Int)
+  /// Push the sum of this node, which this member has from an earlier attempt at the step.
+  case recall(TreeNode)
   /// Push the partial sum of this node that `member` sent. Sums may arrive in any order; they are
   /// used in this one.
   case receive(TreeNode, member: Int)
@@ -54,16 +56,21 @@ public struct ReductionPlan: Hashable, Sendable {
 
   /// How `member` computes its contributions: its ranks in order, sums as early as they can be
   /// made, so that few vectors are alive at a time.
-  public func localProgram(member: Int) -> [ReductionInstruction] {
+  ///
+  /// - Parameter known: nodes whose sums it has already.
+  public func localProgram(
+    member: Int, known: Set<TreeNode> = []
+  ) -> [ReductionInstruction] {
     var program: [ReductionInstruction] = []
     for node in contributions[member] {
-      sum(node, virtualRanks, into: &program)
+      sum(node, virtualRanks, known, into: &program)
       program.append(.emit(node))
     }
     return program
   }
 
-  /// Bytes that each member sends and receives in one step.
+  /// Bytes that each member sends and receives in one step: partial sums to the owner of each
+  /// segment, and from there the sum, or the new weights, to everyone.
   ///
   /// - Parameter segmentBytes: (S), the bytes of each segment.
   public func traffic(segmentBytes: [Int]) -> [MemberTraffic] {
@@ -79,6 +86,15 @@ public struct ReductionPlan: Hashable, Sendable {
       }
     }
     return traffic
+  }
+
+  /// How much more all members send than the least that there is, `2 (W − 1)` vectors, as a share.
+  public var trafficExcess: Double {
+    let members = contributions.count
+    guard members > 1 else { return 0 }
+    let sent = traffic(segmentBytes: Array(repeating: 1, count: segmentOwners.count))
+      .reduce(0) { $0 + $1.sentBytes }
+    return Double(sent) / Double(2 * (members - 1) * segmentOwners.count) - 1
   }
 }
 
@@ -115,15 +131,20 @@ private func finish(
 }
 
 private func sum(
-  _ node: TreeNode, _ virtualRanks: Int, into program: inout [ReductionInstruction]
+  _ node: TreeNode, _ virtualRanks: Int, _ known: Set<TreeNode>,
+  into program: inout [ReductionInstruction]
 ) {
+  if known.contains(node) {
+    program.append(.recall(node))
+    return
+  }
   if node.level == 0 {
     program.append(.push(rank: node.index))
     return
   }
   let (left, right) = node.children(of: virtualRanks)
-  sum(left, virtualRanks, into: &program)
+  sum(left, virtualRanks, known, into: &program)
   guard let right else { return }
-  sum(right, virtualRanks, into: &program)
+  sum(right, virtualRanks, known, into: &program)
   program.append(.add)
 }

@@ -36,7 +36,7 @@ extension RunMachine {
       dataset: dataset, recipe: recipe, stepsTotal: steps, checkpoint: nil)
     turn.persist(.trainingPlanned(plan))
     start(
-      RestoredTraining(plan: plan, epoch: 0, stepsCommitted: 0, commitEpoch: 0, export: nil),
+      RestoredTraining(plan: plan, epoch: 0, stepsCommitted: 0, lastTotals: nil, export: nil),
       isNew: true, at: now, &turn)
   }
 

@@ -34,8 +34,10 @@ extension RunMachine {
       trainingHears(id, from: worker, &turn) { $0.heard(standing, of: worker, at: now, &$1) }
     case .vote(let vote):
       trainingHears(vote.training, from: worker, &turn) { $0.heard(vote, of: worker, &$1) }
-    case .checkpointed(let id, let checkpoint):
-      trainingHears(id, from: worker, &turn) { $0.heard(checkpoint, of: worker, at: now, &$1) }
+    case .segmentSaved(let id, let step, let saved):
+      trainingHears(id, from: worker, &turn) {
+        $0.heard(saved, step: step, of: worker, at: now, &$1)
+      }
     case .exported(let export):
       trainingHears(export.training, from: worker, &turn) {
         $0.heard(export, of: worker, at: now, &$1)
@@ -124,6 +126,14 @@ extension RunMachine {
     hungry.insert(worker.name)
   }
 
+  /// Tells workers that are drained to leave, as soon as no training needs them.
+  mutating func letGo(_ turn: inout Turn) {
+    for worker in leaving.sorted() where state.trainingDone || training?.needs(worker) != true {
+      leaving.remove(worker)
+      turn.send(worker, .drain)
+    }
+  }
+
   mutating func leave(_ worker: WorkerID, _ departure: Departure, _ turn: inout Turn) {
     guard membership[worker] != nil else { return }
     takers = nil
@@ -151,6 +161,7 @@ extension RunMachine {
     hungry.formUnion(membership.names)
     hungry.remove(worker.name)
     training?.left(worker)
+    leaving.remove(worker)
   }
 
   mutating func perform(_ command: Command, at now: Moment, _ turn: inout Turn) {
@@ -165,7 +176,7 @@ extension RunMachine {
       membership.update(member.id) { $0.draining = true }
       training?.drain(member.id)
       board.makeHomeless(name)
-      turn.send(member.id, .drain)
+      leaving.insert(member.id)
     case .revoke(let name):
       let id = membership.members[name]?.id
       membership.revoke(name)

@@ -20,6 +20,8 @@ public struct RunMachine: Sendable {
   var training: TrainingMachine?
   var input: RunInput?
   var isPaused = false
+  /// Members that are to leave, and have not been told yet: a training may need them a while.
+  var leaving: Set<WorkerID> = []
   /// What the present phase will ask when jobs run short.
   var backlog = Backlog()
   /// Names of members that may take jobs and have been given none when last asked.
@@ -64,6 +66,8 @@ public struct RunMachine: Sendable {
       board.recalled(report, from: worker, accepted, &turn)
     case .datasetBuilt(let training, let dataset, let samples):
       datasetBuilt(training, dataset, samples: samples, at: now, &turn)
+    case .manifestWritten(let id, let checkpoint):
+      if training?.plan.training == id { training?.saved(checkpoint, &turn) }
     case .evaluationScored(let score): evaluationScored(score, &turn)
     case .command(let command): perform(command, at: now, &turn)
     }
@@ -82,6 +86,7 @@ public struct RunMachine: Sendable {
       advanceTraining(at: now, &turn)
       moved = askMore(&turn) || endPhase(at: now, &turn)
     }
+    if !leaving.isEmpty { letGo(&turn) }
     dispatch(at: now, &turn)
   }
 

@@ -52,7 +52,6 @@ public struct TrainingSnapshot: Hashable, Sendable {
 public enum TrainingActivity: Hashable, Sendable, CustomStringConvertible {
   case waiting(QuorumWait)
   case stepping(step: Int, epoch: UInt64)
-  case lettingIn([WorkerID], atStep: Int)
   case exporting
   case finished
 
@@ -60,8 +59,6 @@ public enum TrainingActivity: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .waiting(let reason): "waiting: \(reason)"
     case .stepping(let step, let epoch): "step \(step), epoch \(epoch)"
-    case .lettingIn(let workers, let step):
-      "letting in \(workers.map(\.description).joined(separator: ", ")) at step \(step)"
     case .exporting: "saving the student"
     case .finished: "finished"
     }
@@ -160,9 +157,8 @@ extension TrainingMachine {
     case .between: doing = .waiting(waiting ?? .nobodyReady(preparing: []))
     case .stepping(let round):
       members = round.plan.members.map(\.worker)
-      missing = members.filter { round.votes[$0] == nil }
+      missing = round.voters.filter { round.votes[$0] == nil }
       doing = .stepping(step: round.plan.step, epoch: round.plan.epoch)
-    case .pausing(let pause): doing = .lettingIn(pause.joiners, atStep: pause.step)
     case .exporting: doing = .exporting
     case .finished: doing = .finished
     }

@@ -14,10 +14,11 @@ extension TrainingMachine {
         guard decideNext(at: now, isPaused: isPaused, &turn) else { return nil }
       case .stepping(let round):
         guard judge(round, at: now, &turn) else { return nil }
-      case .pausing(let pause):
-        guard judge(pause, at: now, &turn) else { return nil }
       case .exporting(let export):
-        guard let result = judge(export, at: now, &turn) else { return nil }
+        guard let result = judge(export, at: now, &turn) else {
+          if case .exporting = mode { return nil }
+          continue
+        }
         mode = .finished(result)
         return result
       case .finished: return nil
@@ -26,32 +27,30 @@ extension TrainingMachine {
   }
 
   /// - Returns: whether the mode changed.
-  private mutating func decideNext(
+  mutating func decideNext(
     at now: Moment, isPaused: Bool, _ turn: inout Turn
   ) -> Bool {
-    let decision = quorum(at: now, isPaused: isPaused)
-    switch decision {
+    let quorum = quorum(at: now)
+    switch decide(quorum, at: now, isPaused: isPaused) {
     case .wait(let reason):
       waiting = reason
       if case .stateMissing = reason {
         stateMissingSince = stateMissingSince ?? now
+      } else {
+        stateMissingSince = nil
       }
       return false
-    case .go(let step, let members):
+    case .stepBack:
       waiting = nil
       stateMissingSince = nil
-      if step < position {
-        turn.note(.steppedBack(plan.training, from: position, to: step))
-      }
-      if step != position {
-        position = step
-        timeouts = 0
-        disagreements = 0
-      }
+      stepBack(at: now, &turn)
+      return true
+    case .go(let all):
+      waiting = nil
+      stateMissingSince = nil
+      let members = withoutDrained(all)
       if position == plan.stepsTotal {
         mode = .exporting(Export(exporter: nil, deadline: now))
-      } else if let pause = pauseForJoiners(members, at: now, &turn) {
-        mode = .pausing(pause)
       } else {
         open(members, at: now, &turn)
       }
@@ -59,71 +58,69 @@ extension TrainingMachine {
     }
   }
 
-  private func quorum(at now: Moment, isPaused: Bool) -> QuorumDecision {
-    let candidates = participants.keys.sorted().compactMap { worker in
-      participants[worker].map { (worker, $0) }
-    }
-    var available = candidates.filter { isAvailable($0.1, at: now) }
-    if !available.contains(where: { step(of: $0.1) ?? -1 >= position }) {
-      // Better a worker that was slow, or is about to leave, than a state that is older.
-      available = candidates.filter { !$0.1.excluded }
-    }
-    let mayStepBack = stateMissingSince.map { now - $0 >= timing.statePatience } ?? false
-    // Who is behind the newest checkpoint is about to load it.
-    let loadable = plan.checkpoint?.step ?? 0
-    return decideQuorum(
-      available.map { worker, participant in
-        let step = step(of: participant)
-        return QuorumCandidate(worker: worker, step: step.flatMap { $0 < loadable ? nil : $0 })
-      },
-      position: position, isPaused: isPaused, isReconnecting: now < reconnectUntil,
-      mayWaitForOthers: now < gatherUntil, mayStepBack: mayStepBack)
-  }
-
   // MARK: A step
 
   /// Opens the step at `position` with these members, under a new epoch.
-  private mutating func open(_ members: [WorkerID], at now: Moment, _ turn: inout Turn) {
+  mutating func open(_ members: [WorkerID], at now: Moment, _ turn: inout Turn) {
+    let there = members.compactMap { worker in participants[worker].map { (worker, $0) } }
+    let (keepers, base) = placement(there)
+    let owners = ranks(there)
+    let ranksMax = there.indices.map { member in owners.count { $0 == member } }.max() ?? 1
+    var stepPlan = newPlan(members, ranks: owners, segments: keepers, &turn)
+    stepPlan.base = base
+    isRunning = true
+    for worker in members { tell(worker, .openStep(stepPlan), at: now, &turn) }
+    let voters = Set(keepers.flatMap(\.keepers)).sorted().map { members[$0] }
+    mode = .stepping(
+      Round(
+        plan: stepPlan, openedAt: now,
+        deadline: now + patience.limit(ranksMax: ranksMax, timeouts: timeouts),
+        ranksMax: ranksMax, voters: voters))
+  }
+
+  mutating func newPlan(
+    _ members: [WorkerID], ranks: [Int], segments: [SegmentKeepers], _ turn: inout Turn
+  ) -> StepPlan {
     epoch += 1
-    let owners = rankOwners(virtualRanks: plan.recipe.virtualRanks, members: members.count)
-    let ranksMax = (0..<members.count).map { member in owners.count { $0 == member } }.max() ?? 1
-    let stepPlan = StepPlan(
+    turn.persist(.epochOpened(plan.training, epoch: epoch))
+    if members != lastMembers {
+      turn.note(
+        .membersChanged(
+          plan.training, step: position, members: members.count,
+          new: members.filter { !lastMembers.contains($0) },
+          gone: lastMembers.filter { !members.contains($0) }.map { ($0, whyNot($0)) }
+            .map { GoneMember(worker: $0.0, reason: $0.1) }))
+      lastMembers = members
+    }
+    return StepPlan(
       training: plan.training, epoch: epoch, step: position,
       members: members.map { worker in
         StepMember(
           worker: worker, endpoint: participants[worker]?.endpoint ?? "",
           publicKey: participants[worker]?.publicKey ?? "")
-      },
-      rankOwners: owners, segmentOwners: segmentOwners(members: members.count))
-    turn.persist(.epochOpened(plan.training, epoch: epoch))
-    for worker in members { tell(worker, .openStep(stepPlan), at: now, &turn) }
-    mode = .stepping(
-      Round(
-        plan: stepPlan, openedAt: now,
-        deadline: now + patience.limit(ranksMax: ranksMax, timeouts: timeouts),
-        ranksMax: ranksMax))
+      }, rankOwners: ranks, segments: segments, before: lastTotals)
   }
 
   /// - Returns: whether the round is over, one way or the other.
-  private mutating func judge(_ round: Round, at now: Moment, _ turn: inout Turn) -> Bool {
-    let members = round.plan.members.map(\.worker)
-    let missing = members.filter { round.votes[$0] == nil }
+  mutating func judge(_ round: Round, at now: Moment, _ turn: inout Turn) -> Bool {
+    let missing = round.voters.filter { round.votes[$0] == nil }
     if missing.isEmpty {
       settle(round, at: now, &turn)
       return true
     }
-    if let lost = members.first(where: { participants[$0] == nil }) {
+    // A member without ranks that keeps nothing may go: nobody waits for it.
+    let needed = Set(round.voters + round.plan.rankOwners.map { round.plan.members[$0].worker })
+    if let lost = needed.sorted().first(where: { participants[$0] == nil }) {
       fence(round, .memberLost(lost), &turn)
       return true
     }
-    if let failed = members.first(where: { participants[$0]?.failure != nil }) {
+    if let failed = needed.sorted().first(where: { participants[$0]?.failure != nil }) {
       fence(round, .memberBehind(failed), &turn)
       return true
     }
     guard now >= round.deadline else { return false }
     timeouts += 1
-    if timeouts > 1 { benchForTimeout(missing, of: members, at: now) }
-    for worker in missing { participants[worker]?.standing = nil }
+    if timeouts > 1 { benchForTimeout(missing, of: round.voters, at: now) }
     gatherUntil = now + timing.resendAfter
     fence(round, .timedOut(missing: missing), &turn)
     return true
@@ -133,258 +130,139 @@ extension TrainingMachine {
   ///
   /// When some have voted, those who have not are at fault. When nobody could, a link between two
   /// members may be cut, which no vote tells: one after the other is left out until the rest can.
-  private mutating func benchForTimeout(
-    _ missing: [WorkerID], of members: [WorkerID], at now: Moment
+  mutating func benchForTimeout(
+    _ missing: [WorkerID], of voters: [WorkerID], at now: Moment
   ) {
-    guard members.count > 1 else { return }
-    if missing.count < members.count {
+    guard voters.count > 1 else { return }
+    if missing.count < voters.count {
       for worker in missing { bench(worker, at: now) }
     } else {
-      bench(members[timeouts % members.count], at: now)
+      bench(voters[timeouts % voters.count], at: now)
     }
   }
 
-  private mutating func fence(_ round: Round, _ reason: FenceReason, _ turn: inout Turn) {
+  mutating func fence(_ round: Round, _ reason: FenceReason, _ turn: inout Turn) {
     turn.note(
       .stepFenced(plan.training, step: round.plan.step, epoch: round.plan.epoch, reason))
     mode = .between
   }
 
-  /// All have voted: the step counts if they agree.
-  private mutating func settle(_ round: Round, at now: Moment, _ turn: inout Turn) {
-    struct Sum: Hashable {
-      var gradient: Digest
-      var loss: UInt64
+  /// All keepers have voted: the step counts if they agree.
+  mutating func settle(_ round: Round, at now: Moment, _ turn: inout Turn) {
+    let votes = round.voters.compactMap { worker in round.votes[worker].map { (worker, $0) } }
+    var sums: [Int: (worker: WorkerID, sum: SegmentSum)] = [:]
+    for (place, keepers) in round.plan.segments.enumerated() {
+      let owner = round.plan.members[keepers.owner].worker
+      if let sum = round.votes[owner]?.sums.first(where: { $0.segment == place }) {
+        sums[place] = (owner, sum)
+      }
     }
-    var groups: [Sum: [WorkerID]] = [:]
-    for member in round.plan.members {
-      guard let vote = round.votes[member.worker] else { continue }
-      groups[Sum(gradient: vote.gradient, loss: vote.loss.bitPattern), default: []]
-        .append(member.worker)
+    var wrong: Set<WorkerID> = []
+    for (worker, vote) in votes {
+      if vote.loss.bitPattern != votes[0].1.loss.bitPattern || vote.tokens != votes[0].1.tokens {
+        wrong.insert(worker)
+      }
+      for sum in vote.sums {
+        guard let known = sums[sum.segment] else { continue }
+        if known.sum.check != sum.check
+          || known.sum.sumOfSquares.bitPattern != sum.sumOfSquares.bitPattern
+        {
+          wrong.insert(worker)
+        }
+      }
     }
-    // The largest group is right; of equal ones the group of the lowest id.
-    let majority = groups.values.max { a, b in
-      a.count == b.count ? (a.min() ?? a[0]) > (b.min() ?? b[0]) : a.count < b.count
-    }
-    guard groups.count == 1, let vote = round.votes.values.first else {
-      disagree(round, keeping: majority ?? [], &turn)
+    guard wrong.isEmpty, sums.count == round.plan.segments.count, let first = votes.first else {
+      disagree(round, without: wrong, &turn)
       return
     }
-    commit(round, loss: vote.loss, at: now, &turn)
+    let squares = treeSum(round.plan.segments.indices.map { sums[$0]?.sum.sumOfSquares ?? 0 })
+    commit(
+      round,
+      StepTotals(loss: first.1.loss, tokens: first.1.tokens, sumOfSquares: squares), at: now,
+      &turn)
   }
 
-  private mutating func disagree(
-    _ round: Round, keeping majority: [WorkerID], _ turn: inout Turn
+  mutating func disagree(
+    _ round: Round, without wrong: Set<WorkerID>, _ turn: inout Turn
   ) {
     disagreements += 1
-    turn.note(
-      .gradientsDiffer(
-        plan.training, step: round.plan.step,
-        votes: round.votes.keys.sorted().compactMap { worker in
-          round.votes[worker].map { GradientVote(worker: worker, gradient: $0.gradient) }
-        }))
+    turn.note(.sumsDiffer(plan.training, step: round.plan.step, on: wrong.sorted()))
+    // Of two who keep a segment nobody can say which is right; the owner is believed.
     if disagreements > 1 {
-      for member in round.plan.members where !majority.contains(member.worker) {
-        participants[member.worker]?.excluded = true
-      }
+      for worker in wrong { participants[worker]?.excluded = true }
     }
     fence(round, .sumsDiffer, &turn)
   }
 
-  private mutating func commit(
-    _ round: Round, loss: Double, at now: Moment, _ turn: inout Turn
+  mutating func commit(
+    _ round: Round, _ totals: StepTotals, at now: Moment, _ turn: inout Turn
   ) {
     let step = round.plan.step
-    turn.persist(
-      .stepCommitted(plan.training, step: step, epoch: round.plan.epoch, loss: loss))
-    for member in round.plan.members {
-      tell(
-        member.worker, .commitStep(plan.training, epoch: round.plan.epoch, step: step), at: now,
-        &turn)
-      participants[member.worker]?.benchings = 0
-      participants[member.worker]?.benchedUntil = nil
-    }
-    patience.took(now - round.openedAt, ranksMax: round.ranksMax)
-    lastCommit = (step, round.plan.epoch)
-    lastLoss = loss
+    turn.persist(.stepCommitted(plan.training, step: step, epoch: round.plan.epoch, totals))
     position = step + 1
     committed = max(committed, position)
+    let isSaved = beginSaving(round, at: now)
+    for member in round.plan.members.map(\.worker) {
+      tell(
+        member,
+        .commitStep(
+          plan.training, epoch: round.plan.epoch, step: step, totals, isSaved: isSaved), at: now,
+        &turn)
+    }
+    remember(round)
+    patience.took(now - round.openedAt, ranksMax: round.ranksMax)
+    lastTotals = totals
+    lastLoss = totals.loss
     timeouts = 0
     disagreements = 0
     mode = .between
-    askForCheckpoint(round.plan.members[0].worker, at: now, &turn)
   }
 
-  // MARK: Checkpoints and joining
+  /// What follows from a commit for what members hold.
+  mutating func remember(_ round: Round) {
+    let members = Set(round.plan.members.map(\.worker))
+    let computing = Set(round.plan.rankOwners.map { round.plan.members[$0].worker })
+    let segments = round.plan.segments.count
+    for worker in participants.keys {
+      guard members.contains(worker) else {
+        participants[worker]?.memberSince = nil
+        continue
+      }
+      participants[worker]?.benchings = 0
+      if let pace = participants[worker]?.pace, !computing.contains(worker) {
+        // It may have become quicker: without a rank nobody would ever know.
+        participants[worker]?.pace = pace * 0.9
+      }
+      participants[worker]?.benchedUntil = nil
+      if participants[worker]?.memberSince == nil {
+        participants[worker]?.memberSince = round.plan.step
+      }
+      guard let vote = round.votes[worker] else { continue }
+      var kept = PieceSet(none: segments)
+      for sum in vote.sums { kept.insert(sum.segment) }
+      participants[worker]?.kept = (position, kept)
+    }
+  }
 
-  /// Every `checkpointEvery` steps one member uploads its state while the others go on.
-  private mutating func askForCheckpoint(
-    _ worker: WorkerID, at now: Moment, _ turn: inout Turn
-  ) {
+  // MARK: Checkpoints
+
+  /// Every `checkpointEvery` steps the owners upload their segments while all go on.
+  mutating func beginSaving(_ round: Round, at now: Moment) -> Bool {
+    if let saving {
+      let isLost = zip(saving.segments, saving.owners).contains { segment, owner in
+        segment == nil && participants[owner] == nil
+      }
+      guard isLost || now - saving.askedAt >= timing.uploadPatience else { return false }
+      self.saving = nil
+    }
     let every = plan.recipe.checkpointEvery
-    guard every > 0, position % every == 0, position < plan.stepsTotal else { return }
-    if let asked = checkpointAsked, now - asked.at < timing.uploadPatience { return }
-    checkpointAsked = (position, now)
-    turn.send(worker, .checkpoint(plan.training, step: position))
-  }
-
-  /// Workers with model and samples at hand, but behind the group, are let in at a pause.
-  private mutating func pauseForJoiners(
-    _ members: [WorkerID], at now: Moment, _ turn: inout Turn
-  ) -> Pause? {
-    let joiners = participants.keys.sorted().filter { worker in
-      guard let participant = participants[worker], isAvailable(participant, at: now),
-        let step = step(of: participant)
-      else { return false }
-      return step < position
+    guard every > 0, position < plan.stepsTotal, position / every > plan.baseStep / every else {
+      return false
     }
-    guard !joiners.isEmpty else { return nil }
-    if plan.checkpoint?.step == position {
-      return loading(joiners, at: now, &turn)
-    }
-    let uploader = members[uploadsFailed % members.count]
-    tell(uploader, .checkpoint(plan.training, step: position), at: now, &turn)
-    return Pause(
-      step: position, stage: .uploading(by: uploader), joiners: joiners,
-      deadline: now + timing.uploadPatience)
-  }
-
-  private mutating func loading(
-    _ joiners: [WorkerID], at now: Moment, _ turn: inout Turn
-  ) -> Pause {
-    for worker in joiners {
-      participants[worker]?.standing = nil
-      tell(worker, .prepareTraining(plan), at: now, &turn)
-    }
-    return Pause(
-      step: position, stage: .loading, joiners: joiners, deadline: now + timing.joinPatience)
-  }
-
-  /// - Returns: whether the mode changed.
-  private mutating func judge(_ pause: Pause, at now: Moment, _ turn: inout Turn) -> Bool {
-    let joiners = pause.joiners.filter { participants[$0] != nil }
-    switch pause.stage {
-    case .uploading(let uploader):
-      if plan.checkpoint?.step == pause.step {
-        mode = .pausing(loading(joiners, at: now, &turn))
-        return true
-      }
-      let isLost = participants[uploader].flatMap(step(of:)) != pause.step
-      guard isLost || joiners.isEmpty || now >= pause.deadline else { return false }
-      if now >= pause.deadline {
-        // The next pause asks another one, some time later.
-        uploadsFailed += 1
-        for worker in joiners { bench(worker, at: now) }
-      }
-    case .loading:
-      let late = joiners.filter { participants[$0].flatMap(step(of:)) != pause.step }
-      guard late.isEmpty || now >= pause.deadline else { return false }
-      for worker in late { bench(worker, at: now) }
-    }
-    mode = .between
+    saving = Saving(
+      step: position, askedAt: now,
+      segments: Array(repeating: nil, count: round.plan.segments.count),
+      owners: round.plan.segments.map { round.plan.members[$0.owner].worker })
     return true
-  }
-
-  // MARK: The student
-
-  private mutating func judge(
-    _ export: Export, at now: Moment, _ turn: inout Turn
-  ) -> TrainingExport? {
-    var export = export
-    let holders = holders(of: plan.stepsTotal)
-    export.results = export.results.filter { participants[$0.key] != nil }
-    if export.results.isEmpty {
-      guard !holders.isEmpty else {
-        mode = .between
-        return nil
-      }
-      let isThere = export.exporter.map(holders.contains) ?? false
-      if !isThere || now >= export.deadline {
-        let after = export.exporter.flatMap(holders.firstIndex).map { $0 + 1 } ?? 0
-        let exporter = holders[after % holders.count]
-        export.exporter = exporter
-        export.deadline = now + timing.uploadPatience
-        tell(exporter, .export(plan.training), at: now, &turn)
-      }
-      mode = .exporting(export)
-      return nil
-    }
-    mode = .exporting(export)
-    let silent = holders.filter { export.results[$0] == nil }
-    guard silent.isEmpty || now >= export.deadline else { return nil }
-    return agreed(export, &turn)
-  }
-
-  /// The student that most have; of equally many, the one of the lowest id.
-  private func agreed(_ export: Export, _ turn: inout Turn) -> TrainingExport? {
-    let workers = export.results.keys.sorted()
-    let counts = Dictionary(export.results.values.map { ($0.weights, 1) }, uniquingKeysWith: +)
-    let best = workers.compactMap { export.results[$0] }.enumerated().max { a, b in
-      let (countA, countB) = (counts[a.element.weights] ?? 0, counts[b.element.weights] ?? 0)
-      return countA == countB ? a.offset > b.offset : countA < countB
-    }?.element
-    guard let best else { return nil }
-    for worker in workers {
-      guard let other = export.results[worker], other.weights != best.weights else { continue }
-      turn.note(
-        .weightsDiffer(
-          plan.training, exported: best.weights, other: other.weights, on: worker))
-    }
-    return best
-  }
-
-  // MARK: Messages that were lost
-
-  /// Says again what a worker seems not to have heard.
-  mutating func remind(
-    _ worker: WorkerID, _ heartbeat: Heartbeat, at now: Moment, _ turn: inout Turn
-  ) {
-    guard let participant = participants[worker],
-      now - participant.toldAt >= timing.resendAfter
-    else { return }
-    guard heartbeat.training == plan.training, let standing = heartbeat.standing else {
-      tell(worker, .prepareTraining(plan), at: now, &turn)
-      return
-    }
-    switch standing {
-    case .preparing: return
-    case .failed:
-      guard isAvailable(participant, at: now) else { return }
-      participants[worker]?.standing = nil
-      tell(worker, .prepareTraining(plan), at: now, &turn)
-      return
-    case .ready(let step):
-      if step < plan.checkpoint?.step ?? 0 {
-        tell(worker, .prepareTraining(plan), at: now, &turn)
-        return
-      }
-    case .prepared(let step, let epoch):
-      if let lastCommit, lastCommit == (step, epoch) {
-        tell(worker, .commitStep(plan.training, epoch: epoch, step: step), at: now, &turn)
-      }
-    }
-    remindOfMode(worker, participant, at: now, &turn)
-  }
-
-  private mutating func remindOfMode(
-    _ worker: WorkerID, _ participant: Participant, at now: Moment, _ turn: inout Turn
-  ) {
-    switch mode {
-    case .stepping(let round):
-      let isMember = round.plan.members.contains { $0.worker == worker }
-      if isMember, round.votes[worker] == nil {
-        tell(worker, .openStep(round.plan), at: now, &turn)
-      }
-    case .pausing(let pause):
-      if pause.stage == .uploading(by: worker) {
-        tell(worker, .checkpoint(plan.training, step: pause.step), at: now, &turn)
-      }
-    case .exporting(let export):
-      let isAsked = export.exporter == worker || !export.results.isEmpty
-      if isAsked, export.results[worker] == nil, step(of: participant) == plan.stepsTotal {
-        tell(worker, .export(plan.training), at: now, &turn)
-      }
-    case .between, .finished: break
-    }
   }
 }

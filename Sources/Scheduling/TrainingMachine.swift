@@ -1,32 +1,57 @@
 import Domain
 
-/// One training: which worker takes part in which step, and when a step counts.
+/// One training: which worker takes part in which step, who keeps which segment, and when a step
+/// counts.
 ///
-/// A step is opened with an epoch of its own, computed by its members, voted for by each, and
-/// committed when all votes are equal; the commit is durable before anybody applies it. Whatever
-/// goes wrong (a member is lost, time runs out, sums differ) voids the epoch, and the same step is
-/// opened again. Every state is a function of the step alone, so it does not matter who computed
-/// which part of it, nor whether a step is computed again after its state was lost.
+/// A step is opened with an epoch of its own, computed by its members, voted for by all who keep
+/// segments, and committed when the keepers of each segment agree; the commit is durable before
+/// anybody applies it. Whatever goes wrong (a member is lost, time runs out, sums differ) voids the
+/// epoch, and the same step is opened again with those who are left. Every state is a function of
+/// the step alone, so it does not matter who computed which part of it, nor whether a step is
+/// computed again after its state was lost.
 ///
-/// Between two steps the group may stand still for workers that want to join: one member uploads
-/// the state, the others load it, and all go on together.
+/// A worker that joins is a member without virtual ranks until it has been sent all weights, as all
+/// members are after each step; then it computes, and segments move to it.
 struct TrainingMachine: Sendable {
   struct Participant: Sendable {
     var endpoint: String
     var publicKey: String
-    /// The furthest standing heard; nil while it is not known.
+    /// As heard; nil while it is not known.
     var standing: TrainingStanding?
     /// When it was last told something that it has not answered.
     var toldAt: Moment
     var draining = false
-    /// Left out until then, after it held a step or a pause up.
+    /// Left out until then, after it held a step up.
     var benchedUntil: Moment?
     var benchings = 0
     /// Its sums are wrong: left out for good.
     var excluded = false
+    /// Segments that it keeps, and the number of steps in them; from its votes and its word.
+    var kept: (step: Int, segments: PieceSet)?
+    /// The number of steps in weights that it had all of, by its word or because it was a member of
+    /// every step since.
+    var wholeAt: Int?
+    /// The first of the committed steps, up to the newest, in all of which it was a member.
+    var memberSince: Int?
+    /// Seconds that a virtual rank takes there, as last measured.
+    var pace: Double?
 
     var failure: String? {
       if case .failed(let reason) = standing { reason } else { nil }
+    }
+    var progress: TrainingProgress? {
+      if case .following(let progress) = standing { progress } else { nil }
+    }
+
+    /// Whether it has all weights after `position` steps, or is being sent what is missing.
+    func hasWeights(at position: Int) -> Bool {
+      guard let wholeAt else { return false }
+      return wholeAt == position || memberSince.map { $0 <= wholeAt && wholeAt < position } ?? false
+    }
+
+    func keeps(_ segment: Int, at position: Int) -> Bool {
+      guard let kept, kept.step == position else { return false }
+      return kept.segments.contains(segment)
     }
   }
 
@@ -36,18 +61,8 @@ struct TrainingMachine: Sendable {
     var openedAt: Moment
     var deadline: Moment
     var ranksMax: Int
-  }
-
-  /// A pause in which `joiners` load the state at `step`.
-  struct Pause: Sendable {
-    enum Stage: Hashable, Sendable {
-      case uploading(by: WorkerID)
-      case loading
-    }
-    var step: Int
-    var stage: Stage
-    var joiners: [WorkerID]
-    var deadline: Moment
+    /// Without their votes it is no step: all who keep a segment.
+    var voters: [WorkerID]
   }
 
   struct Export: Sendable {
@@ -56,15 +71,25 @@ struct TrainingMachine: Sendable {
     var deadline: Moment
     /// What each worker says that the student is.
     var results: [WorkerID: TrainingExport] = [:]
+    /// Under which members fetch what they lack of the last weights.
+    var plan: StepPlan?
   }
 
   enum Mode: Sendable {
     /// Between steps.
     case between
     case stepping(Round)
-    case pausing(Pause)
     case exporting(Export)
     case finished(TrainingExport)
+  }
+
+  /// A checkpoint on its way: the segments that are stored.
+  struct Saving: Sendable {
+    var step: Int
+    var askedAt: Moment
+    var segments: [SavedSegment?]
+    /// Who was asked for each.
+    var owners: [WorkerID]
   }
 
   var plan: TrainingPlan
@@ -77,8 +102,10 @@ struct TrainingMachine: Sendable {
   var committed: Int
   /// The step that is to be done next; below `committed` after the state was lost.
   var position: Int
-  /// The newest commit: who is `prepared` for exactly this may apply its sum.
-  var lastCommit: (step: Int, epoch: UInt64)?
+  /// Of the step before `position`.
+  var lastTotals: StepTotals?
+  /// Elements of the vector that is trained; nil until a worker has told.
+  var elements: Int?
   var patience: StepPatience
   /// Of the present step.
   var timeouts = 0
@@ -89,10 +116,11 @@ struct TrainingMachine: Sendable {
   var reconnectUntil: Moment
   /// Since when nobody has held the state at `position`.
   var stateMissingSince: Moment?
-  /// A periodic checkpoint that was asked for and has not come.
-  var checkpointAsked: (step: Int, at: Moment)?
-  /// Uploads for joiners that did not come.
-  var uploadsFailed = 0
+  var saving: Saving?
+  /// Of the newest plan, to tell who is new and who is not there any more.
+  var lastMembers: [WorkerID] = []
+  /// A step was opened in this lineage: who joins now gets the state from members.
+  var isRunning = false
   var waiting: QuorumWait?
   var lastLoss: Double?
 
@@ -103,11 +131,14 @@ struct TrainingMachine: Sendable {
     epoch = restored.epoch
     committed = restored.stepsCommitted
     position = restored.stepsCommitted
-    if committed > 0 { lastCommit = (committed - 1, restored.commitEpoch) }
+    lastTotals = restored.lastTotals
     patience = StepPatience(first: timing.firstStepPatience, least: timing.stepPatienceMin)
     gatherUntil = now + (isNew ? timing.gatherPatience : timing.regatherPatience)
     reconnectUntil = isNew ? now : now + timing.reconnectAllPatience
   }
+
+  /// Segments of the vector; nil until its size is known.
+  var segments: Int? { elements.map(segmentCount(of:)) }
 
   // MARK: What is heard
 
@@ -122,12 +153,37 @@ struct TrainingMachine: Sendable {
       participants[worker]?.publicKey = hello.peerPublicKey
       participants[worker]?.toldAt = now
     }
-    turn.send(worker, .prepareTraining(plan))
+    turn.send(worker, .prepareTraining(planForJoiners))
+  }
+
+  /// What a worker is told that joins.
+  var planForJoiners: TrainingPlan {
+    var plan = plan
+    if isRunning { plan.checkpoint = nil }
+    return plan
   }
 
   mutating func left(_ worker: WorkerID) { participants[worker] = nil }
 
   mutating func drain(_ worker: WorkerID) { participants[worker]?.draining = true }
+
+  /// Whether a worker that is to leave is still needed: it takes part in the open step, or keeps
+  /// what nobody else does yet.
+  func needs(_ worker: WorkerID) -> Bool {
+    guard let participant = participants[worker], !participant.excluded else { return false }
+    switch mode {
+    case .finished: return false
+    case .stepping(let round) where round.plan.members.contains(where: { $0.worker == worker }):
+      return true
+    case .between, .stepping, .exporting:
+      guard let segments, let kept = participant.kept, kept.step == position else { return false }
+      let others = participants.values.filter { $0.kept?.step == position && !$0.draining }
+      return (0..<segments).contains { segment in
+        kept.segments.contains(segment)
+          && !others.contains { $0.keeps(segment, at: position) }
+      }
+    }
+  }
 
   mutating func heard(
     _ heartbeat: Heartbeat, of worker: WorkerID, at now: Moment, _ turn: inout Turn
@@ -142,20 +198,48 @@ struct TrainingMachine: Sendable {
   mutating func heard(
     _ standing: TrainingStanding, of worker: WorkerID, at now: Moment, _ turn: inout Turn
   ) {
-    guard var participant = participants[worker] else { return }
-    if case .failed(let reason) = standing {
-      if participant.standing != standing {
-        turn.note(.trainingFailed(plan.training, on: worker, reason))
-        bench(worker, at: now)
-        participants[worker]?.standing = standing
-      }
-      return
+    guard let participant = participants[worker] else { return }
+    switch standing {
+    case .failed(let reason):
+      guard participant.standing != standing else { return }
+      turn.note(.trainingFailed(plan.training, on: worker, reason))
+      bench(worker, at: now)
+      participants[worker]?.standing = standing
+    case .preparing:
+      if participant.progress == nil { participants[worker]?.standing = standing }
+    case .following(let progress):
+      guard progress.lineage >= plan.lineage else { return }
+      follow(progress, worker)
     }
-    // Standings overtake one another on the way; a state only ever moves forward, except when its
-    // holder is told to load another, and then `standing` was cleared.
-    guard isFurther(standing, than: participant.standing) else { return }
-    participant.standing = standing
+  }
+
+  private mutating func follow(_ progress: TrainingProgress, _ worker: WorkerID) {
+    guard var participant = participants[worker] else { return }
+    if elements == nil { elements = progress.elements }
+    guard progress.elements == elements else { return }
+    // Standings overtake one another on the way; a state only ever moves forward.
+    if let old = participant.progress, rank(of: progress) < rank(of: old) { return }
+    participant.standing = .following(progress)
+    if progress.isWhole { participant.wholeAt = max(participant.wholeAt ?? 0, progress.step) }
+    let isCommitted = progress.step + 1 == position && lastTotals != nil
+    if isCommitted, let summed = progress.summed {
+      // It holds the sums of the committed step, and applies them when it is told.
+      if participant.kept.map({ $0.step < position }) ?? true {
+        participant.kept = (position, summed)
+        if progress.isWhole { participant.memberSince = participant.memberSince ?? progress.step }
+      }
+    } else if participant.kept.map({ $0.step <= progress.step }) ?? true {
+      participant.kept = (progress.step, progress.kept)
+    }
     participants[worker] = participant
+  }
+
+  /// Orders what one worker says of itself.
+  private func rank(of progress: TrainingProgress) -> (UInt64, Int, Int, Int) {
+    (
+      progress.lineage, progress.step, progress.summed == nil ? 0 : 1,
+      progress.kept.count + (progress.isWhole ? 1 : 0)
+    )
   }
 
   mutating func heard(_ vote: StepVote, of worker: WorkerID, _ turn: inout Turn) {
@@ -166,28 +250,46 @@ struct TrainingMachine: Sendable {
       }
       return
     }
-    guard vote.step == round.plan.step, round.plan.members.contains(where: { $0.worker == worker })
+    guard vote.step == round.plan.step,
+      let place = round.plan.members.firstIndex(where: { $0.worker == worker }),
+      vote.sums.allSatisfy({ round.plan.segments.indices.contains($0.segment) })
     else {
       turn.note(.nonsense(worker, .vote(vote.training, step: vote.step, epoch: vote.epoch)))
       return
     }
     round.votes[worker] = vote
     mode = .stepping(round)
-    let standing = TrainingStanding.prepared(step: vote.step, epoch: vote.epoch)
-    if isFurther(standing, than: participants[worker]?.standing) {
-      participants[worker]?.standing = standing
+    let ranks = round.plan.rankOwners.count { $0 == place }
+    if ranks > 0, vote.computing > .zero {
+      participants[worker]?.pace = vote.computing.inSeconds / Double(ranks)
     }
   }
 
   mutating func heard(
-    _ checkpoint: TrainingCheckpoint, of worker: WorkerID, at now: Moment, _ turn: inout Turn
+    _ saved: SavedSegment, step: Int, of worker: WorkerID, at now: Moment, _ turn: inout Turn
   ) {
-    guard checkpoint.step <= committed else {
-      turn.note(.nonsense(worker, .unaskedCheckpoint(plan.training, step: checkpoint.step)))
+    guard var saving, saving.step == step, saving.segments.indices.contains(saved.segment),
+      saving.owners[saved.segment] == worker
+    else {
+      if step > committed {
+        turn.note(.nonsense(worker, .unaskedCheckpoint(plan.training, step: step)))
+      }
       return
     }
-    if let asked = checkpointAsked, asked.step <= checkpoint.step { checkpointAsked = nil }
-    guard checkpoint.step > plan.checkpoint?.step ?? 0 else { return }
+    guard saving.segments[saved.segment] == nil else { return }
+    saving.segments[saved.segment] = saved
+    self.saving = saving
+    turn.persist(.segmentSaved(plan.training, step: step, saved))
+    let all = saving.segments.compactMap { $0 }
+    if all.count == saving.segments.count {
+      turn.effects.append(.request(.writeManifest(plan.training, step: step, all)))
+    }
+  }
+
+  /// The manifest of a checkpoint is stored: from now on it is the newest.
+  mutating func saved(_ checkpoint: TrainingCheckpoint, _ turn: inout Turn) {
+    if saving?.step == checkpoint.step { saving = nil }
+    guard checkpoint.step > plan.baseStep, checkpoint.step <= committed else { return }
     plan.checkpoint = checkpoint
     turn.persist(.checkpointed(plan.training, checkpoint))
   }
@@ -200,7 +302,7 @@ struct TrainingMachine: Sendable {
     present.results[worker] = export
     if isFirst {
       present.deadline = now + timing.uploadPatience
-      for other in holders(of: plan.stepsTotal) where other != worker {
+      for other in finishers where other != worker {
         tell(other, .export(plan.training), at: now, &turn)
       }
     }
@@ -209,41 +311,17 @@ struct TrainingMachine: Sendable {
 
   // MARK: What is known of participants
 
-  /// Committed steps in the state that a worker holds or is about to hold.
-  func step(of participant: Participant) -> Int? {
-    switch participant.standing {
-    case .ready(let step): return step
-    case .prepared(let step, let epoch):
-      guard let lastCommit, lastCommit == (step, epoch) else { return step }
-      return step + 1
-    case .preparing, .failed, nil: return nil
-    }
-  }
-
-  /// Workers that hold the state at `step`, in id order.
-  func holders(of step: Int) -> [WorkerID] {
+  /// Workers that have the whole student, by their own word, in id order.
+  var finishers: [WorkerID] {
     participants.keys.sorted().filter { worker in
-      participants[worker].flatMap(self.step(of:)) == step
+      guard let progress = participants[worker]?.progress else { return false }
+      return progress.step == plan.stepsTotal && progress.isWhole
     }
   }
 
   func isAvailable(_ participant: Participant, at now: Moment) -> Bool {
-    if participant.draining || participant.excluded { return false }
+    if participant.excluded { return false }
     return participant.benchedUntil.map { $0 <= now } ?? true
-  }
-
-  private func isFurther(_ new: TrainingStanding, than old: TrainingStanding?) -> Bool {
-    rank(of: new) >= rank(of: old)
-  }
-
-  /// Orders standings: by state first, then by whether a sum is held, then by its epoch.
-  private func rank(of standing: TrainingStanding?) -> (Int, Int, UInt64) {
-    switch standing {
-    case nil: (-2, 0, 0)
-    case .failed, .preparing: (-1, 0, 0)
-    case .ready(let step): (step, 0, 0)
-    case .prepared(let step, let epoch): (step, 1, epoch)
-    }
   }
 
   mutating func bench(_ worker: WorkerID, at now: Moment) {
@@ -251,6 +329,7 @@ struct TrainingMachine: Sendable {
     participant.benchings = min(participant.benchings + 1, 6)
     participant.benchedUntil = now + timing.goneAfter * (1 << participant.benchings)
     participant.standing = nil
+    participant.pace = nil
     participants[worker] = participant
   }
 

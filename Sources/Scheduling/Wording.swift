@@ -39,8 +39,7 @@ func text(of phase: RunPhase) -> String {
 func text(of standing: TrainingStanding) -> String {
   switch standing {
   case .preparing: "preparing"
-  case .ready(let step): "ready for step \(step)"
-  case .prepared(let step, let epoch): "holds the sum of step \(step), epoch \(epoch)"
+  case .following(let progress): text(of: progress)
   case .failed(let reason): "failed: \(reason)"
   }
 }
@@ -49,4 +48,11 @@ func text(of standing: TrainingStanding) -> String {
 func text(of duration: Duration) -> String {
   let tenths = Int((seconds(duration) * 10).rounded())
   return "\(tenths / 10).\(abs(tenths) % 10) s"
+}
+
+func text(of progress: TrainingProgress) -> String {
+  let weights = progress.isWhole ? "has the weights" : "is being sent weights"
+  let sums = progress.summed.map { ", sums of \($0.count) for the next" } ?? ""
+  return "\(weights) after step \(progress.step), keeps \(progress.kept.count) of "
+    + "\(progress.kept.pieceCount) segments\(sums)"
 }

@@ -131,6 +131,7 @@ private func readTraining(_ section: Section, defaults: TrainingRecipe) -> Train
   section.take("virtual_ranks", .integer(1...4_096), into: &recipe.virtualRanks)
   section.take("checkpoint_every", .integer(1...1_000_000), into: &recipe.checkpointEvery)
   section.take("recompute", .flag, into: &recipe.recompute)
+  section.take("replication", .integer(0...64), into: &recipe.replication)
   return recipe
 }
 

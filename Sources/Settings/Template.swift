@@ -69,7 +69,8 @@ extension ClusterSettings {
     # Stage 1. trained: projector, projector-and-language, or all. clip_norm: 0 leaves gradients.
     # virtual_ranks: the batch is split over so many, whoever computes them; at least the most
     # workers that you will use. checkpoint_every: steps.
-    # recompute: true takes less memory and a third more time; the same bits.
+    # recompute: true takes less memory and a third more time; the same bits. replication: workers
+    # that keep the moments of each part of the student: 2, so that any one may be lost; 0: all.
     pretrain:
     \(lines(of: pretrain))
 
@@ -122,6 +123,7 @@ extension ClusterSettings {
       trained: \(recipe.trained.written)
       virtual_ranks: \(recipe.virtualRanks)
       checkpoint_every: \(recipe.checkpointEvery)
+      replication: \(recipe.replication)
       recompute: \(recipe.recompute)
     """
   }

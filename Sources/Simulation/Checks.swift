@@ -14,9 +14,10 @@ extension Simulator {
     case .heartbeat(let heartbeat):
       guard let id = heartbeat.training, let its = heartbeat.standing else { return }
       (training, standing) = (id, its)
-    case .hello, .reports, .vote, .checkpointed, .exported, .goodbye: return
+    case .hello, .reports, .vote, .segmentSaved, .exported, .goodbye: return
     }
-    guard case .ready(let step) = standing else { return }
+    guard case .following(let progress) = standing else { return }
+    let step = progress.step
     let committed = store.trainings[training]?.stepsCommitted ?? 0
     if step > committed {
       violations.append(.stateAheadOfCommit(worker, step: step, committed: committed))
@@ -25,10 +26,10 @@ extension Simulator {
 
   /// A step of a training has the loss that it has undisturbed, however it came about.
   func checkLoss(_ change: Change) {
-    guard case .stepCommitted(let id, let step, _, let loss) = change,
+    guard case .stepCommitted(let id, let step, _, let totals) = change,
       let expected = expectedLosses?[id]
     else { return }
-    if !expected.indices.contains(step) || expected[step] != loss {
+    if !expected.indices.contains(step) || expected[step] != totals.loss {
       violations.append(.lossDiffers(id, step: step))
     }
   }

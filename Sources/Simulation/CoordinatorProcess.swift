@@ -154,6 +154,11 @@ extension Simulator {
     case .buildDataset(let id):
       let (digest, samples) = dataset(of: id)
       event = .datasetBuilt(id, dataset: digest, samples: samples)
+    case .writeManifest(let id, let step, let segments):
+      let state = simulatedDigest(
+        "manifest", [UInt64(step)] + segments.flatMap { [$0.weights.words.0, $0.moments.words.0] })
+      manifests[state] = segments
+      event = .manifestWritten(id, TrainingCheckpoint(step: step, state: state))
     case .scoreEvaluation(let subject, let set, let iteration):
       if bug == .forgetScoring { return }
       event = .evaluationScored(score(subject, set, iteration))

@@ -38,12 +38,7 @@ private func text(of happening: Happening) -> String {
   case .toCoordinator(let message, let worker, _): "\(worker) → coordinator: \(message)"
   case .closed(let worker, _): "\(worker)'s connection ended"
   case .toWorker(let message, let worker): "coordinator → \(worker): \(message)"
-  case .toPeer(.partials(let attempt, let from, let sums), let worker):
-    // A dictionary's own order is another one in every process.
-    "→ \(worker): \(attempt) from \(from): "
-      + sums.keys.sorted { ($0.level, $0.index) < ($1.level, $1.index) }
-      .map { "\($0): \(sums[$0] ?? [])" }.joined(separator: ", ")
-  case .toPeer(let message, let worker): "→ \(worker): \(message)"
+  case .toPeer(let message, let sender, let worker): "\(sender) → \(worker): \(message)"
   case .tick: "tick"
   case .synced: "synced"
   case .answered(let event, _): "answered: \(event)"

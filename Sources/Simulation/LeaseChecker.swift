@@ -81,7 +81,8 @@ struct LeaseChecker {
         leases[job]?.removeAll { $0.worker.name == worker.name && $0.worker != worker }
       }
     case .phase, .instructionsAdded, .jobsCreated, .duplicate, .assessed, .proposed,
-      .trainingPlanned, .epochOpened, .stepCommitted, .checkpointed, .trainingFinished,
+      .trainingPlanned, .epochOpened, .stepCommitted, .segmentSaved, .checkpointed,
+      .trainingFinished,
       .evaluated, .workerBusy:
       break
     }

@@ -5,109 +5,53 @@ import Scheduling
 struct LocalTraining {
   var plan: TrainingPlan
   /// Nil while model, samples or state are being fetched.
-  var weights: [Float]?
-  var step = 0
+  var member: MemberMachine<[Float]>?
+  var weights: [Float] = []
+  var first = [Float](repeating: 0, count: parameterCount)
+  var second = [Float](repeating: 0, count: parameterCount)
   var fetchToken = 0
   var isFetching = false
+  var failure: String?
   var epochSeen: UInt64 = 0
-  var round: LocalRound?
-  var prepared: PreparedSum?
+  /// What it said and sent in the open epoch, said again when the answer stays away.
+  var vote: StepVote?
+  var sent: [WorkerID: [PeerPart]] = [:]
   /// What peers sent of a step that this worker has not been told of yet.
-  var early: [PeerMessage] = []
-
-  struct PreparedSum {
-    var epoch: UInt64
-    var step: Int
-    var sum: [Float]
-    var vote: StepVote
-  }
+  var early: [(message: PeerMessage, from: WorkerID)] = []
+  /// Only for a planted mistake: first contributions that wait for the next of their cell.
+  var held: [Int: [Float]] = [:]
 
   var standing: TrainingStanding {
-    guard weights != nil, !isFetching else { return .preparing }
-    if let prepared { return .prepared(step: prepared.step, epoch: prepared.epoch) }
-    return .ready(step: step)
+    if let failure { return .failed(failure) }
+    guard let member, !isFetching else { return .preparing }
+    return .following(member.progress)
   }
 }
 
-/// One step as one member computes it.
-struct LocalRound {
-  let plan: StepPlan
-  let reduction: ReductionPlan
-  /// This worker's place among the members.
-  let member: Int
-  var isComputed = false
-  /// Sums by node: its own and those that others sent for its segments.
-  var partials: [TreeNode: [Float]] = [:]
-  /// In the order in which they came: only a planted mistake adds in this order.
-  var arrivals: [TreeNode] = []
-  /// Finished vectors by the owner of the segments.
-  var finished: [Int: [Float]] = [:]
+/// How the simulated vector is cut.
+let simulatedGrid = VectorGrid(
+  count: parameterCount, segments: segmentCount(of: parameterCount), cellMax: parameterCount)
 
-  init(_ plan: StepPlan, member: Int) {
-    self.plan = plan
-    self.member = member
-    reduction = ReductionPlan(
-      rankOwners: plan.rankOwners, segmentOwners: plan.segmentOwners,
-      members: plan.members.count)
-  }
-
-  var attempt: StepAttempt { StepAttempt(training: plan.training, epoch: plan.epoch) }
-
-  /// Elements of the vector that a member finishes.
-  func elements(of member: Int, count: Int) -> [Int] {
-    plan.segmentOwners.indices.filter { plan.segmentOwners[$0] == member }.flatMap { segment in
-      Array(segmentRange(segment, of: count, segments: plan.segmentOwners.count))
-    }
-  }
-
-  mutating func receive(_ node: TreeNode, _ values: [Float]) {
-    guard partials[node] == nil else { return }
-    partials[node] = values
-    arrivals.append(node)
-  }
-
-  var hasAllPartials: Bool {
-    reduction.contributions.allSatisfy { $0.allSatisfy { partials[$0] != nil } }
-  }
-
-  /// Runs a program of the plan over whole vectors.
-  func run(
-    _ program: [ReductionInstruction], gradient: (Int) -> [Float]
-  ) -> [TreeNode: [Float]] {
-    var stack: [[Float]] = []
-    var results: [TreeNode: [Float]] = [:]
-    for instruction in program {
-      switch instruction {
-      case .push(let rank): stack.append(gradient(rank))
-      case .receive(let node, _): stack.append(partials[node] ?? [])
-      case .add:
-        let right = stack.removeLast()
-        let left = stack.removeLast()
-        stack.append(zip(left, right).map { $0 + $1 })
-      case .emit(let node): results[node] = stack.removeLast()
-      }
-    }
-    return results
-  }
-}
-
-// The worker's part in a training, simulated.
+// The worker's part in a training, simulated: it moves numbers and messages as `MemberMachine`,
+// which real workers run, too, decides.
 
 extension Simulator {
   func prepare(_ plan: TrainingPlan, _ worker: SimulatedWorker) {
     var local = worker.training ?? LocalTraining(plan: plan)
-    if local.plan.training != plan.training { local = LocalTraining(plan: plan) }
-    local.plan = plan
-    let newest = plan.checkpoint?.step ?? 0
-    if local.weights != nil, local.step >= newest, !local.isFetching {
-      worker.training = local
+    if local.plan.training != plan.training {
+      local = LocalTraining(plan: plan)
+    } else if local.plan.lineage < plan.lineage || local.failure != nil {
+      let epoch = local.epochSeen
+      local = LocalTraining(plan: plan)
+      local.epochSeen = epoch
+    }
+    if local.member != nil {
       say(.standing(plan.training, local.standing), worker)
       return
     }
+    local.plan = plan
     if !local.isFetching {
       local.isFetching = true
-      local.prepared = nil
-      local.round = nil
       worker.fetches += 1
       local.fetchToken = worker.fetches
       schedule(
@@ -124,238 +68,310 @@ extension Simulator {
       return
     }
     local.isFetching = false
-    if let checkpoint = local.plan.checkpoint, let saved = states[checkpoint.state] {
+    local.weights = initialWeights(local.plan.model)
+    if let checkpoint = local.plan.checkpoint, let saved = manifests[checkpoint.state] {
       counts.statesLoaded += 1
-      local.weights = saved.weights
-      local.step = saved.step
-    } else {
-      local.weights = initialWeights(local.plan.model)
-      local.step = 0
+      for segment in saved { put(blobs[segment.weights] ?? [], segment.segment, &local.weights) }
     }
+    local.member = MemberMachine(
+      grid: simulatedGrid, lineage: local.plan.lineage, step: local.plan.baseStep
+    ) { a, b in zip(a, b).map { $0 + $1 } }
     worker.training = local
     say(.standing(local.plan.training, local.standing), worker)
   }
 
-  private func reachesCoordinator(_ worker: SimulatedWorker) -> Bool {
+  func put(_ values: [Float], _ segment: Int, _ vector: inout [Float]) {
+    let range = segmentRange(
+      segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
+    guard values.count == range.count else { return }
+    vector.replaceSubrange(range, with: values)
+  }
+
+  func reachesCoordinator(_ worker: SimulatedWorker) -> Bool {
     coordinator != nil
       && network.isOpen(from: .worker(worker.number), to: .coordinator, at: now)
       && network.isOpen(from: .coordinator, to: .worker(worker.number), at: now)
   }
 
+  // MARK: A step
+
   func open(_ plan: StepPlan, _ worker: SimulatedWorker) {
-    guard var local = worker.training, local.plan.training == plan.training,
-      local.weights != nil, !local.isFetching, plan.epoch >= local.epochSeen
+    guard let local = worker.training, local.plan.training == plan.training,
+      local.member != nil, plan.epoch >= local.epochSeen
     else { return }
     if plan.epoch == local.epochSeen {
-      if let prepared = local.prepared, prepared.epoch == plan.epoch {
-        say(.vote(prepared.vote), worker)
+      if let vote = local.vote { say(.vote(vote), worker) }
+      return
+    }
+    if let before = plan.before, local.member?.step == plan.step - 1 {
+      apply(before, step: plan.step - 1, worker)
+    }
+    worker.training?.epochSeen = plan.epoch
+    worker.training?.vote = nil
+    worker.training?.sent = [:]
+    worker.training?.held = [:]
+    decide(worker) { $0.open(plan, me: worker.id) }
+    let early = worker.training?.early ?? []
+    worker.training?.early = []
+    for (message, sender) in early { hear(message, from: sender, worker) }
+    schedule(.exchange(epoch: plan.epoch), for: worker, after: .seconds(1))
+    sayStanding(worker)
+  }
+
+  func computed(epoch: UInt64, _ program: [ReductionInstruction], _ worker: SimulatedWorker) {
+    guard let local = worker.training, local.epochSeen == epoch, let plan = local.member?.plan
+    else { return }
+    var stack: [(sum: [Float], ranks: [RankStatistics])] = []
+    for instruction in program {
+      switch instruction {
+      case .push(let rank):
+        let (slopes, loss) = gradient(
+          of: local.plan, step: plan.step, rank: rank, weights: local.weights)
+        stack.append((slopes, [RankStatistics(rank: rank, lossSum: loss, tokens: 1)]))
+      case .add:
+        let right = stack.removeLast()
+        let left = stack.removeLast()
+        stack.append((zip(left.sum, right.sum).map { $0 + $1 }, left.ranks + right.ranks))
+      case .emit(let node):
+        let (sum, ranks) = stack.removeLast()
+        decide(worker) { member in
+          member.computed(node, ranks: ranks) { Array(sum[simulatedGrid.cells[$0]]) }
+        }
+      case .recall, .receive: break
       }
-      return
     }
-    local.epochSeen = plan.epoch
-    local.round = nil
-    if let prepared = local.prepared {
-      if prepared.step + 1 == plan.step { apply(prepared, to: &local) }
-      local.prepared = nil
+  }
+
+  /// Lets a worker's member decide, and does what it says.
+  func decide(
+    _ worker: SimulatedWorker,
+    _ decision: (inout MemberMachine<[Float]>) -> [MemberMachine<[Float]>.Action]
+  ) {
+    guard var member = worker.training?.member else { return }
+    worker.training?.member = nil
+    let before = member.progress
+    let actions = decision(&member)
+    worker.training?.member = member
+    var parts: [WorkerID: [PeerPart]] = [:]
+    for action in actions {
+      guard let (peer, part) = perform(action, worker) else { continue }
+      parts[peer, default: []].append(part)
     }
-    guard local.step == plan.step,
-      let member = plan.members.firstIndex(where: { $0.worker == worker.id })
-    else {
-      worker.training = local
-      say(.standing(plan.training, local.standing), worker)
-      return
+    for peer in parts.keys.sorted() { tellPeer(parts[peer] ?? [], peer, worker) }
+    if worker.training?.member?.progress != before { sayStanding(worker) }
+  }
+
+  /// - Returns: what is to be said to a peer.
+  private func perform(
+    _ action: MemberMachine<[Float]>.Action, _ worker: SimulatedWorker
+  ) -> (WorkerID, PeerPart)? {
+    guard let local = worker.training, let plan = local.member?.plan else { return nil }
+    switch action {
+    case .send(let what, let cell, let value, let to):
+      return (plan.members[to].worker, outgoing(what, cell, value, local))
+    case .ask(let part, let segment, let step, let of):
+      return (plan.members[of].worker, .ask(part, segment: segment, step: step))
+    case .compute(let program): compute(program, plan, worker)
+    case .load(let segment):
+      schedule(
+        .momentsLoaded(segment: segment, epoch: plan.epoch), for: worker,
+        after: .milliseconds(10 + random.below(300)))
+    case .write(let part, let cell, let values): write(part, cell, values, worker)
+    case .forget: break
+    case .vote(let segments): vote(for: segments, worker)
+    case .fail(let reason): fail(reason, worker)
     }
-    local.round = LocalRound(plan, member: member)
-    let early = local.early
-    local.early = []
-    worker.training = local
-    let ranks = plan.rankOwners.count { $0 == member }
+    return nil
+  }
+
+  private func compute(
+    _ program: [ReductionInstruction], _ plan: StepPlan, _ worker: SimulatedWorker
+  ) {
+    let place = worker.training?.member?.place
+    let ranks = plan.rankOwners.count { $0 == place }
     let time = Duration.milliseconds(50 + random.below(100)) * worker.slowness * (1 + ranks)
-    schedule(.computed(epoch: plan.epoch), for: worker, after: time)
-    for message in early { hear(message, worker) }
+    schedule(.computed(epoch: plan.epoch, program), for: worker, after: time)
   }
 
-  func computed(epoch: UInt64, _ worker: SimulatedWorker) {
-    guard var local = worker.training, var round = local.round, round.plan.epoch == epoch,
-      let weights = local.weights
-    else { return }
-    let sums = round.run(round.reduction.localProgram(member: round.member)) { rank in
-      gradient(of: local.plan, step: round.plan.step, rank: rank, weights: weights)
-    }
-    for node in sums.keys.sorted() { round.receive(node, sums[node] ?? []) }
-    round.isComputed = true
-    local.round = round
-    worker.training = local
-    sendPartials(worker)
-    finishSegments(worker)
-    schedule(.exchange(epoch: epoch), for: worker, after: .seconds(1))
+  private func fail(_ reason: String, _ worker: SimulatedWorker) {
+    worker.training?.failure = reason
+    sayStanding(worker)
   }
 
-  func exchangeAgain(epoch: UInt64, _ worker: SimulatedWorker) {
-    guard let local = worker.training, let round = local.round, round.plan.epoch == epoch,
-      local.prepared == nil
-    else { return }
-    sendPartials(worker)
-    schedule(.exchange(epoch: epoch), for: worker, after: .seconds(1))
-  }
-
-  private func sendPartials(_ worker: SimulatedWorker) {
-    guard let round = worker.training?.round else { return }
-    var sums: [TreeNode: [Float]] = [:]
-    for node in round.reduction.contributions[round.member] { sums[node] = round.partials[node] }
-    for (place, member) in round.plan.members.enumerated()
-    where place != round.member && round.finished[place] == nil {
-      tellPeer(
-        .partials(round.attempt, from: round.member, sums), member.worker, worker)
+  func write(_ part: StatePart, _ cell: Int, _ values: [Float], _ worker: SimulatedWorker) {
+    let range = simulatedGrid.cells[cell]
+    guard values.count == range.count else { return }
+    switch part {
+    case .weights:
+      counts.weightsSent += 1
+      worker.training?.weights.replaceSubrange(range, with: values)
+    case .firstMoment:
+      counts.momentsSent += 1
+      worker.training?.first.replaceSubrange(range, with: values)
+    case .secondMoment: worker.training?.second.replaceSubrange(range, with: values)
     }
   }
 
-  private func tellPeer(_ message: PeerMessage, _ peer: WorkerID, _ worker: SimulatedWorker) {
-    guard let number = workerNumbers[peer.name] else { return }
-    for delay in network.fate(from: .worker(worker.number), to: .worker(number), at: now) {
-      queue.schedule(.toPeer(message, peer), at: now + delay)
+  func outgoing(
+    _ what: PeerCell, _ cell: Int, _ value: [Float]?, _ local: LocalTraining
+  ) -> PeerPart {
+    if case .state = what { return .cell(what, cell: cell, read(what, cell, local), []) }
+    let ranks = local.member?.statistics.compactMap { $0 } ?? []
+    return .cell(what, cell: cell, value ?? [], ranks)
+  }
+
+  func read(_ what: PeerCell, _ cell: Int, _ local: LocalTraining) -> [Float] {
+    let range = simulatedGrid.cells[cell]
+    return switch what {
+    case .state(.weights, _): Array(local.weights[range])
+    case .state(.firstMoment, _): Array(local.first[range])
+    case .state(.secondMoment, _): Array(local.second[range])
+    case .partial, .sum: []
     }
   }
 
-  func hear(_ message: PeerMessage, _ worker: SimulatedWorker) {
-    guard var local = worker.training else { return }
-    let attempt: StepAttempt
-    switch message {
-    case .partials(let of, _, _), .finished(let of, _, _): attempt = of
-    }
-    guard attempt.training == local.plan.training else { return }
-    guard attempt.epoch <= local.epochSeen else {
-      if local.early.count < 64 { local.early.append(message) }
-      worker.training = local
+  func vote(for segments: [Int], _ worker: SimulatedWorker) {
+    guard let local = worker.training, let member = local.member, let plan = member.plan else {
       return
     }
-    guard var round = local.round, round.plan.epoch == attempt.epoch else { return }
-    switch message {
-    case .partials(_, let from, let sums):
-      for node in sums.keys.sorted() { round.receive(node, sums[node] ?? []) }
-      local.round = round
-      worker.training = local
-      // A sender that is still asking has not heard what was finished.
-      if let finished = round.finished[round.member] {
-        tellPeer(
-          .finished(attempt, from: round.member, finished),
-          round.plan.members[from].worker, worker)
-      }
-      finishSegments(worker)
-    case .finished(_, let from, let values):
-      round.finished[from] = values
-      local.round = round
-      worker.training = local
-      assemble(worker)
-    }
-  }
-
-  /// Finishes the tree over this worker's segments once all contributions are there.
-  private func finishSegments(_ worker: SimulatedWorker) {
-    guard var local = worker.training, var round = local.round, round.isComputed,
-      round.hasAllPartials, round.finished[round.member] == nil
-    else { return }
-    let root = TreeNode.root(virtualRanks: round.reduction.virtualRanks)
-    let sum: [Float]
-    if bug == .sumInArrivalOrder {
-      let first = round.partials[round.arrivals[0]] ?? []
-      sum = round.arrivals.dropFirst().reduce(first) { sum, node in
-        zip(sum, round.partials[node] ?? []).map { $0 + $1 }
-      }
-    } else {
-      sum = round.run(round.reduction.finishProgram) { _ in [] }[root] ?? []
-    }
-    round.finished[round.member] = sum
-    local.round = round
-    worker.training = local
-    for (place, member) in round.plan.members.enumerated() where place != round.member {
-      tellPeer(
-        .finished(round.attempt, from: round.member, sum), member.worker, worker)
-    }
-    assemble(worker)
-  }
-
-  /// All segments are there: the sum is whole, and the worker votes.
-  private func assemble(_ worker: SimulatedWorker) {
-    guard var local = worker.training, let round = local.round, local.prepared == nil else {
-      return
-    }
-    let count = parameterCount + 1
-    var sum = [Float](repeating: 0, count: count)
-    for member in round.plan.members.indices {
-      let elements = round.elements(of: member, count: count)
-      guard !elements.isEmpty else { continue }
-      guard let finished = round.finished[member] else { return }
-      for element in elements { sum[element] = finished[element] }
+    let known = member.statistics.compactMap { $0 }
+    let tokens = known.reduce(0) { $0 + $1.tokens }
+    let sums = segments.map { segment -> SegmentSum in
+      let values = simulatedGrid.cellsOfSegment[segment].flatMap { member.sum(of: $0) ?? [] }
+      return SegmentSum(
+        segment: segment, sumOfSquares: values.reduce(0) { $0 + Double($1) * Double($1) },
+        check: fnv1a(
+          values.flatMap { value in
+            (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) }
+          }))
     }
     let vote = StepVote(
-      training: local.plan.training, epoch: round.plan.epoch, step: round.plan.step,
-      loss: Double(sum[parameterCount]), gradient: digest(of: sum, step: round.plan.step))
-    let prepared = LocalTraining.PreparedSum(
-      epoch: round.plan.epoch, step: round.plan.step, sum: sum, vote: vote)
-    if bug == .applyBeforeCommit {
-      apply(prepared, to: &local)
-    } else {
-      local.prepared = prepared
-    }
-    worker.training = local
+      training: local.plan.training, epoch: plan.epoch, step: plan.step,
+      loss: treeSum(known.map(\.lossSum)) / Double(max(tokens, 1)), tokens: tokens, sums: sums,
+      computing: .milliseconds(Int(100 * worker.slowness)))
+    worker.training?.vote = vote
     say(.vote(vote), worker)
+    if bug == .applyBeforeCommit {
+      let squares = sums.reduce(0) { $0 + $1.sumOfSquares }
+      apply(
+        StepTotals(loss: vote.loss, tokens: tokens, sumOfSquares: squares), step: plan.step, worker)
+    }
   }
 
-  func commit(_ id: TrainingID, epoch: UInt64, step: Int, _ worker: SimulatedWorker) {
-    guard var local = worker.training, local.plan.training == id, let prepared = local.prepared,
-      prepared.epoch == epoch, prepared.step == step
-    else { return }
-    apply(prepared, to: &local)
-    local.prepared = nil
-    worker.training = local
-    say(.standing(id, local.standing), worker)
+  // MARK: Between workers
+
+  func tellPeer(_ parts: [PeerPart], _ peer: WorkerID, _ worker: SimulatedWorker) {
+    guard let local = worker.training, let number = workerNumbers[peer.name] else { return }
+    worker.training?.sent[peer, default: []] += parts
+    let message = PeerMessage(
+      training: local.plan.training, epoch: local.epochSeen, parts: parts)
+    for delay in network.fate(from: .worker(worker.number), to: .worker(number), at: now) {
+      queue.schedule(.toPeer(message, from: worker.id, peer), at: now + delay)
+    }
   }
 
-  private func apply(_ prepared: LocalTraining.PreparedSum, to local: inout LocalTraining) {
-    guard let weights = local.weights else { return }
-    local.weights = updated(weights, by: prepared.sum)
-    local.step = prepared.step + 1
-    // All have voted, so nobody needs this round any more; what still comes of it is too late.
-    local.round = nil
-  }
-
-  func upload(_ id: TrainingID, step: Int, _ worker: SimulatedWorker) {
-    guard let local = worker.training, local.plan.training == id, local.step == step,
-      let weights = local.weights, !local.isFetching
-    else { return }
-    schedule(
-      .uploaded(id, step: step, weights: weights), for: worker,
-      after: .milliseconds(50 + random.below(1000)))
-  }
-
-  func uploaded(_ id: TrainingID, step: Int, weights: [Float], _ worker: SimulatedWorker) {
-    guard reachesCoordinator(worker) else {
-      schedule(.uploaded(id, step: step, weights: weights), for: worker, after: .seconds(1))
+  /// Real connections lose nothing while they stand; here all that was sent in the epoch comes
+  /// again, until it is over.
+  func exchangeAgain(epoch: UInt64, _ worker: SimulatedWorker) {
+    guard let local = worker.training, local.epochSeen == epoch, local.member?.plan != nil else {
       return
     }
-    let state = digest(of: weights, step: step)
-    let model = worker.training?.plan.model
-    let saved = bug == .staleCheckpoint ? model.map(initialWeights) ?? weights : weights
-    states[state] = SavedState(step: step, weights: saved)
-    say(.checkpointed(id, TrainingCheckpoint(step: step, state: state)), worker)
+    let sent = local.sent
+    worker.training?.sent = [:]
+    for peer in sent.keys.sorted() {
+      let parts = sent[peer]?.filter { if case .ask = $0 { false } else { true } } ?? []
+      if !parts.isEmpty { tellPeer(parts, peer, worker) }
+    }
+    decide(worker) { $0.askAgain() }
+    schedule(.exchange(epoch: epoch), for: worker, after: .seconds(1))
   }
 
-  func export(_ id: TrainingID, _ worker: SimulatedWorker) {
-    guard let local = worker.training, local.plan.training == id,
-      local.standing == .ready(step: local.plan.stepsTotal)
-    else { return }
-    schedule(.exported(id), for: worker, after: .milliseconds(50 + random.below(1000)))
+  func hear(_ message: PeerMessage, from sender: WorkerID, _ worker: SimulatedWorker) {
+    guard let local = worker.training, message.training == local.plan.training else { return }
+    guard local.member != nil, message.epoch <= local.epochSeen else {
+      if local.early.count < 64 { worker.training?.early.append((message, sender)) }
+      return
+    }
+    for part in message.parts {
+      switch part {
+      case .ask(let what, let segment, let step):
+        decide(worker) { $0.asked(what, segment: segment, step: step, by: sender) }
+      case .cell(.state(let what, let step), let cell, let values, _):
+        decide(worker) {
+          $0.received(.state(what, step: step), cell: cell, values, ranks: [], from: sender)
+        }
+      case .cell(let what, let cell, let values, let ranks):
+        guard message.epoch == worker.training?.epochSeen else { continue }
+        var values = values
+        if bug == .sumInArrivalOrder, case .partial = what {
+          values = inArrivalOrder(values, cell, worker)
+        }
+        decide(worker) { $0.received(what, cell: cell, values, ranks: ranks, from: sender) }
+      }
+    }
   }
 
-  func exported(_ id: TrainingID, _ worker: SimulatedWorker) {
-    guard let local = worker.training, local.plan.training == id, let weights = local.weights,
-      reachesCoordinator(worker)
+  /// A planted mistake: what came first is added to what comes next, wherever they stand in the
+  /// tree.
+  func inArrivalOrder(
+    _ values: [Float], _ cell: Int, _ worker: SimulatedWorker
+  ) -> [Float] {
+    if let first = worker.training?.held.removeValue(forKey: cell) {
+      return zip(first, values).map { $0 + $1 }
+    }
+    worker.training?.held[cell] = values
+    return values.map { _ in 0 }
+  }
+
+  // MARK: The commit
+
+  func commit(
+    _ id: TrainingID, epoch: UInt64, step: Int, _ totals: StepTotals, isSaved: Bool,
+    _ worker: SimulatedWorker
+  ) {
+    guard let local = worker.training, local.plan.training == id, let member = local.member,
+      member.step == step, let plan = member.plan, plan.step == step
     else { return }
-    let hash = digest(of: weights, step: local.step)
-    say(
-      .exported(
-        TrainingExport(
-          training: id, model: simulatedDigest("model", hash.words.0), weights: hash)), worker)
+    apply(totals, step: step, worker)
+    guard isSaved else { return }
+    for (segment, keepers) in plan.segments.enumerated() where keepers.owner == member.place {
+      let range = segmentRange(
+        segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
+      guard let local = worker.training else { return }
+      let saved =
+        bug == .staleCheckpoint ? initialWeights(local.plan.model) : local.weights
+      schedule(
+        .segmentSaved(
+          id, step: step + 1, segment: segment, weights: Array(saved[range]),
+          moments: Array(local.first[range]) + Array(local.second[range])), for: worker,
+        after: .milliseconds(50 + random.below(1000)))
+    }
+  }
+
+  func apply(_ totals: StepTotals, step: Int, _ worker: SimulatedWorker) {
+    guard let cells = worker.training?.member?.commit(step: step) else { return }
+    for cell in cells {
+      guard let sum = worker.training?.member?.sum(of: cell) else { continue }
+      for (place, slope) in zip(simulatedGrid.cells[cell], sum) {
+        update(place, slope, worker)
+      }
+    }
+    worker.training?.vote = nil
+    decide(worker) { $0.updated(cells) + $0.settled() }
+    sayStanding(worker)
+  }
+
+  func update(_ place: Int, _ slope: Float, _ worker: SimulatedWorker) {
+    guard var local = worker.training else { return }
+    worker.training = nil
+    local.first[place] = local.first[place] * 0.5 + slope
+    local.second[place] = local.second[place] * 0.25 + abs(slope)
+    local.weights[place] -= 1e-6 * (local.first[place] + 0.001 * local.second[place])
+    worker.training = local
+  }
+
+  func sayStanding(_ worker: SimulatedWorker) {
+    guard let local = worker.training else { return }
+    say(.standing(local.plan.training, local.standing), worker)
   }
 }

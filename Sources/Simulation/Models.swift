@@ -80,7 +80,7 @@ private func simulatedProposal(_ random: inout SeededRandom) -> String {
 }
 
 /// The simulated student: as many numbers as show that sums were done in the right order.
-let parameterCount = 12
+let parameterCount = 20
 
 /// Weights of a model before any step.
 func initialWeights(_ model: Digest) -> [Float] {
@@ -88,20 +88,17 @@ func initialWeights(_ model: Digest) -> [Float] {
   return (0..<parameterCount).map { _ in Float(random.unit() * 2 - 1) }
 }
 
-/// The gradient of one virtual rank with its loss in the last place: magnitudes far apart, so that
-/// another order of summation gives other bits.
-func gradient(of plan: TrainingPlan, step: Int, rank: Int, weights: [Float]) -> [Float] {
+/// The gradient of one virtual rank, and its loss: magnitudes far apart, so that another order of
+/// summation gives other bits.
+func gradient(
+  of plan: TrainingPlan, step: Int, rank: Int, weights: [Float]
+) -> (slopes: [Float], loss: Double) {
   var random = SeededRandom(
     seed: plan.dataset.words.0 &+ plan.recipe.seed, "gradient", UInt64(step << 8 | rank))
   let slopes = weights.map { weight in
     (Float(random.unit()) - 0.5) * Float(1 << random.below(20)) + weight * 0.125
   }
-  return slopes + [Float(1 + random.unit()) + weights.reduce(0, +)]
-}
-
-/// The weights after a step.
-func updated(_ weights: [Float], by sum: [Float]) -> [Float] {
-  zip(weights, sum).map { weight, slope in weight - slope * 1e-6 }
+  return (slopes, 1 + random.unit() + Double(weights.reduce(0, +)))
 }
 
 func digest(of weights: [Float], step: Int) -> Digest {

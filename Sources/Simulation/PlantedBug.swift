@@ -15,8 +15,8 @@ public enum PlantedBug: String, Hashable, Sendable, CaseIterable {
   case forgetEpoch
   /// The store forgets on a restart how often jobs were handed out.
   case forgetAttempts
-  /// The store loses the commit of every third step.
-  case loseCommits
+  /// The store writes every third step as the one after it.
+  case miscountSteps
   /// What a model answers depends on the attempt.
   case moodyModels
   /// The store forgets on a restart which instructions came with which iteration.

@@ -14,10 +14,11 @@ enum WorkerTimer: Hashable, Sendable {
   /// Model, samples and state have come.
   case fetched(token: Int)
   /// The gradients of its virtual ranks are computed.
-  case computed(epoch: UInt64)
-  /// Sums that have not come are asked for again.
+  case computed(epoch: UInt64, [ReductionInstruction])
+  /// What was sent in the epoch is sent again.
   case exchange(epoch: UInt64)
-  case uploaded(TrainingID, step: Int, weights: [Float])
+  case momentsLoaded(segment: Int, epoch: UInt64)
+  case segmentSaved(TrainingID, step: Int, segment: Int, weights: [Float], moments: [Float])
   case exported(TrainingID)
 }
 
@@ -117,8 +118,8 @@ extension Simulator {
     case .cancel(let jobs): cancel(jobs, worker)
     case .prepareTraining(let plan): prepare(plan, worker)
     case .openStep(let plan): open(plan, worker)
-    case .commitStep(let id, let epoch, let step): commit(id, epoch: epoch, step: step, worker)
-    case .checkpoint(let id, let step): upload(id, step: step, worker)
+    case .commitStep(let id, let epoch, let step, let totals, let isSaved):
+      commit(id, epoch: epoch, step: step, totals, isSaved: isSaved, worker)
     case .export(let id): export(id, worker)
     case .endTraining(let id):
       if worker.training?.plan.training == id { worker.training = nil }
@@ -140,10 +141,13 @@ extension Simulator {
       offer(worker)
       schedule(.offer, for: worker, after: .seconds(2))
     case .fetched(let token): fetched(token: token, worker)
-    case .computed(let epoch): computed(epoch: epoch, worker)
+    case .computed(let epoch, let program): computed(epoch: epoch, program, worker)
     case .exchange(let epoch): exchangeAgain(epoch: epoch, worker)
-    case .uploaded(let id, let step, let weights):
-      uploaded(id, step: step, weights: weights, worker)
+    case .momentsLoaded(let segment, let epoch):
+      momentsLoaded(segment: segment, epoch: epoch, worker)
+    case .segmentSaved(let id, let step, let segment, let weights, let moments):
+      segmentSaved(
+        id, step: step, segment: segment, weights: weights, moments: moments, worker)
     case .exported(let id): exported(id, worker)
     }
   }

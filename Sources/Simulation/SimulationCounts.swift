@@ -26,6 +26,9 @@ public struct SimulationCounts: Hashable, Sendable {
   public var stepsBack = 0
   /// A worker loaded a checkpoint.
   public var statesLoaded = 0
+  /// Cells of weights, and of moments, that a worker took from another one.
+  public var weightsSent = 0
+  public var momentsSent = 0
 
   public init() {}
 
@@ -39,6 +42,7 @@ public struct SimulationCounts: Hashable, Sendable {
       ("speculated", speculated), ("stuck", stuck),
       ("steps fenced", stepsFenced), ("step time-outs", stepTimeouts),
       ("steps back", stepsBack), ("states loaded", statesLoaded),
+      ("weights sent", weightsSent), ("moments sent", momentsSent),
     ]
   }
 
@@ -60,6 +64,8 @@ public struct SimulationCounts: Hashable, Sendable {
     a.stepTimeouts += b.stepTimeouts
     a.stepsBack += b.stepsBack
     a.statesLoaded += b.statesLoaded
+    a.weightsSent += b.weightsSent
+    a.momentsSent += b.momentsSent
   }
 
   mutating func count(_ note: Note) {
@@ -76,7 +82,7 @@ public struct SimulationCounts: Hashable, Sendable {
     case .stepFenced: stepsFenced += 1
     case .steppedBack: stepsBack += 1
     case .joined, .refused, .suspected, .disconnected, .recovered, .left, .twinDiffers, .nonsense,
-      .gradientsDiffer, .weightsDiffer, .trainingFailed, .phase:
+      .sumsDiffer, .weightsDiffer, .trainingFailed, .membersChanged, .phase:
       break
     }
   }

@@ -1,19 +1,16 @@
 import Domain
 import Scheduling
 
-/// Which attempt at a step a message between workers belongs to.
-struct StepAttempt: Hashable, Sendable {
+/// What workers say to each other of a training.
+struct PeerMessage: Hashable, Sendable {
   var training: TrainingID
   var epoch: UInt64
+  var parts: [PeerPart]
 }
 
-/// Messages between workers in a step.
-enum PeerMessage: Hashable, Sendable {
-  /// What the sender computed of the segments that the receiver owns: whole vectors by node, of
-  /// which only those segments count.
-  case partials(StepAttempt, from: Int, [TreeNode: [Float]])
-  /// The finished segments of their owner.
-  case finished(StepAttempt, from: Int, [Float])
+enum PeerPart: Hashable, Sendable {
+  case cell(PeerCell, cell: Int, [Float], [RankStatistics])
+  case ask(StatePart, segment: Int, step: Int)
 }
 
 /// What can happen next in a history.
@@ -22,7 +19,7 @@ enum Happening {
   /// The coordinator's machine says that a worker's connection has ended.
   case closed(WorkerID, incarnation: Int)
   case toWorker(CoordinatorMessage, WorkerID)
-  case toPeer(PeerMessage, WorkerID)
+  case toPeer(PeerMessage, from: WorkerID, WorkerID)
   case tick(incarnation: Int)
   case synced(incarnation: Int)
   /// The shell has done what a machine asked for.
@@ -50,8 +47,9 @@ final class Simulator {
   var incarnation = 0
   var workers: [SimulatedWorker]
   var workerNumbers: [String: Int] = [:]
-  /// Blobs that were uploaded: training states by digest.
-  var states: [Digest: SavedState] = [:]
+  /// Blobs that were uploaded: weights or moments of segments, and what makes a checkpoint.
+  var blobs: [Digest: [Float]] = [:]
+  var manifests: [Digest: [SavedSegment]] = [:]
   var isHealed: Bool
   var completion: Completion?
   var history: History
@@ -68,11 +66,6 @@ final class Simulator {
   var counts = SimulationCounts()
   /// Of the undisturbed run; nil while that one itself is run.
   let expectedLosses: [TrainingID: [Double]]?
-
-  struct SavedState {
-    var step: Int
-    var weights: [Float]
-  }
 
   struct FinishedResult: Hashable {
     var of: JobAttempt
@@ -128,7 +121,7 @@ final class Simulator {
     let until: Moment
     switch happening {
     case .toCoordinator, .closed, .tick, .synced, .answered: until = coordinatorStalledUntil
-    case .toWorker(_, let worker), .toPeer(_, let worker), .worker(let worker, _):
+    case .toWorker(_, let worker), .toPeer(_, _, let worker), .worker(let worker, _):
       until = workerNumbers[worker.name].map { workers[$0].stalledUntil } ?? .zero
     case .fault, .restart: return false
     }
@@ -148,8 +141,8 @@ final class Simulator {
       handle(.disconnected(worker))
     case .toWorker(let message, let id):
       if let worker = process(id) { hear(message, worker) }
-    case .toPeer(let message, let id):
-      if let worker = process(id) { hear(message, worker) }
+    case .toPeer(let message, let sender, let id):
+      if let worker = process(id) { hear(message, from: sender, worker) }
     case .tick(let incarnation):
       guard incarnation == self.incarnation, coordinator != nil else { return }
       handle(.tick)

@@ -65,13 +65,14 @@ struct StoreModel {
       proposals.append(RestoredRun.Proposal(from: from, iteration: iteration, outcome: outcome))
     case .trainingPlanned(let plan):
       trainings[plan.training] = RestoredTraining(
-        plan: plan, epoch: 0, stepsCommitted: 0, commitEpoch: 0, export: nil)
+        plan: plan, epoch: 0, stepsCommitted: 0, lastTotals: nil, export: nil)
     case .epochOpened(let id, let epoch):
       if let known = trainings[id]?.epoch, known >= epoch {
         violations.append(.epochReused(id, epoch: epoch))
       }
       trainings[id]?.epoch = epoch
-    case .stepCommitted(let id, let step, let epoch, let loss): commit(id, step, epoch, loss)
+    case .stepCommitted(let id, let step, _, let totals): commit(id, step, totals)
+    case .segmentSaved: break
     case .checkpointed(let id, let checkpoint): trainings[id]?.plan.checkpoint = checkpoint
     case .trainingFinished(let export): trainings[export.training]?.export = export
     case .evaluated(let score): evaluations.append(score)
@@ -198,17 +199,17 @@ struct StoreModel {
     }
   }
 
-  private mutating func commit(_ id: TrainingID, _ step: Int, _ epoch: UInt64, _ loss: Double) {
-    if bug == .loseCommits, step % 3 == 1 { return }
+  private mutating func commit(_ id: TrainingID, _ step: Int, _ totals: StepTotals) {
+    let step = bug == .miscountSteps && step % 3 == 1 ? step + 1 : step
     let committed = trainings[id]?.stepsCommitted ?? 0
     if step > committed {
       violations.append(.stepOutOfOrder(id, step: step, committed: committed))
     } else if step == committed {
-      losses[id, default: []].append(loss)
+      losses[id, default: []].append(totals.loss)
       trainings[id]?.stepsCommitted = step + 1
-    } else if losses[id]?[step] != loss {
+    } else if losses[id]?[step] != totals.loss {
       violations.append(.lossDiffers(id, step: step))
     }
-    if step + 1 == trainings[id]?.stepsCommitted { trainings[id]?.commitEpoch = epoch }
+    if step + 1 == trainings[id]?.stepsCommitted { trainings[id]?.lastTotals = totals }
   }
 }

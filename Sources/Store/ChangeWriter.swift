@@ -45,13 +45,22 @@ struct ChangeWriter {
       try run(
         "UPDATE trainings SET epoch = max(epoch, ?) WHERE iteration = ?",
         [column(epoch), training.iteration])
-    case .stepCommitted(let training, let step, let epoch, let loss):
+    case .stepCommitted(let training, let step, let epoch, let totals):
       // SQLite keeps NaN as null.
       try run(
         """
-        INSERT INTO steps (training, step, loss, epoch) VALUES (?, ?, ?, ?)
+        INSERT INTO steps (training, step, loss, epoch, tokens, sum_of_squares)
+        VALUES (?, ?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)
-        """, [training.iteration, step, loss, column(epoch)])
+        """,
+        [
+          training.iteration, step, totals.loss, column(epoch), totals.tokens,
+          totals.sumOfSquares,
+        ])
+    case .segmentSaved(let training, let step, let saved):
+      try run(
+        "INSERT OR REPLACE INTO saved_segments VALUES (?, ?, ?, ?, ?)",
+        [training.iteration, step, saved.segment, saved.weights.data, saved.moments.data])
     case .checkpointed(let training, let checkpoint):
       try run(
         "INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?, ?)",
@@ -231,8 +240,8 @@ struct ChangeWriter {
       INSERT INTO trainings (iteration, model, dataset, steps_total, batch, learning_rate,
         warmup_ratio, epochs, weight_decay, beta1, beta2, epsilon, clip_norm, trained,
         virtual_ranks, checkpoint_every, seed, planned_step, planned_state,
-        recompute, precision, adapter_rank, adapter_alpha, adapter_targets)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        recompute, precision, adapter_rank, adapter_alpha, adapter_targets, replication)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (iteration) DO UPDATE SET model = excluded.model, dataset = excluded.dataset,
         steps_total = excluded.steps_total, batch = excluded.batch,
         learning_rate = excluded.learning_rate, warmup_ratio = excluded.warmup_ratio,
@@ -243,7 +252,7 @@ struct ChangeWriter {
         planned_step = excluded.planned_step, planned_state = excluded.planned_state,
         recompute = excluded.recompute, precision = excluded.precision,
         adapter_rank = excluded.adapter_rank, adapter_alpha = excluded.adapter_alpha,
-        adapter_targets = excluded.adapter_targets
+        adapter_targets = excluded.adapter_targets, replication = excluded.replication
       """,
       [
         plan.training.iteration, plan.model.data, plan.dataset.data, plan.stepsTotal,
@@ -252,6 +261,7 @@ struct ChangeWriter {
         recipe.virtualRanks, recipe.checkpointEvery, column(recipe.seed), plan.checkpoint?.step,
         plan.checkpoint?.state.data, recipe.recompute, recipe.precision.rawValue,
         recipe.adapters?.rank, recipe.adapters?.alpha, recipe.adapters?.targetsText,
+        recipe.replication,
       ])
   }
 

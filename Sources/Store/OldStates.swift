@@ -24,12 +24,17 @@ extension RunStore {
 private let statesKept = 2
 
 private func oldStates(_ db: Database) throws -> Set<Digest> {
+  // A state is a manifest and the blobs of its segments, of which one may belong to several states.
   let all = try rows(
     db,
     """
-    SELECT c.state, t.export_model IS NULL AND
-      (SELECT count(*) FROM checkpoints n WHERE n.training = c.training AND n.step > c.step) < ?
-    FROM checkpoints c LEFT JOIN trainings t ON t.iteration = c.training
+    WITH blobs (blob, training, step) AS (
+      SELECT state, training, step FROM checkpoints
+      UNION ALL SELECT weights, training, step FROM saved_segments
+      UNION ALL SELECT moments, training, step FROM saved_segments)
+    SELECT b.blob, t.export_model IS NULL AND
+      (SELECT count(*) FROM checkpoints n WHERE n.training = b.training AND n.step > b.step) < ?
+    FROM blobs b LEFT JOIN trainings t ON t.iteration = b.training
     """, [statesKept]
   ) { (state: try $0.digest(0), isKept: try $0.integer(1) != 0) }
   return Set(all.map(\.state)).subtracting(all.filter(\.isKept).map(\.state))

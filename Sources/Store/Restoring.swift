@@ -265,9 +265,7 @@ extension RunReader {
         weight_decay, beta1, beta2, epsilon, clip_norm, trained, virtual_ranks, checkpoint_every,
         seed, planned_step, planned_state, epoch, export_model, export_weights,
         (SELECT coalesce(max(step) + 1, 0) FROM steps WHERE training = iteration),
-        coalesce(
-          (SELECT epoch FROM steps WHERE training = iteration ORDER BY step DESC LIMIT 1), 0),
-        recompute, precision, adapter_rank, adapter_alpha, adapter_targets
+        recompute, precision, adapter_rank, adapter_alpha, adapter_targets, replication
       FROM trainings ORDER BY iteration
       """
     ) { fields in
@@ -287,7 +285,7 @@ extension RunReader {
       }
       return RestoredTraining(
         plan: plan, epoch: try fields.word(19), stepsCommitted: try fields.integer(22),
-        commitEpoch: try fields.word(23), export: export)
+        lastTotals: try lastTotals(training), export: export)
     }
   }
 
@@ -295,8 +293,8 @@ extension RunReader {
     guard let trained = TrainedPart(rawValue: try fields.integer(13)) else {
       throw fields.damaged(13)
     }
-    guard let precision = Precision(rawValue: try fields.text(25)) else {
-      throw fields.damaged(25)
+    guard let precision = Precision(rawValue: try fields.text(24)) else {
+      throw fields.damaged(24)
     }
     var recipe = TrainingRecipe(
       batch: try fields.integer(4), learningRate: try fields.real(5),
@@ -305,15 +303,32 @@ extension RunReader {
       epsilon: try fields.real(11), clipNorm: try fields.real(12), trained: trained,
       virtualRanks: try fields.integer(14), checkpointEvery: try fields.integer(15),
       seed: try fields.word(16), precision: precision)
-    recipe.recompute = try fields.integer(24) != 0
-    if let targets = try fields.optionalText(28) {
+    recipe.recompute = try fields.integer(23) != 0
+    recipe.replication = try fields.integer(28)
+    if let targets = try fields.optionalText(27) {
       guard
         let adapters = LowRankAdapters(
-          rank: try fields.integer(26), alpha: try fields.real(27), targetsText: targets)
-      else { throw fields.damaged(28) }
+          rank: try fields.integer(25), alpha: try fields.real(26), targetsText: targets)
+      else { throw fields.damaged(27) }
       recipe.adapters = adapters
     }
     return recipe
+  }
+
+  /// Of the newest step; nil in runs of before they were kept, and before the first.
+  private func lastTotals(_ training: TrainingID) throws -> StepTotals? {
+    try rows(
+      db,
+      """
+      SELECT loss, tokens, sum_of_squares FROM steps WHERE training = ? ORDER BY step DESC LIMIT 1
+      """, [training.iteration]
+    ) { fields -> StepTotals? in
+      if fields.isNull(1) { return nil }
+      // SQLite keeps NaN as null.
+      return StepTotals(
+        loss: fields.isNull(0) ? .nan : try fields.real(0), tokens: try fields.long(1),
+        sumOfSquares: fields.isNull(2) ? .nan : try fields.real(2))
+    }.first ?? nil
   }
 
   private func newestCheckpoint(_ training: TrainingID) throws -> TrainingCheckpoint? {

@@ -33,6 +33,10 @@ struct Fields {
     return text
   }
 
+  func isNull(_ index: Int) -> Bool {
+    unsafe sqlite3_column_type(statement, CInt(index)) == SQLITE_NULL
+  }
+
   func integer(_ index: Int) throws(StoreError) -> Int { Int(try long(index)) }
 
   func long(_ index: Int) throws(StoreError) -> Int64 {

@@ -26,6 +26,20 @@ func migrations() -> DatabaseMigrator {
         ALTER TABLE trainings ADD COLUMN adapter_targets TEXT;
         """)
   }
+  // What a step's commit told, by which it is applied, and what checkpoints are made of. Older runs
+  // have neither: a state of theirs was one blob.
+  migrator.registerMigration("6") { db in
+    try db.execute(
+      sql: """
+        ALTER TABLE trainings ADD COLUMN replication INTEGER NOT NULL DEFAULT 2;
+        ALTER TABLE steps ADD COLUMN tokens INTEGER;
+        ALTER TABLE steps ADD COLUMN sum_of_squares REAL;
+        CREATE TABLE saved_segments (
+          training INTEGER NOT NULL, step INTEGER NOT NULL, segment INTEGER NOT NULL,
+          weights BLOB NOT NULL, moments BLOB NOT NULL,
+          PRIMARY KEY (training, step, segment)) WITHOUT ROWID;
+        """)
+  }
   return migrator
 }
 

@@ -47,15 +47,16 @@ public struct SocketLimits: Hashable, Sendable {
 
   /// Many small messages.
   public static let control = SocketLimits()
-  /// Blob chunks of some MiB: few at a time.
+  /// Blob chunks of some MiB: so few for one peer that those who do not take theirs leave room in
+  /// the outbox for others.
   public static let bulk = SocketLimits(
-    highWaterMark: 16, inboxMessagesMax: 256, outboxMessagesMax: 1024,
-    outboxMessagesPerPeerMax: 64)
+    highWaterMark: 16, inboxMessagesMax: 256, outboxMessagesMax: 1024, outboxBytesMax: 1 << 30,
+    outboxMessagesPerPeerMax: 4)
   /// As `bulk`, between workers: a line that is cut is noticed soon, as there are others to ask,
   /// and who is not let in yet will be in a moment.
   public static let sharing = SocketLimits(
-    highWaterMark: 16, inboxMessagesMax: 256, outboxMessagesMax: 1024,
-    outboxMessagesPerPeerMax: 64, linger: .zero, heartbeatEvery: .seconds(2),
+    highWaterMark: 16, inboxMessagesMax: 256, outboxMessagesMax: 1024, outboxBytesMax: 1 << 30,
+    outboxMessagesPerPeerMax: 4, linger: .zero, heartbeatEvery: .seconds(2),
     heartbeatTimeout: .seconds(5), reconnectMax: .milliseconds(200))
   /// Pieces of vectors between the members of a mesh; who is not let in yet will be in a moment.
   public static let mesh = SocketLimits(

@@ -32,7 +32,7 @@ public enum MeshSecurity: Sendable {
   /// pairs. At the door one shows another secret derived from them.
   case sealed(CurveKeyPair, AllowList)
   /// Neither encrypted nor authenticated: for measuring what that costs.
-  case plainForBenchmarks
+  case plainForBenchmarks(as: String)
 }
 
 /// Sockets between equals, each of which sends large messages to all others.
@@ -80,7 +80,8 @@ public final class Mesh: SerialExecutor {
         }
         for job in waiting { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
         if isClosed && waiting.isEmpty { break }
-        unsafe owned.turn(wakeUp, receive)
+        // The last jobs may have made others; nobody wakes a mesh that is closed.
+        if !isClosed { unsafe owned.turn(wakeUp, receive) }
       }
       unsafe owned.close()
       ended.finish()
@@ -121,14 +122,17 @@ public final class Mesh: SerialExecutor {
 
   /// Queues a message for a member; who is none gets nothing. `payload` is read when the member
   /// can take it, so it must not change before it has left or was dropped.
-  public func send(_ head: [UInt8], _ payload: Payload?, to peer: String) {
-    loop.links[peer]?.waiting.append((head, payload))
+  public func send(_ head: [UInt8], _ payload: Payload?, to peer: String, as kind: Kind = .word) {
+    loop.links[peer]?.waiting.append(MeshLoop.Message(head: head, payload: payload, kind: kind))
   }
 
   /// Drops what no member has taken yet.
-  public func dropUnsent() {
-    for link in loop.links.values { link.dropWaiting() }
+  public func dropUnsent(_ isVoid: (Kind) -> Bool = { _ in true }) {
+    for link in loop.links.values { link.drop(isVoid) }
   }
+
+  /// What a message is of, for whoever drops some.
+  public enum Kind: Hashable, Sendable { case word, sum, state }
 
   /// Messages that were thrown away: from nobody who may speak here, changed, or copies.
   public var dropped: Int { loop.dropped }
@@ -136,18 +140,26 @@ public final class Mesh: SerialExecutor {
 
 /// What the mesh's thread does.
 final class MeshLoop {
+  struct Message {
+    var head: [UInt8]
+    var payload: Payload?
+    var kind: Mesh.Kind
+  }
+
   /// To one member.
   final class Link {
     let peer: MeshPeer
     let socket: Socket
+    private let name: String?
     var sealer: Sealer?
-    var waiting: [(head: [UInt8], payload: Payload?)] = []
+    var waiting: [Message] = []
     private var first = 0
     /// Sealed already, and not taken by libzmq.
     private var next: [Frame]?
 
-    init(_ peer: MeshPeer, _ socket: Socket, _ sealer: Sealer?) {
+    init(_ peer: MeshPeer, _ socket: Socket, _ sealer: Sealer?, name: String?) {
       self.peer = peer
+      self.name = name
       self.socket = socket
       self.sealer = sealer
     }
@@ -167,15 +179,18 @@ final class MeshLoop {
     }
 
     private func take() -> [Frame]? {
-      let (head, payload) = waiting[first]
+      let message = waiting[first]
       first += 1
-      if first == waiting.count { dropWaiting() }
-      guard sealer != nil else { return [Frame(head)] + (payload.map { [Frame($0)] } ?? []) }
-      return sealer?.seal(head, payload)
+      if first == waiting.count { drop { _ in true } }
+      guard sealer != nil else {
+        let name = Frame(Array((name ?? "").utf8))
+        return [name, Frame(message.head)] + (message.payload.map { [Frame($0)] } ?? [])
+      }
+      return sealer?.seal(message.head, message.payload)
     }
 
-    func dropWaiting() {
-      waiting = []
+    func drop(_ isVoid: (Mesh.Kind) -> Bool) {
+      waiting = waiting.dropFirst(first).filter { !isVoid($0.kind) }
       first = 0
     }
   }
@@ -191,6 +206,8 @@ final class MeshLoop {
   private let authenticator: Authenticator?
   private let list: AllowList?
   private let secrets: Secrets?
+  /// Said before each message where nobody proves a name.
+  private let plainName: String?
   private var opener = Opener()
 
   /// Of a class, because the door asks for it, too.
@@ -218,7 +235,10 @@ final class MeshLoop {
       authenticator = try Authenticator(context, list) { client in
         secrets.value.password(from: client, to: keys.publicKey)
       }
-    case .plainForBenchmarks: (secrets, list, authenticator) = (nil, nil, nil)
+      plainName = nil
+    case .plainForBenchmarks(let name):
+      (secrets, list, authenticator) = (nil, nil, nil)
+      plainName = name
     }
     router = try Socket(context, type: ZMQ_ROUTER)
     do throws(TransportError) {
@@ -260,9 +280,10 @@ final class MeshLoop {
 
   private func message(_ frames: [Frame]) -> MeshMessage? {
     guard let secrets, let list else {
-      guard let head = frames.first, frames.count <= 2 else { return nil }
+      guard frames.count == 2 || frames.count == 3 else { return nil }
       return MeshMessage(
-        peer: "anonymous", head: head.bytes, payload: frames.count > 1 ? frames[1].payload : nil)
+        peer: String(decoding: frames[0].bytes, as: UTF8.self), head: frames[1].bytes,
+        payload: frames.count > 2 ? frames[2].payload : nil)
     }
     return opener.open(frames, &secrets.value, name: list.name(of:))
   }
@@ -294,7 +315,7 @@ final class MeshLoop {
       }
       let local = localEndpoint(of: secrets == nil ? peer.endpoint : peer.publicKey)
       try socket.connect(isLocal && isListening(local) ? local : peer.endpoint)
-      return Link(peer, socket, sealer)
+      return Link(peer, socket, sealer, name: plainName)
     } catch {
       socket.close()
       throw error

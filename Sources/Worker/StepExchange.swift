@@ -5,107 +5,57 @@ import Protocol
 import Scheduling
 import Transport
 
-/// Values on their way through a sum.
-struct Chunk: Sendable {
-  var values: Floats
-  /// Came from a peer, or is a sum of such: it may be written. What this member computed may not.
-  var isScratch: Bool
-}
-
-/// A step whose sum is whole.
-struct SummedStep: Sendable {
-  var plan: StepPlan
-  var grid: VectorGrid
-  /// By cell.
-  var sums: [Floats]
-  /// By virtual rank.
-  var statistics: [RankStatistics]
-
-  /// Mean loss over the trained tokens of the global batch, and their number.
-  var loss: (mean: Double, tokens: Int64) {
-    let tokens = statistics.reduce(0) { $0 + $1.tokens }
-    return (treeSum(statistics.map(\.lossSum)) / Double(max(tokens, 1)), tokens)
-  }
-}
-
-/// One member's part in summing the gradients of steps, on the mesh's thread: what comes is added
-/// where it lies, while another thread computes.
-///
-/// Contributions go to the owner of each segment, cell by cell; an owner that has all contributions
-/// of a cell sends their sum to everyone. What belongs to another step than the one that is open is
-/// kept when it is of a later one and dropped otherwise.
+/// One member's part in the steps of a training, on the mesh's thread: what comes is added where it
+/// lies, while another thread computes. `MemberMachine` decides; this moves the numbers.
 actor StepExchange {
   /// Elements of a cell at most: small enough to stay in a core's cache from the socket to the sum.
   static let cellMax = 1 << 17
   /// Messages of steps that are not open here yet; at the limit one is dropped, and its step is
   /// then fenced by the coordinator's patience.
   static let earlyMax = 4096
+  /// What has not come after this is asked for again.
+  static let patience = Duration.seconds(2)
 
   private struct Early {
-    var header: GradientSegment
+    var cell: VectorCell
     var payload: Payload
     var peer: String
   }
-
-  private struct Round {
-    let plan: StepPlan
-    let me: Int
-    let grid: VectorGrid
-    let reduction: ReductionPlan
-    let tree: ContributionTree
-    let height: Int
-    /// By own cell.
-    var open: [Int: CellSum<Chunk>] = [:]
-    var sums: [Floats?]
-    var cellsMissing: Int
-    var statistics: [RankStatistics?]
-
-    init(_ plan: StepPlan, me: Int, count: Int) {
-      self.plan = plan
-      self.me = me
-      grid = VectorGrid(count: count, segments: plan.segmentOwners.count, cellMax: cellMax)
-      reduction = ReductionPlan(
-        rankOwners: plan.rankOwners, segmentOwners: plan.segmentOwners,
-        members: plan.members.count)
-      tree = ContributionTree(reduction)
-      height = TreeNode.root(virtualRanks: plan.rankOwners.count).level
-      sums = Array(repeating: nil, count: grid.cells.count)
-      cellsMissing = grid.cells.count
-      statistics = Array(repeating: nil, count: plan.rankOwners.count)
-    }
-
-    func owner(of cell: Int) -> Int { plan.segmentOwners[grid.segmentOfCell[cell]] }
-
-    /// Nil when it is whole, or some of it has not come.
-    var summed: SummedStep? {
-      let known = statistics.compactMap { $0 }
-      guard cellsMissing == 0, known.count == statistics.count else { return nil }
-      return SummedStep(
-        plan: plan, grid: grid, sums: sums.compactMap { $0 }, statistics: known)
-    }
+  /// What a vote says of a cell.
+  private struct Mark {
+    var sumOfSquares: Double
+    var check: UInt64
   }
 
   nonisolated let mesh: Mesh
   nonisolated var unownedExecutor: UnownedSerialExecutor { mesh.asUnownedSerialExecutor() }
-  private let me: String
+  private let me: WorkerID
   private let fence: EpochFence
   private let compute: Compute
-  private let done: @Sendable (SummedStep) -> Void
+  /// Of sums alone: nothing is loaded, updated or sent of a state.
+  private let isBare: Bool
+  private let tell: @Sendable (ExchangeEvent) -> Void
   private let log: Logger
-  private var round: Round?
-  private var early: [Early] = []
 
-  /// - Parameters:
-  ///   - me: the name under which the others know this member.
-  ///   - done: called on the mesh's thread when the sum of the open step is whole.
+  private var training: TrainingID?
+  private var member: MemberMachine<Chunk>?
+  /// (N): shared with the model that computes.
+  private var weights = Floats(zeros: 0)
+  private var moments: [Int: Moments] = [:]
+  private var marks: [Mark?] = []
+  private var early: [Early] = []
+  private var said: TrainingProgress?
+
+  /// - Parameter tell: called on the mesh's thread.
   init(
-    me: String, mesh: Mesh, fence: EpochFence, log: Logger,
-    done: @escaping @Sendable (SummedStep) -> Void
+    me: WorkerID, mesh: Mesh, fence: EpochFence, isBare: Bool = false, log: Logger,
+    tell: @escaping @Sendable (ExchangeEvent) -> Void
   ) throws {
     self.me = me
     self.mesh = mesh
     self.fence = fence
-    self.done = done
+    self.isBare = isBare
+    self.tell = tell
     self.log = log
     // Sums of a cell are short work: a pool of threads would cost more than it gives.
     compute = try Compute(threads: 1)
@@ -116,198 +66,304 @@ actor StepExchange {
     mesh.start { message in self.assumeIsolated { $0.received(message) } }
   }
 
-  /// Opens a step: what is left of the one before is void.
-  ///
-  /// - Parameter count: elements of the vector.
-  /// - Returns: what this member has to compute, in which order; nil when it is no member.
-  func open(_ plan: StepPlan, count: Int) throws -> [ReductionInstruction]? {
-    guard let place = plan.members.firstIndex(where: { $0.worker.name == me }) else { return nil }
+  /// Asks again for what does not come, until cancelled.
+  func watch() async {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: Self.patience)
+      decide { $0.askAgain() }
+    }
+  }
+
+  // MARK: What the computing thread says
+
+  /// Takes part in a training from now on, with these weights after `step` steps and no moments.
+  func begin(_ training: TrainingID, _ weights: Floats, lineage: UInt64, step: Int) {
+    let compute = compute
+    self.training = training
+    self.weights = weights
+    moments = [:]
     mesh.dropUnsent()
+    let grid = VectorGrid(
+      count: weights.count, segments: segmentCount(of: weights.count), cellMax: Self.cellMax)
+    marks = Array(repeating: nil, count: grid.cells.count)
+    member = MemberMachine(grid: grid, lineage: lineage, step: step) { a, b in
+      // A member's own contributions are the largest subtrees that it has: no two are halves of one
+      // sum, so one of the two came from a peer.
+      let (target, other) = a.isScratch ? (a, b) : (b, a)
+      precondition(target.isScratch, "two own contributions are one")
+      Kernels.add(into: target.values, other.values, on: compute)
+      return target
+    }
+    sayProgress()
+  }
+
+  /// No training takes part here any more.
+  func end() {
+    training = nil
+    member = nil
+    weights = Floats(zeros: 0)
+    moments = [:]
+    early = []
+    said = nil
+    mesh.dropUnsent()
+  }
+
+  var progress: TrainingProgress? { member?.progress }
+  var grid: VectorGrid? { member?.grid }
+  var plan: StepPlan? { member?.plan }
+  func sum(of cell: Int) -> Floats? { member?.sum(of: cell)?.values }
+
+  /// Opens a step. The one before it has been committed here.
+  func open(_ plan: StepPlan) throws {
+    guard training == plan.training, let member else { return }
+    if member.step != plan.step { marks = Array(repeating: nil, count: marks.count) }
+    mesh.dropUnsent { $0 == .sum }
+    let me = me
     try mesh.connect(
-      to: plan.members.enumerated().filter { $0.offset != place }.map { _, member in
-        MeshPeer(
-          name: member.worker.name, endpoint: member.endpoint, publicKey: member.publicKey)
+      to: plan.members.filter { $0.worker != me }.map { other in
+        MeshPeer(name: other.worker.name, endpoint: other.endpoint, publicKey: other.publicKey)
       })
-    let begun = Round(plan, me: place, count: count)
-    round = begun
+    decide { $0.open(plan, me: me) }
     let waiting = early
     early = waiting.filter { message in
-      let header = message.header
-      return header.training == plan.training
-        ? header.epoch > plan.epoch : plan.training < header.training
+      let cell = message.cell
+      return cell.training == plan.training
+        ? cell.epoch > plan.epoch : plan.training < cell.training
     }
-    for message in waiting where isOfRound(message.header) {
-      take(message.header, message.payload, from: message.peer)
+    for message in waiting where message.cell.epoch == plan.epoch {
+      take(message.cell, message.payload, from: message.peer)
     }
-    return begun.reduction.localProgram(member: place)
   }
 
   /// Takes in a sum that this member computed; `ranks` tells about the ranks below `node`. `sum`
   /// is read until the step is over.
-  func contribute(_ node: TreeNode, _ sum: Floats, ranks: [RankStatistics], epoch: UInt64) {
-    guard let round, round.plan.epoch == epoch else { return }
-    note(ranks)
-    for (cell, range) in round.grid.cells.enumerated() {
-      let owner = round.owner(of: cell)
-      if owner == round.me {
-        add(Chunk(values: sum[range], isScratch: false), node, cell)
-      } else {
-        send(sum[range], node, cell, .partial, ranks, to: owner)
+  func computed(_ node: TreeNode, _ sum: Floats, ranks: [RankStatistics], epoch: UInt64) {
+    guard let member, member.plan?.epoch == epoch else { return }
+    let grid = member.grid
+    decide { member in
+      member.computed(node, ranks: ranks) {
+        Chunk(values: sum[grid.cells[$0]], isScratch: false)
       }
     }
-    tellIfWhole()
   }
 
-  /// No step is open any more.
-  func forget() {
-    round = nil
-    early = []
+  /// The step is durable.
+  /// - Returns: what it changes here; when that is done, `updated` and `settled` are to be called.
+  func commit(step: Int) -> [CellUpdate] {
+    guard let cells = member?.commit(step: step), let member else { return [] }
     mesh.dropUnsent()
+    return cells.compactMap { cell in
+      guard let sum = member.sum(of: cell) else { return nil }
+      let (moments, window) = place(of: cell, member.grid)
+      return CellUpdate(
+        cell: cell, range: member.grid.cells[cell], gradient: sum.values,
+        first: moments.first[window], second: moments.second[window])
+    }
+  }
+
+  func updated(_ cells: [Int]) { decide { $0.updated(cells) } }
+
+  func settled() {
+    marks = Array(repeating: nil, count: marks.count)
+    decide { $0.settled() }
+  }
+
+  /// The moments of a segment are those of the base.
+  func loaded(segment: Int, _ loaded: Moments, epoch: UInt64) {
+    guard let member, member.plan?.epoch == epoch else { return }
+    moments[segment] = loaded
+    decide { $0.loaded(segment: segment) }
+  }
+
+  /// Weights and moments of a segment that this member owns, as bytes of their own.
+  func copy(segment: Int) -> (weights: [UInt8], moments: [UInt8])? {
+    guard let member, let kept = moments[segment] else { return nil }
+    let range = segmentRange(
+      segment, of: member.grid.count, segments: member.grid.cellsOfSegment.count)
+    return (weights[range].bytes, kept.first.bytes + kept.second.bytes)
   }
 
   // MARK: What comes
 
   private func received(_ message: MeshMessage) {
     do {
-      guard let payload = message.payload,
-        case .segment(let header) = try decodePeerMessage(
-          message.head, payloadBytes: payload.count),
-        !fence.isVoid(header.training, epoch: header.epoch)
-      else { return }
-      if isOfRound(header) {
-        take(header, payload, from: message.peer)
-      } else if early.count < Self.earlyMax {
-        early.append(Early(header: header, payload: payload, peer: message.peer))
+      switch try decodePeerMessage(message.head, payloadBytes: message.payload?.count ?? 0) {
+      case .cell(let cell):
+        guard let payload = message.payload else { return }
+        received(cell, payload, from: message.peer)
+      case .ask(let training, let step, let part, let segment):
+        guard training == self.training, let peer = worker(message.peer) else { return }
+        decide { $0.asked(part, segment: segment, step: step, by: peer) }
       }
     } catch {
       log.warning("dropped a message of \(message.peer): \(error)")
     }
   }
 
-  private func isOfRound(_ header: GradientSegment) -> Bool {
-    guard let plan = round?.plan else { return false }
-    return header.training == plan.training && header.epoch == plan.epoch
-      && header.step == plan.step
-  }
-
-  /// Takes in what a member sent for the open step; what does not fit it is dropped.
-  private func take(_ header: GradientSegment, _ payload: Payload, from peer: String) {
-    guard let round, round.plan.members.indices.contains(header.sender),
-      mayBe(peer, round.plan.members[header.sender]),
-      let cell = cell(of: header, in: round.grid),
-      header.ranks.allSatisfy({ round.statistics.indices.contains($0.rank) }),
-      let values = floats(payload), values.count == round.grid.cells[cell].count
-    else { return }
-    let owner = round.owner(of: cell)
-    switch header.role {
-    case .partial:
-      guard owner == round.me, let node = TreeNode(wire: header.node, height: round.height),
-        round.reduction.contributions[header.sender].contains(node)
-      else { return }
-      note(header.ranks)
-      add(Chunk(values: values, isScratch: true), node, cell)
-    case .total:
-      guard owner == header.sender, owner != round.me else { return }
-      note(header.ranks)
-      keep(values, cell)
-    }
-    tellIfWhole()
-  }
-
-  /// Without keys nobody proves a name.
-  private func mayBe(_ peer: String, _ member: StepMember) -> Bool {
-    peer == member.worker.name || peer == "anonymous"
-  }
-
-  private func cell(of header: GradientSegment, in grid: VectorGrid) -> Int? {
-    guard grid.cellsOfSegment.indices.contains(header.segment) else { return nil }
-    let cells = grid.cellsOfSegment[header.segment]
-    guard let first = cells.first else { return nil }
-    let start = grid.cells[first].lowerBound + header.offset
-    return cells.first { grid.cells[$0].lowerBound == start }
-  }
-
-  private func floats(_ payload: Payload) -> Floats? {
-    if let values = Floats(keeping: payload.owner, payload.bytes) { return values }
-    guard payload.count % 4 == 0 else { return nil }
-    let values = Floats(zeros: payload.count / 4)
-    values.withUnsafeMutableBufferPointer {
-      UnsafeMutableRawBufferPointer($0).copyMemory(from: payload.bytes)
-    }
-    return values
-  }
-
-  private func note(_ ranks: [RankStatistics]) {
-    for rank in ranks { round?.statistics[rank.rank] = rank }
-  }
-
-  // MARK: Sums
-
-  private func add(_ chunk: Chunk, _ node: TreeNode, _ cell: Int) {
-    guard let tree = round?.tree, let slot = tree.slot(of: node), round?.sums[cell] == nil else {
+  private func received(_ cell: VectorCell, _ payload: Payload, from peer: String) {
+    if case .state = cell.kind {
+      if cell.training == training { take(cell, payload, from: peer) }
       return
     }
-    let compute = compute
-    let sum = round?.open[cell, default: CellSum()].take(chunk, at: slot, of: tree) { a, b in
-      // A member's own contributions are the largest subtrees that it has: no two are halves of
-      // one sum, so one of the two came from a peer.
-      let (target, other) = a.isScratch ? (a, b) : (b, a)
-      precondition(target.isScratch, "two own contributions are one")
-      Kernels.add(into: target.values, other.values, on: compute)
-      return target
-    }
-    guard let sum else { return }
-    round?.open[cell] = nil
-    keep(sum.values, cell)
-    guard let round else { return }
-    let ranks = round.statistics.compactMap { $0 }
-    for member in round.plan.members.indices where member != round.me {
-      send(
-        sum.values, .root(virtualRanks: round.plan.rankOwners.count), cell, .total, ranks,
-        to: member)
+    if fence.isVoid(cell.training, epoch: cell.epoch) { return }
+    if cell.training == training, cell.epoch == member?.plan?.epoch {
+      take(cell, payload, from: peer)
+    } else if early.count < Self.earlyMax {
+      early.append(Early(cell: cell, payload: payload, peer: peer))
     }
   }
 
-  private func keep(_ sum: Floats, _ cell: Int) {
-    guard round?.sums[cell] == nil else { return }
-    round?.sums[cell] = sum
-    round?.cellsMissing -= 1
+  /// The member of the open step with this name. Without keys nobody proves one.
+  private func worker(_ peer: String) -> WorkerID? {
+    member?.plan?.members.first { $0.worker.name == peer }?.worker
   }
 
-  private func tellIfWhole() {
-    guard let summed = round?.summed else { return }
-    round?.cellsMissing = -1
-    done(summed)
+  private func take(_ header: VectorCell, _ payload: Payload, from peer: String) {
+    guard let member, member.grid.cells.indices.contains(header.cell),
+      let values = Floats(payload), values.count == member.grid.cells[header.cell].count,
+      let sender = worker(peer)
+    else { return }
+    let what: PeerCell
+    switch header.kind {
+    case .partial(let number):
+      let height = TreeNode.root(virtualRanks: max(1, member.plan?.rankOwners.count ?? 1)).level
+      guard let node = TreeNode(wire: number, height: height) else { return }
+      what = .partial(node)
+    case .sum: what = .sum
+    case .state(let part): what = .state(part, step: header.step)
+    }
+    decide {
+      $0.received(
+        what, cell: header.cell, Chunk(values: values, isScratch: true), ranks: header.ranks,
+        from: sender)
+    }
+  }
+
+  // MARK: What follows
+
+  private func decide(
+    _ decision: (inout MemberMachine<Chunk>) -> [MemberMachine<Chunk>.Action]
+  ) {
+    guard var member else { return }
+    // Set aside while it changes, so that its tables are changed in place.
+    self.member = nil
+    let actions = decision(&member)
+    self.member = member
+    for action in actions { perform(action) }
+    sayProgress()
+  }
+
+  private func sayProgress() {
+    guard !isBare, let training, let progress = member?.progress, progress != said else { return }
+    said = progress
+    tell(.progressed(training, progress))
+  }
+
+  private func perform(_ action: MemberMachine<Chunk>.Action) {
+    guard let training, let member, let plan = member.plan, let place = member.place else { return }
+    switch action {
+    case .compute: tell(.compute(plan, place: place))
+    case .send(let what, let cell, let chunk, let to):
+      send(what, cell, chunk, to: plan.members[to].worker.name, member, plan)
+    case .ask(let part, let segment, let step, let of):
+      mesh.send(
+        encode(PeerMessage.ask(training, step: step, part: part, segment: segment)), nil,
+        to: plan.members[of].worker.name)
+    case .load(let segment):
+      if isBare { return decide { $0.loaded(segment: segment) } }
+      tell(.load(segment: segment, plan))
+    case .write(let part, let cell, let chunk): write(chunk.values, part, cell, member.grid)
+    case .forget(let segment): moments[segment] = nil
+    case .vote(let segments): vote(for: segments, member, plan)
+    case .fail(let reason): tell(.failed(training, reason))
+    }
   }
 
   private func send(
-    _ values: Floats, _ node: TreeNode, _ cell: Int, _ role: GradientSegment.Role,
-    _ ranks: [RankStatistics], to member: Int
+    _ what: PeerCell, _ cell: Int, _ chunk: Chunk?, to peer: String,
+    _ member: MemberMachine<Chunk>, _ plan: StepPlan
   ) {
-    guard let round else { return }
-    let segment = round.grid.segmentOfCell[cell]
-    let start = round.grid.cells[round.grid.cellsOfSegment[segment].lowerBound].lowerBound
-    let header = GradientSegment(
-      training: round.plan.training, epoch: round.plan.epoch, step: round.plan.step, role: role,
-      segment: segment, node: node.wire(height: round.height), sender: round.me,
-      offset: round.grid.cells[cell].lowerBound - start, count: values.count, ranks: ranks)
-    let payload = values.withUnsafeMutableBufferPointer {
-      Payload(keeping: values, UnsafeRawBufferPointer($0))
+    let kind: CellKind
+    var step = plan.step
+    var ranks: [RankStatistics] = []
+    switch what {
+    case .partial(let node):
+      kind = .partial(
+        node: node.wire(height: TreeNode.root(virtualRanks: plan.rankOwners.count).level))
+      ranks = node.ranks(of: plan.rankOwners.count).compactMap { member.statistics[$0] }
+    case .sum:
+      kind = .sum
+      ranks = member.statistics.compactMap { $0 }
+    case .state(let part, let version):
+      kind = .state(part)
+      step = version
     }
+    let values = chunk?.values ?? read(kind, cell, member.grid)
+    let head = VectorCell(
+      training: plan.training, epoch: plan.epoch, step: step, kind: kind, cell: cell,
+      count: values.count, ranks: ranks)
     mesh.send(
-      encode(PeerMessage.segment(header)), payload, to: round.plan.members[member].worker.name)
+      encode(PeerMessage.cell(head)), values.payload, to: peer,
+      as: step == plan.step && chunk != nil ? .sum : .state)
   }
-}
 
-extension TreeNode {
-  /// Its number in breadth-first order from the root, 0, of a tree of this height: as the wire has
-  /// it.
-  func wire(height: Int) -> Int { (1 << (height - level)) - 1 + index }
+  private func read(_ kind: CellKind, _ cell: Int, _ grid: VectorGrid) -> Floats {
+    let (moments, window) = place(of: cell, grid)
+    return switch kind {
+    case .state(.firstMoment): moments.first[window]
+    case .state(.secondMoment): moments.second[window]
+    case .state(.weights), .partial, .sum: weights[grid.cells[cell]]
+    }
+  }
 
-  /// Nil for a number that no node of such a tree has.
-  init?(wire: Int, height: Int) {
-    let depth = Int.bitWidth - 1 - (wire + 1).leadingZeroBitCount
-    guard wire >= 0, depth <= height else { return nil }
-    self.init(level: height - depth, index: wire + 1 - (1 << depth))
+  private func write(_ values: Floats, _ part: StatePart, _ cell: Int, _ grid: VectorGrid) {
+    switch part {
+    case .weights: weights[grid.cells[cell]].copy(from: values)
+    case .firstMoment, .secondMoment:
+      let (moments, window) = place(of: cell, grid)
+      (part == .firstMoment ? moments.first : moments.second)[window].copy(from: values)
+    }
+  }
+
+  /// A segment's moments, made when they are wanted first, and where a cell lies in them.
+  private func place(of cell: Int, _ grid: VectorGrid) -> (Moments, Range<Int>) {
+    let segment = grid.segmentOfCell[cell]
+    let range = segmentRange(segment, of: grid.count, segments: grid.cellsOfSegment.count)
+    let kept = moments[segment] ?? Moments(zeros: range.count)
+    moments[segment] = kept
+    let window = grid.cells[cell]
+    return (
+      kept, window.lowerBound - range.lowerBound..<window.upperBound - range.lowerBound
+    )
+  }
+
+  private func vote(for segments: [Int], _ member: MemberMachine<Chunk>, _ plan: StepPlan) {
+    let known = member.statistics.compactMap { $0 }
+    let tokens = known.reduce(0) { $0 + $1.tokens }
+    let sums = segments.map { segment in
+      member.grid.cellsOfSegment[segment].reduce(
+        SegmentSum(segment: segment, sumOfSquares: 0, check: 0)
+      ) { sum, cell in
+        guard let values = member.sum(of: cell)?.values else { return sum }
+        let mark = mark(cell, values)
+        return SegmentSum(
+          segment: segment, sumOfSquares: sum.sumOfSquares + mark.sumOfSquares,
+          check: sum.check &* 0x9E37_79B9_7F4A_7C15 ^ mark.check)
+      }
+    }
+    tell(
+      .vote(
+        StepVote(
+          training: plan.training, epoch: plan.epoch, step: plan.step,
+          loss: treeSum(known.map(\.lossSum)) / Double(max(tokens, 1)), tokens: tokens,
+          sums: sums, computing: .zero)))
+  }
+
+  private func mark(_ cell: Int, _ values: Floats) -> Mark {
+    if let known = marks[cell] { return known }
+    let mark = Mark(
+      sumOfSquares: sumOfSquares(values, on: compute), check: checksum(of: values))
+    marks[cell] = mark
+    return mark
   }
 }

@@ -28,10 +28,9 @@ public actor SumMember {
   private let allowList: AllowList
   private let keys: CurveKeyPair
   private let vector: Floats
-  private let sums: AsyncStream<SummedStep>
+  private let votes: AsyncStream<StepVote>
 
   private var members: [StepMember] = []
-  private var summed: SummedStep?
 
   /// - Parameters:
   ///   - index: among the members, from 0.
@@ -47,12 +46,16 @@ public actor SumMember {
     allowList = AllowList()
     mesh = try Mesh(
       endpoint: "tcp://127.0.0.1:*",
-      security: isPlain ? .plainForBenchmarks : .sealed(keys, allowList), isLocal: isLocal)
-    let (sums, feed) = AsyncStream<SummedStep>.makeStream()
-    self.sums = sums
+      security: isPlain
+        ? .plainForBenchmarks(as: Self.name(index).name) : .sealed(keys, allowList),
+      isLocal: isLocal)
+    let (votes, feed) = AsyncStream<StepVote>.makeStream()
+    self.votes = votes
     exchange = try StepExchange(
-      me: Self.name(index).name, mesh: mesh, fence: EpochFence(), log: log
-    ) { feed.yield($0) }
+      me: Self.name(index), mesh: mesh, fence: EpochFence(), isBare: true, log: log
+    ) { event in
+      if case .vote(let vote) = event { feed.yield(vote) }
+    }
     vector = Floats(zeros: elements)
     for place in 0..<elements { vector[place] = Self.value(place, of: index) }
     exchange.start()
@@ -81,37 +84,45 @@ public actor SumMember {
   /// - Parameter round: rises by 1 from 1, the same at every member.
   /// - Returns: from that meeting until the whole sum is here.
   public func sum(round: Int) async throws -> Duration {
-    _ = try await sum(Floats(zeros: membersCount), epoch: UInt64(2 * round))
+    try await sum(Floats(zeros: membersCount), epoch: UInt64(2 * round))
     let clock = ContinuousClock()
     let begun = clock.now
-    summed = try await sum(vector, epoch: UInt64(2 * round + 1))
+    try await sum(vector, epoch: UInt64(2 * round + 1))
     return clock.now - begun
   }
 
-  private func sum(_ vector: Floats, epoch: UInt64) async throws -> SummedStep? {
+  private func sum(_ vector: Floats, epoch: UInt64) async throws {
+    await exchange.begin(.pretraining, vector, lineage: 0, step: 0)
+    let all = Array(0..<membersCount)
     let segments = segmentCount(of: vector.count)
     let plan = StepPlan(
-      training: .pretraining, epoch: epoch, step: 1, members: members,
-      rankOwners: Array(0..<membersCount),
-      segmentOwners: segmentOwners(members: membersCount, segments: segments))
-    let program = try await exchange.open(plan, count: vector.count) ?? []
-    let ranks = [RankStatistics(rank: index, lossSum: 0, tokens: 1)]
-    for case .emit(let node) in program {
-      await exchange.contribute(node, vector, ranks: ranks, epoch: epoch)
+      training: .pretraining, epoch: epoch, step: 0, members: members, rankOwners: all,
+      segments: (0..<segments).map { segment in
+        let owner = segment * membersCount / segments
+        return SegmentKeepers([owner] + all.filter { $0 != owner })
+      }, base: .beginning)
+    try await exchange.open(plan)
+    let mine = ReductionPlan(rankOwners: all, segmentOwners: [0], members: membersCount)
+      .contributions[index]
+    for node in mine {
+      await exchange.computed(
+        node, vector, ranks: [RankStatistics(rank: index, lossSum: 0, tokens: 1)], epoch: epoch)
     }
-    for await sum in sums where sum.plan.epoch == epoch { return sum }
-    return nil
+    for await vote in votes where vote.epoch == epoch { return }
   }
 
   /// Whether the last sum is right in every bit.
-  public func check() -> Bool {
-    guard let summed else { return false }
-    return zip(summed.grid.cells, summed.sums).allSatisfy { range, sum in
-      range.allSatisfy { place in
+  public func check() async -> Bool {
+    guard let grid = await exchange.grid else { return false }
+    for (cell, range) in grid.cells.enumerated() {
+      guard let sum = await exchange.sum(of: cell) else { return false }
+      let isRight = range.allSatisfy { place in
         sum[place - range.lowerBound]
           == (0..<membersCount).reduce(0) { $0 + Self.value(place, of: $1) }
       }
+      if !isRight { return false }
     }
+    return true
   }
 
   private static func value(_ place: Int, of member: Int) -> Float {

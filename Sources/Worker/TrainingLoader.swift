@@ -3,6 +3,7 @@ import Formats
 import Hashing
 import Kernels
 import Protocol
+import Scheduling
 import Transformer
 
 /// Fetches all that a training needs: the student, the samples, their pictures, the newest state.
@@ -30,12 +31,25 @@ struct TrainingLoader: Sendable {
           images: images.map { modelImage($0, model, pin) }, prefix: pieces, branches: []))
     }
     try await blobs.fetch(shown)
-    var state = TrainingState(plan: plan, model: model, inputs: inputs, compute: compute)
+    let state = TrainingState(plan: plan, model: model, inputs: inputs, compute: compute)
     if let checkpoint = plan.checkpoint {
-      try state.restore(await blobs.bytes(of: checkpoint.state))
-      try? cache.remove(checkpoint.state)
+      try await SavedState(checkpoint, blobs).restore(state.weights, blobs, cache)
     }
     return state
+  }
+
+  /// The moments of a segment of a vector of `count` elements, as a training begins or as a
+  /// checkpoint has them.
+  nonisolated(nonsending) func moments(
+    of segment: Int, segments: Int, count: Int, _ base: TrainingBase
+  ) async throws -> Moments {
+    switch base {
+    case .beginning:
+      return Moments(zeros: segmentRange(segment, of: count, segments: segments).count)
+    case .checkpoint(let checkpoint):
+      return try await SavedState(checkpoint, blobs)
+        .moments(of: segment, segments: segments, count: count, blobs)
+    }
   }
 
   private func modelImage(

@@ -10,18 +10,24 @@ import Scheduling
 import Transformer
 import Transport
 
-/// This worker's part in a training: computes its virtual ranks, exchanges sums with its peers, and
-/// applies a step once the coordinator has made it durable.
+/// This worker's part in a training: computes its virtual ranks, hands their sums to the exchange,
+/// and applies a step once the coordinator has made it durable.
 actor TrainingRank {
   private let executor = ThreadExecutor(label: "training")
   nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
   }
 
-  /// The whole sum of a step that is not committed yet.
-  private struct Prepared {
-    var vote: StepVote
-    var summed: SummedStep
+  private enum Item: Sendable {
+    case command(CoordinatorMessage)
+    case exchange(ExchangeEvent)
+    case repeatLastWord
+  }
+
+  /// A sum of the open step that was computed here: of use again when the step is.
+  private struct Known {
+    var sum: Floats
+    var ranks: [RankStatistics]
   }
 
   nonisolated let me: WorkerID
@@ -29,22 +35,27 @@ actor TrainingRank {
   nonisolated let standing = StandingBoard()
   private let loader: TrainingLoader
   private let mesh: Mesh
-  private let members: AllowList
+  private nonisolated let members: AllowList
+  private let exchange: StepExchange
   private let control: MessageClient
   private let compute: Compute
   private let outbox: UploadQueue
   private let log: Logger
+  private let items: AsyncStream<Item>
+  private nonisolated let inbox: AsyncStream<Item>.Continuation
 
   private var state: TrainingState?
-  private let exchange: StepExchange
-  private let sums: AsyncStream<SummedStep>
+  /// Committed steps that are applied here.
+  private var step = 0
   /// Of the step that is open here.
   private var epoch: UInt64 = 0
-  private var prepared: Prepared?
+  private var lastVote: StepVote?
+  private var known: [TreeNode: Known] = [:]
+  private var computing = Duration.zero
+  /// The last step after which all weights were here.
+  private var wholeAt = 0
   /// Vectors of the trained parameters' size, made once and used again.
   private var free: [Floats] = []
-  /// Those that the exchange reads until the step is over.
-  private var emitted: [Floats] = []
 
   init(
     me: WorkerID, loader: TrainingLoader, mesh: Mesh, members: AllowList, fence: EpochFence,
@@ -54,9 +65,11 @@ actor TrainingRank {
     self.loader = loader
     self.mesh = mesh
     self.members = members
-    let (sums, feed) = AsyncStream<SummedStep>.makeStream()
-    self.sums = sums
-    exchange = try StepExchange(me: me.name, mesh: mesh, fence: fence, log: log) { feed.yield($0) }
+    let (items, inbox) = AsyncStream<Item>.makeStream()
+    (self.items, self.inbox) = (items, inbox)
+    exchange = try StepExchange(me: me, mesh: mesh, fence: fence, log: log) {
+      inbox.yield(.exchange($0))
+    }
     latestEpoch = fence
     self.control = control
     self.compute = compute
@@ -64,21 +77,55 @@ actor TrainingRank {
     self.log = log
   }
 
-  /// Follows one command of the coordinator; see `CoordinatorMessage`.
-  func handle(_ command: CoordinatorMessage) async {
+  /// Takes a command of the coordinator; see `CoordinatorMessage`.
+  nonisolated func put(_ command: CoordinatorMessage) {
+    if case .openStep(let plan) = command {
+      latestEpoch.advance(to: plan.training, epoch: plan.epoch)
+      // They may be at the door before this worker has done what it is at.
+      members.replace(
+        with: Dictionary(
+          plan.members.map { ($0.publicKey, $0.worker.name) },
+          uniquingKeysWith: { first, _ in first }))
+    }
+    inbox.yield(.command(command))
+  }
+
+  /// Says again what the coordinator may have missed while it was away.
+  nonisolated func repeatLastWord() { inbox.yield(.repeatLastWord) }
+
+  /// Takes part until cancelled.
+  /// - Parameter worked: is told how long each piece of work took.
+  func run(worked: @Sendable (Duration) -> Void) async {
+    exchange.start()
+    let watch = Task { await exchange.watch() }
+    let clock = ContinuousClock()
+    for await item in items { worked(await clock.measure { await handle(item) }) }
+    watch.cancel()
+    await mesh.close()
+  }
+
+  private func handle(_ item: Item) async {
+    switch item {
+    case .command(let command): await follow(command)
+    case .exchange(let event): await hear(event)
+    case .repeatLastWord:
+      if let lastVote { say(.vote(lastVote)) }
+      sayStanding()
+    }
+  }
+
+  private func follow(_ command: CoordinatorMessage) async {
     switch command {
     case .prepareTraining(let plan): await prepare(plan)
     case .openStep(let plan): await open(plan)
-    case .commitStep(let training, let epoch, let step):
-      guard let prepared, state?.plan.training == training, prepared.vote.epoch == epoch,
-        prepared.vote.step == step
-      else { return }
-      apply(prepared)
-    case .checkpoint(let training, let step):
-      guard let state, state.plan.training == training, state.step == step else { return }
-      outbox.put(.checkpoint(training, step: step, state.encoded()))
+    case .commitStep(let training, _, let step, let totals, let isSaved):
+      guard state?.plan.training == training, step == self.step else { return }
+      let plan = await exchange.plan
+      await apply(totals)
+      if isSaved, let plan, plan.step == step { await save(plan) }
     case .export(let training):
-      guard let state, state.plan.training == training, state.step == state.plan.stepsTotal
+      guard let state, state.plan.training == training, step == state.plan.stepsTotal,
+        await exchange.progress?.isWhole == true
       else { return }
       outbox.put(.export(training, state.student(on: compute), weights: state.weightsDigest))
     case .endTraining(let training):
@@ -87,21 +134,39 @@ actor TrainingRank {
     }
   }
 
-  /// Says again what the coordinator may have missed while it was away.
-  func repeatLastWord() {
-    if let prepared { say(.vote(prepared.vote)) } else { sayStanding() }
-  }
-
-  /// Takes part in sums until cancelled.
-  func run() async {
-    exchange.start()
-    for await summed in sums { vote(summed) }
-    await mesh.close()
+  private func hear(_ event: ExchangeEvent) async {
+    switch event {
+    case .compute(let plan, let place):
+      guard plan.epoch == epoch, plan.training == state?.plan.training else { return }
+      do {
+        try await compute(plan, place: place)
+      } catch {
+        fail(plan.training, "step \(plan.step): \(error)")
+      }
+    case .load(let segment, let plan): await load(segment, plan)
+    case .vote(var vote):
+      guard vote.epoch == epoch, vote.training == state?.plan.training else { return }
+      vote.computing = computing
+      log.debug("\(vote.training) step \(vote.step), epoch \(vote.epoch): loss \(vote.loss)")
+      lastVote = vote
+      say(.vote(vote))
+    case .progressed(let training, let progress):
+      guard let state, training == state.plan.training else { return }
+      if progress.isWhole {
+        if progress.step > wholeAt + 1 {
+          log.info("\(training): ready at step \(progress.step) of \(state.plan.stepsTotal)")
+        }
+        wholeAt = progress.step
+      }
+      stand(training, .following(progress))
+    case .failed(let training, let reason):
+      if training == state?.plan.training { fail(training, reason) }
+    }
   }
 
   private func prepare(_ plan: TrainingPlan) async {
-    if let state, state.plan.training == plan.training,
-      state.step >= plan.checkpoint?.step ?? 0
+    if let state, state.plan.training == plan.training, state.plan.lineage >= plan.lineage,
+      case .following = standing.current?.standing
     {
       return sayStanding()
     }
@@ -110,116 +175,155 @@ actor TrainingRank {
     do {
       let loaded = try await loader.load(plan, compute: compute)
       state = loaded
-      free = []
-      log.info("\(plan.training): ready at step \(loaded.step) of \(plan.stepsTotal)")
-      stand(plan.training, .ready(step: loaded.step))
+      step = plan.baseStep
+      wholeAt = step
+      log.info("\(plan.training): ready at step \(step) of \(plan.stepsTotal)")
+      await exchange.begin(
+        plan.training, loaded.weights, lineage: plan.lineage, step: plan.baseStep)
     } catch {
-      log.error("\(plan.training): \(error)")
-      stand(plan.training, .failed("\(error)"))
+      fail(plan.training, "\(error)")
     }
   }
 
   private func open(_ plan: StepPlan) async {
-    guard !latestEpoch.isVoid(plan.training, epoch: plan.epoch), let current = state,
-      current.plan.training == plan.training
+    guard !latestEpoch.isVoid(plan.training, epoch: plan.epoch), let state,
+      state.plan.training == plan.training
     else { return }
-    if let prepared, prepared.vote.epoch == plan.epoch,
-      prepared.vote.training == plan.training
-    {
-      return say(.vote(prepared.vote))
+    if epoch == plan.epoch {
+      if let lastVote { say(.vote(lastVote)) }
+      return
     }
-    if epoch == plan.epoch { return }
-    if let prepared, prepared.vote.step == plan.step - 1 { apply(prepared) }
-    guard state?.step == plan.step, plan.members.contains(where: { $0.worker == me }) else {
-      return sayStanding()
-    }
-    prepared = nil
-    takeBack()
+    if let before = plan.before, step == plan.step - 1 { await apply(before) }
+    if step != plan.step { recycle() }
     epoch = plan.epoch
+    step = plan.step
+    lastVote = nil
+    computing = .zero
     log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): begun")
-    stand(plan.training, .ready(step: plan.step))
-    members.replace(
-      with: Dictionary(
-        plan.members.map { ($0.publicKey, $0.worker.name) }, uniquingKeysWith: { first, _ in first }
-      ))
     do {
-      if let program = try await exchange.open(plan, count: current.trainedCount) {
-        try await compute(program, of: plan)
-      }
+      try await exchange.open(plan)
     } catch {
-      log.error("\(plan.training) step \(plan.step): \(error)")
-      stand(plan.training, .failed("\(error)"))
+      fail(plan.training, "step \(plan.step): \(error)")
     }
   }
 
-  /// Computes this member's ranks and hands each sum on as soon as it is complete.
-  private func compute(_ program: [ReductionInstruction], of plan: StepPlan) async throws {
-    var stack: [(sum: Floats, ranks: [RankStatistics])] = []
+  /// Computes this member's ranks, those that it has not computed in an earlier attempt, and hands
+  /// each sum on as soon as it is complete.
+  private func compute(_ plan: StepPlan, place: Int) async throws {
+    let program = ReductionPlan(
+      rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count
+    ).localProgram(member: place, known: Set(known.keys))
+    let clock = ContinuousClock()
+    var stack: [Known] = []
     for instruction in program {
-      if latestEpoch.isVoid(plan.training, epoch: plan.epoch) { return }
+      if latestEpoch.isVoid(plan.training, epoch: plan.epoch) {
+        free += stack.map(\.sum).filter { sum in !known.values.contains { $0.sum === sum } }
+        return
+      }
       switch instruction {
       case .push(let rank):
         let gradient = borrow()
+        let begun = clock.now
         let loss = try state?.gradient(step: plan.step, rank: rank, into: gradient)
+        computing += clock.now - begun
         stack.append(
-          (
-            gradient,
-            [RankStatistics(rank: rank, lossSum: loss?.loss ?? 0, tokens: Int64(loss?.tokens ?? 0))]
-          ))
+          Known(
+            sum: gradient,
+            ranks: [
+              RankStatistics(
+                rank: rank, lossSum: loss?.loss ?? 0, tokens: Int64(loss?.tokens ?? 0))
+            ]))
+      case .recall(let node):
+        if let sum = known[node] { stack.append(sum) }
       case .add:
         let right = stack.removeLast()
         let left = stack.removeLast()
-        add(into: left.sum, right.sum, on: compute)
-        free.append(right.sum)
-        stack.append((left.sum, left.ranks + right.ranks))
+        stack.append(sum(left, right))
       case .emit(let node):
-        let (sum, ranks) = stack.removeLast()
-        emitted.append(sum)
-        await exchange.contribute(node, sum, ranks: ranks, epoch: plan.epoch)
+        let sum = stack.removeLast()
+        known[node] = sum
+        await exchange.computed(node, sum.sum, ranks: sum.ranks, epoch: plan.epoch)
       case .receive: preconditionFailure("a member's own program receives nothing")
       }
     }
   }
 
-  private func vote(_ summed: SummedStep) {
-    let plan = summed.plan
-    guard plan.epoch == epoch, prepared == nil, state?.plan.training == plan.training else {
-      return
+  /// What is known already may be on its way to others: it is not written.
+  private func sum(_ left: Known, _ right: Known) -> Known {
+    let isKept = { (sum: Known) in self.known.values.contains { $0.sum === sum.sum } }
+    let ranks = left.ranks + right.ranks
+    if !isKept(left) {
+      add(into: left.sum, right.sum, on: compute)
+      if !isKept(right) { free.append(right.sum) }
+      return Known(sum: left.sum, ranks: ranks)
     }
-    let loss = summed.loss.mean
-    log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): summed, loss \(loss)")
-    var hash = IncrementalHash()
-    for sum in summed.sums {
-      sum.withUnsafeMutableBufferPointer { hash.update(UnsafeRawBufferPointer($0)) }
+    if !isKept(right) {
+      add(into: right.sum, left.sum, on: compute)
+      return Known(sum: right.sum, ranks: ranks)
     }
-    let vote = StepVote(
-      training: plan.training, epoch: plan.epoch, step: plan.step, loss: loss,
-      gradient: hash.finish())
-    prepared = Prepared(vote: vote, summed: summed)
-    stand(plan.training, .prepared(step: plan.step, epoch: plan.epoch), saying: false)
-    say(.vote(vote))
+    let target = borrow()
+    target.copy(from: left.sum)
+    add(into: target, right.sum, on: compute)
+    return Known(sum: target, ranks: ranks)
   }
 
-  private func apply(_ step: Prepared) {
-    state?.apply(step.summed, on: compute)
-    prepared = nil
-    takeBack()
-    if let state { stand(state.plan.training, .ready(step: state.step)) }
+  /// Applies the committed step, a segment's worth of cells at a time, so that others get their
+  /// weights while the rest is computed.
+  private func apply(_ totals: StepTotals) async {
+    guard let state else { return }
+    let updates = await exchange.commit(step: step)
+    for start in stride(from: 0, to: updates.count, by: Self.cellsAtOnce) {
+      let some = updates[start..<min(start + Self.cellsAtOnce, updates.count)]
+      for update in some { state.apply(update, step: step, totals, on: compute) }
+      await exchange.updated(some.map(\.cell))
+    }
+    await exchange.settled()
+    step += 1
+    lastVote = nil
+    recycle()
+  }
+  private static let cellsAtOnce = 16
+
+  /// Uploads what this worker owns of the state after the step that was just applied.
+  private func save(_ plan: StepPlan) async {
+    guard let place = plan.members.firstIndex(where: { $0.worker == me }) else { return }
+    for (segment, keepers) in plan.segments.enumerated() where keepers.owner == place {
+      guard let copy = await exchange.copy(segment: segment) else { continue }
+      outbox.put(
+        .segment(
+          plan.training, step: step, segment: segment, weights: copy.weights,
+          moments: copy.moments))
+    }
+  }
+
+  private func load(_ segment: Int, _ plan: StepPlan) async {
+    guard plan.epoch == epoch, let state, let base = plan.base else { return }
+    do {
+      let moments = try await loader.moments(
+        of: segment, segments: plan.segments.count, count: state.weights.count, base)
+      await exchange.loaded(segment: segment, moments, epoch: plan.epoch)
+    } catch {
+      fail(plan.training, "moments of segment \(segment): \(error)")
+    }
   }
 
   private func forget() async {
-    await exchange.forget()
+    await exchange.end()
     state = nil
-    prepared = nil
-    (free, emitted) = ([], [])
+    lastVote = nil
+    known = [:]
+    free = []
     standing.set(nil)
   }
 
-  private func stand(
-    _ training: TrainingID, _ new: TrainingStanding, saying: Bool = true
-  ) {
+  private func fail(_ training: TrainingID, _ reason: String) {
+    log.error("\(training): \(reason)")
+    stand(training, .failed(reason))
+  }
+
+  private func stand(_ training: TrainingID, _ new: TrainingStanding) {
     standing.set(StandingBoard.Entry(training: training, standing: new))
-    if saying { sayStanding() }
+    sayStanding()
   }
 
   private func sayStanding() {
@@ -237,12 +341,12 @@ actor TrainingRank {
   }
 
   private func borrow() -> Floats {
-    free.popLast() ?? Floats(zeros: state?.trainedCount ?? 0)
+    free.popLast() ?? Floats(zeros: state?.weights.count ?? 0)
   }
 
-  /// The exchange is over: its vectors may be used again.
-  private func takeBack() {
-    free += emitted
-    emitted = []
+  /// The step is over: its vectors may be used again.
+  private func recycle() {
+    free += known.values.map(\.sum)
+    known = [:]
   }
 }

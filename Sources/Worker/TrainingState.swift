@@ -3,20 +3,20 @@ import Formats
 import Foundation
 import Hashing
 import Kernels
-import Scheduling
 import Transformer
 
-/// Everything a worker holds of a training: model, moments, samples, and how many steps are done.
+/// What a worker computes a training's steps with: model, samples, and the rules of the recipe.
+/// The moments, and what is whose, are the exchange's.
 struct TrainingState {
   let plan: TrainingPlan
   let model: Model
+  /// (N): what is trained, of the model's own memory.
+  let weights: Floats
   private let trainer: Trainer
-  private var optimizer: AdamWOptimizer
   private let inputs: [TrainingInput]
   private var order: SampleOrder
   private let schedule: LearningRateSchedule
-  /// Committed steps whose updates are in the weights.
-  private(set) var step = 0
+  private let adamW: AdamWOptimizer.Settings
 
   /// What a training begins with: the student with new adapters, or a copy of it.
   static func begin(_ student: Model, _ recipe: TrainingRecipe) -> Model {
@@ -34,21 +34,17 @@ struct TrainingState {
     trainer = Trainer(
       model: model, trained: TrainedParts(recipe), compute: compute,
       recomputes: recipe.recompute)
-    optimizer = AdamWOptimizer(
-      count: trainer.trainedRange.count,
-      settings: AdamWOptimizer.Settings(
-        beta1: recipe.beta1, beta2: recipe.beta2, epsilon: recipe.epsilon,
-        weightDecay: recipe.weightDecay, clipNorm: recipe.clipNorm))
+    weights = model.parameters[trainer.trainedRange]
     order = SampleOrder(samples: inputs.count, recipe: recipe)
     schedule = LearningRateSchedule(
       base: recipe.learningRate, warmupRatio: recipe.warmupRatio, stepsTotal: plan.stepsTotal)
+    adamW = AdamWOptimizer.Settings(
+      beta1: recipe.beta1, beta2: recipe.beta2, epsilon: recipe.epsilon,
+      weightDecay: recipe.weightDecay, clipNorm: recipe.clipNorm)
   }
 
-  var trainedCount: Int { trainer.trainedRange.count }
-  private var trained: Floats { model.parameters[trainer.trainedRange] }
-
   /// SHA-256 of the trained weights: equal on every worker after the same step.
-  var weightsDigest: Digest { digest(of: trained) }
+  var weightsDigest: Digest { digest(of: weights) }
 
   /// The student as it is now, without adapters, on a parameter vector of its own.
   func student(on compute: Compute) -> Model {
@@ -66,54 +62,16 @@ struct TrainingState {
     return try trainer.gradient(of: samples, into: gradient)
   }
 
-  /// Applies the summed gradient of the whole batch as the next step.
-  mutating func apply(_ summed: SummedStep, on compute: Compute) {
-    let squares = summed.sums.reduce(0) { $0 + sumOfSquares($1, on: compute) }
+  /// Applies a cell of the summed gradient of a step.
+  func apply(_ update: CellUpdate, step: Int, _ totals: StepTotals, on compute: Compute) {
     let (scale, _) = AdamWOptimizer.gradientScale(
-      sumOfSquares: squares, tokens: Int(summed.loss.tokens), clipNorm: plan.recipe.clipNorm)
-    for (range, sum) in zip(summed.grid.cells, summed.sums) {
-      optimizer.step(
-        range, parameters: trained, gradient: sum, gradientScale: scale,
-        learningRate: schedule.rate(step: step), on: compute)
-    }
-    step += 1
-    optimizer.stepsDone = step
-  }
-
-  private static let magic = Array("comd-state-1".utf8)
-
-  /// Weights and moments with the number of steps, for another worker or another day.
-  func encoded() -> [UInt8] {
-    var bytes = Self.magic
-    withUnsafeBytes(of: UInt64(step).littleEndian) { bytes += $0 }
-    withUnsafeBytes(of: UInt64(trainedCount).littleEndian) { bytes += $0 }
-    bytes.reserveCapacity(bytes.count + 12 * trainedCount)
-    for vector in [trained, optimizer.firstMoments, optimizer.secondMoments] {
-      vector.withUnsafeMutableBufferPointer { bytes += UnsafeRawBufferPointer($0) }
-    }
-    return bytes
-  }
-
-  /// Takes over what `encoded` gave. Throws when the bytes are not of this training's shape.
-  mutating func restore(_ bytes: [UInt8]) throws {
-    let head = Self.magic.count + 16
-    let expected = head + 12 * trainedCount
-    guard bytes.count == expected, Array(bytes.prefix(Self.magic.count)) == Self.magic else {
-      throw TrainingStateError.foreign(bytes: bytes.count, expected: expected)
-    }
-    step = Int(
-      (0..<8).reduce(0 as UInt64) { $0 | UInt64(bytes[Self.magic.count + $1]) << (8 * UInt64($1)) })
-    var offset = head
-    for vector in [trained, optimizer.firstMoments, optimizer.secondMoments] {
-      let end = offset + 4 * vector.count
-      vector.withUnsafeMutableBufferPointer { target in
-        bytes[offset..<end].withUnsafeBytes {
-          UnsafeMutableRawBufferPointer(target).copyMemory(from: $0)
-        }
-      }
-      offset = end
-    }
-    optimizer.stepsDone = step
+      sumOfSquares: totals.sumOfSquares, tokens: Int(totals.tokens), clipNorm: adamW.clipNorm)
+    Kernels.adamW(
+      weights[update.range], firstMoments: update.first, secondMoments: update.second,
+      gradients: update.gradient,
+      adamW.step(
+        index: step + 1, learningRate: schedule.rate(step: step), gradientScale: scale),
+      on: compute)
   }
 }
 
@@ -123,7 +81,7 @@ enum TrainingStateError: Error, CustomStringConvertible {
   var description: String {
     switch self {
     case .foreign(let bytes, let expected):
-      "a checkpoint of \(bytes) bytes does not fit this model, which needs \(expected)"
+      "a checkpoint's blob of \(bytes) bytes does not fit this model, which needs \(expected)"
     }
   }
 }

@@ -16,7 +16,7 @@ actor UploadQueue {
   }
 
   enum Item: Sendable {
-    case checkpoint(TrainingID, step: Int, [UInt8])
+    case segment(TrainingID, step: Int, segment: Int, weights: [UInt8], moments: [UInt8])
     case export(TrainingID, Model, weights: Digest)
   }
 
@@ -33,8 +33,8 @@ actor UploadQueue {
     library: ModelLibrary, blobs: BlobClient, cache: BlobCache, folder: String,
     control: MessageClient, log: Logger
   ) {
-    // The coordinator asks again for what it misses, so an older item may give way.
-    (items, inbox) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(2))
+    // No more than one checkpoint is under way, and what a worker owns of it.
+    (items, inbox) = AsyncStream.makeStream()
     self.library = library
     self.blobs = blobs
     self.cache = cache
@@ -57,16 +57,24 @@ actor UploadQueue {
     }
   }
 
+  /// Uploads bytes as a blob; what the coordinator has already is not sent.
+  private func store(_ bytes: [UInt8]) async throws -> Digest {
+    let pin = cache.pin([Digest(hashing: bytes)])
+    defer { withExtendedLifetime(pin) {} }
+    let blob = try cache.put(bytes)
+    try await blobs.upload(blob)
+    // It is the coordinator's now.
+    try? cache.remove(blob)
+    return blob
+  }
+
   private func upload(_ item: Item) async throws -> WorkerMessage {
     switch item {
-    case .checkpoint(let training, let step, let bytes):
-      let pin = cache.pin([Digest(hashing: bytes)])
-      defer { withExtendedLifetime(pin) {} }
-      let blob = try cache.put(bytes)
-      try await blobs.upload(blob)
-      // It is the coordinator's now, and as large as all weights and moments.
-      try? cache.remove(blob)
-      return .checkpointed(training, TrainingCheckpoint(step: step, state: blob))
+    case .segment(let training, let step, let segment, let weights, let moments):
+      return .segmentSaved(
+        training, step: step,
+        SavedSegment(
+          segment: segment, weights: try await store(weights), moments: try await store(moments)))
     case .export(let training, let model, let weights):
       let place = "\(folder)/exports/\(training.iteration)"
       try? FileManager.default.removeItem(atPath: place)

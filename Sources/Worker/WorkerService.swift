@@ -129,10 +129,6 @@ public struct WorkerService: Sendable {
         return nil
       }
       group.addTask {
-        await rank.run()
-        return nil
-      }
-      group.addTask {
         await uploads.run()
         return nil
       }

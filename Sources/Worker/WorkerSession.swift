@@ -52,8 +52,6 @@ actor WorkerSession {
   private let work = Signal()
   /// Raised when the engine has something to compute.
   private let steps = Signal()
-  private let trainingCommands: AsyncStream<CoordinatorMessage>
-  private let trainingInbox: AsyncStream<CoordinatorMessage>.Continuation
 
   init(
     identity: Identity, control: MessageClient, spool: consuming Spool, library: ModelLibrary,
@@ -69,7 +67,6 @@ actor WorkerSession {
     self.rank = rank
     pulse = Pulse(control: control, standing: rank.standing)
     self.log = log
-    (trainingCommands, trainingInbox) = AsyncStream.makeStream()
   }
 
   /// Follows the coordinator until it lets this worker go.
@@ -174,12 +171,10 @@ actor WorkerSession {
     report(wanted)
   }
 
-  /// Hands the commands of trainings to the rank, in order.
-  func train() async {
-    for await command in trainingCommands {
-      let clock = ContinuousClock()
-      pulse.worked(await clock.measure { await rank.handle(command) })
-    }
+  /// Takes part in trainings.
+  nonisolated func train() async {
+    let pulse = pulse
+    await rank.run { pulse.worked($0) }
   }
 
   private func handle(_ message: CoordinatorMessage) async throws {
@@ -190,7 +185,7 @@ actor WorkerSession {
       tellPulse()
       pulse.begin(every: new.heartbeatEvery)
       report(desk.toOffer)
-      await rank.repeatLastWord()
+      rank.repeatLastWord()
     case .helloWanted: await sayHello()
     case .refused(let refusal): throw WorkerError.refused(refusal)
     case .assign(let assignments):
@@ -203,11 +198,7 @@ actor WorkerSession {
       desk.cancel(jobs)
       unwanted += jobs
       work.raise()
-    case .openStep(let plan):
-      rank.latestEpoch.advance(to: plan.training, epoch: plan.epoch)
-      trainingInbox.yield(message)
-    case .prepareTraining, .commitStep, .checkpoint, .export, .endTraining:
-      trainingInbox.yield(message)
+    case .openStep, .prepareTraining, .commitStep, .export, .endTraining: rank.put(message)
     case .drain:
       log.info("drained: finishing \(desk.holding.count) jobs")
       draining = true

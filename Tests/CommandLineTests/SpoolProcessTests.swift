@@ -58,7 +58,7 @@ private struct PlayedCoordinator {
         for message in [.welcome(welcome)] + onHello { try say(message, to: incoming.connection) }
       case .reports(let reports) where incoming.connection == present:
         return (reports, incoming.connection)
-      case .reports, .heartbeat, .standing, .vote, .checkpointed, .exported, .goodbye: continue
+      case .reports, .heartbeat, .standing, .vote, .segmentSaved, .exported, .goodbye: continue
       }
     }
     return nil

@@ -103,7 +103,9 @@ struct SimulatedRunTests {
           results[known.job] = AcceptedResult(
             address: Digest(words: (0, 0, 0, 0)), attempt: 0, givenTo: [], result: known.result)
         }
-      case .received, .disconnected, .tick, .datasetBuilt, .evaluationScored, .command: break
+      case .received, .disconnected, .tick, .datasetBuilt, .manifestWritten, .evaluationScored,
+        .command:
+        break
       }
       for case .persist(.accepted(let report, _)) in turn.effects {
         guard case .success(let result) = report.outcome else { continue }

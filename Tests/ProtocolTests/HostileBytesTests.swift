@@ -123,9 +123,9 @@ struct HostileBytesTests {
   func missing() {
     // A worker message whose hello (field 1) is empty.
     #expect(throws: ProtocolError.self) { try decodeWorkerMessage([0x0a, 0x00]) }
-    // A vote (field 5) without its gradient.
-    #expect(throws: ProtocolError.missing(field: "vote.gradient")) {
-      try decodeWorkerMessage([0x2a, 0x02, 0x10, 0x01])
+    // A saved segment (field 6) without its blobs.
+    #expect(throws: ProtocolError.missing(field: "saved.weights")) {
+      try decodeWorkerMessage([0x32, 0x02, 0x10, 0x01])
     }
     // A kind that this version does not know.
     #expect(throws: ProtocolError.missing(field: "worker message's kind")) {
@@ -161,15 +161,15 @@ struct HostileBytesTests {
 
   @Test("are refused when a text is not UTF-8 or a digest not 32 bytes")
   func texts() {
-    // standing (field 4) with standing.failed (field 4) of the byte 0xff
+    // standing (field 4) with standing.failed (field 3) of the byte 0xff
     #expect(
       throws: ProtocolError.outOfRange(
         field: "standing.failed", found: "other bytes", allowed: "UTF-8")
-    ) { try decodeWorkerMessage([0x22, 0x05, 0x12, 0x03, 0x22, 0x01, 0xff]) }
+    ) { try decodeWorkerMessage([0x22, 0x05, 0x12, 0x03, 0x1a, 0x01, 0xff]) }
     #expect(
       throws: ProtocolError.outOfRange(
-        field: "vote.gradient", found: "1 bytes", allowed: "32 bytes")
-    ) { try decodeWorkerMessage([0x2a, 0x03, 0x2a, 0x01, 0x07]) }
+        field: "saved.weights", found: "1 bytes", allowed: "32 bytes")
+    ) { try decodeWorkerMessage([0x32, 0x03, 0x22, 0x01, 0x07]) }
   }
 
   @Test("are refused when the data frame has another size than stated")

@@ -76,10 +76,32 @@ struct RandomMessages: RandomValues {
   mutating func standing(_ index: Int) -> TrainingStanding {
     switch index % 4 {
     case 0: .preparing
-    case 1: .ready(step: long())
-    case 2: .prepared(step: long(), epoch: word())
+    case 1, 2: .following(progress(isSummed: index % 4 == 2))
     default: .failed(text())
     }
+  }
+
+  mutating func progress(isSummed: Bool) -> TrainingProgress {
+    let segments = pick([0, 1, 64, 200])
+    return TrainingProgress(
+      lineage: word(), elements: long(), step: long(), isWhole: upTo(1) == 0,
+      kept: set(of: segments), summed: isSummed ? set(of: segments) : nil)
+  }
+
+  mutating func set(of count: Int) -> PieceSet {
+    var set = PieceSet(none: count)
+    for piece in 0..<count where upTo(1) == 0 { set.insert(piece) }
+    return set
+  }
+
+  mutating func totals() -> StepTotals {
+    StepTotals(
+      loss: pick([0, 0.693, .infinity, -0.0]), tokens: Int64(long()),
+      sumOfSquares: pick([0, 1e300]))
+  }
+
+  mutating func saved() -> SavedSegment {
+    SavedSegment(segment: upTo(65_536), weights: digest(), moments: digest())
   }
 
   mutating func plan() -> TrainingPlan {
@@ -108,7 +130,13 @@ struct RandomMessages: RandomValues {
     return StepPlan(
       training: training(), epoch: word(), step: long(), members: members,
       rankOwners: several(16) { $0.upTo(members.count - 1) },
-      segmentOwners: several(16) { $0.upTo(members.count - 1) })
+      segments: several(16) { messages in
+        let first = messages.upTo(members.count - 1)
+        return SegmentKeepers(
+          [first] + messages.several(3) { $0.upTo(members.count - 1) },
+          newcomer: messages.upTo(1) == 0 ? nil : messages.upTo(members.count - 1))
+      }, before: upTo(1) == 0 ? nil : totals(),
+      base: pick([nil, .beginning, .checkpoint(checkpoint())]))
   }
 
   static let workerKinds = 8
@@ -133,14 +161,18 @@ struct RandomMessages: RandomValues {
       .vote(
         StepVote(
           training: training(), epoch: word(), step: long(),
-          loss: pick([0, 0.693, .infinity, -0.0]), gradient: digest()))
-    case 5: .checkpointed(training(), checkpoint())
+          loss: pick([0, 0.693, .infinity, -0.0]), tokens: Int64(long()),
+          sums: several(16) {
+            SegmentSum(
+              segment: $0.upTo(65_536), sumOfSquares: $0.pick([0, 2.5]), check: $0.word())
+          }, computing: .nanoseconds(upTo(1_000_000))))
+    case 5: .segmentSaved(training(), step: long(), saved())
     case 6: .exported(TrainingExport(training: training(), model: digest(), weights: digest()))
     default: .goodbye
     }
   }
 
-  static let coordinatorKinds = 14
+  static let coordinatorKinds = 13
 
   mutating func coordinatorMessage(_ kind: Int) -> CoordinatorMessage {
     switch kind % RandomMessages.coordinatorKinds {
@@ -162,10 +194,10 @@ struct RandomMessages: RandomValues {
     case 6: .cancel(several(20) { $0.job() })
     case 7: .prepareTraining(plan())
     case 8: .openStep(step())
-    case 9: .commitStep(training(), epoch: word(), step: long())
-    case 10: .checkpoint(training(), step: long())
-    case 11: .export(training())
-    case 12: .endTraining(training())
+    case 9:
+      .commitStep(training(), epoch: word(), step: long(), totals(), isSaved: upTo(1) == 0)
+    case 10: .export(training())
+    case 11: .endTraining(training())
     default: .drain
     }
   }
@@ -230,39 +262,27 @@ struct RandomMessages: RandomValues {
     }
   }
 
-  static let peerKinds = 4
+  static let peerKinds = 2
 
   mutating func peerMessage(_ kind: Int) -> (PeerMessage, payloadBytes: Int) {
-    let elements = pick([0, 1, 1000])
+    let elements = pick([1, 2, 1000])
     let part = pick(StatePart.allCases)
     switch kind % RandomMessages.peerKinds {
     case 0:
-      let segment = GradientSegment(
-        training: training(), epoch: word(), step: long(), role: pick([.partial, .total]),
-        segment: upTo(65_536), node: upTo(99), sender: upTo(4096), offset: long(),
+      let kinds: [CellKind] = [.partial(node: upTo(99)), .sum, .state(part)]
+      let cell = VectorCell(
+        training: training(), epoch: word(), step: long(), kind: pick(kinds), cell: upTo(1 << 30),
         count: elements,
         ranks: several(4) {
           RankStatistics(
             rank: $0.upTo(65_536), lossSum: $0.pick([0, -1.5]), tokens: Int64($0.long()))
         })
-      return (.segment(segment), 4 * elements)
-    case 1:
-      return (
-        .stateFetch(
-          request: word(), training: training(), step: long(), part: part, offset: long(),
-          count: 1 + elements), 0
-      )
-    case 2:
-      let offset = pick([0, 12_345])
-      return (
-        .state(
-          request: word(), training: training(), step: long(), part: part, offset: offset,
-          count: elements, total: offset + elements + upTo(1)), 4 * elements
-      )
+      return (.cell(cell), 4 * elements)
     default:
       return (
-        .stateUnavailable(
-          request: word(), training: training(), standing: upTo(1) == 0 ? nil : long()), 0
+        .ask(
+          training(), step: long(), part: pick([.weights, .firstMoment]), segment: upTo(65_536)),
+        0
       )
     }
   }

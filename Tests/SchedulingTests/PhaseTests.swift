@@ -76,7 +76,7 @@ private struct Conductor {
             EvaluationScore(
               subject: subject.rawValue, set: set, iteration: iteration, items: 1, correct: 1,
               categories: []))))
-    case .lookUp, .recall, .finish: break
+    case .lookUp, .recall, .writeManifest, .finish: break
     }
   }
 }

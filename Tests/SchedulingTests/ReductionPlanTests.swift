@@ -1,6 +1,12 @@
 import Domain
-import Scheduling
 import Testing
+
+@testable import Scheduling
+
+/// Ranks over members that are equally quick.
+private func evenly(_ virtualRanks: Int, _ members: Int) -> [Int] {
+  rankOwners(virtualRanks: virtualRanks, paces: Array(repeating: 1, count: members))
+}
 
 @Suite("The summation tree")
 struct ReductionPlanTests {
@@ -40,6 +46,7 @@ struct ReductionPlanTests {
     for instruction in program {
       switch instruction {
       case .push(let rank): stack.append(leaves[rank])
+      case .recall(let node): stack.append(partials[node] ?? [])
       case .receive(let node, _): stack.append(partials[node] ?? [])
       case .add:
         let right = stack.removeLast()
@@ -58,8 +65,8 @@ struct ReductionPlanTests {
     let expected = treeSum(leaves).map(\.bitPattern)
     for members in 1...(virtualRanks + 2) {
       let even = distributedSum(
-        leaves, ranks: rankOwners(virtualRanks: virtualRanks, members: members),
-        segments: segmentOwners(members: members), members: members)
+        leaves, ranks: evenly(virtualRanks, members), segments: (0..<7).map { $0 * members / 7 },
+        members: members)
       #expect(even.map(\.bitPattern) == expected)
       let scattered = distributedSum(
         leaves, ranks: (0..<virtualRanks).map { _ in random.below(members) },
@@ -96,8 +103,8 @@ struct ReductionPlanTests {
   @Test("costs 2(W-1)/W of the vector when blocks are whole subtrees")
   func traffic() {
     let plan = ReductionPlan(
-      rankOwners: rankOwners(virtualRanks: 16, members: 4),
-      segmentOwners: segmentOwners(members: 4), members: 4)
+      rankOwners: evenly(16, 4), segmentOwners: (0..<64).map { $0 / 16 }, members: 4)
+    #expect(plan.trafficExcess == 0)
     for member in plan.traffic(segmentBytes: Array(repeating: 100, count: 64)) {
       #expect(member.sentBytes == 2 * 3 * 6400 / 4)
       #expect(member.receivedBytes == 2 * 3 * 6400 / 4)
@@ -108,19 +115,17 @@ struct ReductionPlanTests {
   func ownership() {
     for virtualRanks in 1...40 {
       for members in 1...45 {
-        let owners = rankOwners(virtualRanks: virtualRanks, members: members)
+        let owners = evenly(virtualRanks, members)
         #expect(owners.count == virtualRanks)
-        #expect(zip(owners, owners.dropFirst()).allSatisfy { $0 == $1 || $0 + 1 == $1 })
-        let computing = min(virtualRanks, members)
-        #expect(Set(owners) == Set(0..<computing))
-        let share = (virtualRanks + computing - 1) / computing
-        #expect((0..<computing).allSatisfy { member in owners.count { $0 == member } <= share })
+        #expect(zip(owners, owners.dropFirst()).allSatisfy { $0 <= $1 })
+        let share = (virtualRanks + members - 1) / members
+        #expect((0..<members).allSatisfy { member in owners.count { $0 == member } <= share })
       }
     }
-    // Six partial sums in all, where 5 + 5 + 6 ranks would need seven.
+    // Five partial sums in all, where 5 + 5 + 6 ranks would need seven.
     let plan = ReductionPlan(
-      rankOwners: rankOwners(virtualRanks: 16, members: 3), segmentOwners: [0], members: 3)
-    #expect(plan.contributions.map(\.count).reduce(0, +) <= 6)
+      rankOwners: evenly(16, 3), segmentOwners: [0], members: 3)
+    #expect(plan.contributions.map(\.count).reduce(0, +) == 5)
   }
 
   @Test("segments cover the vector once, for odd lengths, too")
@@ -131,6 +136,41 @@ struct ReductionPlanTests {
       #expect(ranges.last?.upperBound == count)
       #expect(zip(ranges, ranges.dropFirst()).allSatisfy { $0.upperBound == $1.lowerBound })
     }
-    #expect(Set(segmentOwners(members: 3)) == [0, 1, 2])
+  }
+}
+
+@Suite("Virtual ranks on members of unequal pace")
+struct RankOwnersTests {
+  @Test("end as early as they can, whatever the paces", arguments: 1...50 as ClosedRange<UInt64>)
+  func earliest(seed: UInt64) {
+    var random = SeededRandom(seed: seed, "paces")
+    let ranks = 1 + random.below(24)
+    let paces = (0..<1 + random.below(5)).map { _ in 0.2 + random.unit() * 3 }
+    let owners = rankOwners(virtualRanks: ranks, paces: paces)
+    #expect(owners.count == ranks)
+    func end(_ counts: [Int]) -> Double { zip(counts, paces).map { Double($0) * $1 }.max() ?? 0 }
+    let counts = paces.indices.map { member in owners.count { $0 == member } }
+    // Greedily to who would end first: the best there is for equal pieces of work.
+    var best = paces.map { _ in 0 }
+    for _ in 0..<ranks {
+      let next = paces.indices.min { a, b in
+        Double(best[a] + 1) * paces[a] < Double(best[b] + 1) * paces[b]
+      }
+      best[next ?? 0] += 1
+    }
+    #expect(end(counts) <= end(best) * 1.000001)
+  }
+
+  @Test("count subtrees as the reduction makes them")
+  func counted() {
+    for ranks in 1...20 {
+      for start in 0..<ranks {
+        for end in start + 1...ranks {
+          let owners = (0..<ranks).map { $0 >= start && $0 < end ? 1 : 0 }
+          let plan = ReductionPlan(rankOwners: owners, segmentOwners: [0], members: 2)
+          #expect(subtrees(in: start..<end, of: ranks) == plan.contributions[1].count)
+        }
+      }
+    }
   }
 }

@@ -104,9 +104,9 @@ struct FactsTests {
             training: training, model: Digest(hashing: [3]), dataset: Digest(hashing: [4]),
             recipe: TrainingRecipe(learningRate: 1e-5, trained: .all, seed: 1), stepsTotal: 3,
             checkpoint: nil)),
-        .stepCommitted(training, step: 0, epoch: 1, loss: 2),
-        .stepCommitted(training, step: 1, epoch: 2, loss: 1.5),
-        .stepCommitted(training, step: 2, epoch: 3, loss: 1), .trainingFinished(export),
+        .stepCommitted(training, step: 0, epoch: 1, totals(2)),
+        .stepCommitted(training, step: 1, epoch: 2, totals(1.5)),
+        .stepCommitted(training, step: 2, epoch: 3, totals(1)), .trainingFinished(export),
         .evaluated(score),
       ])
       let facts = try store.reportFacts()
@@ -219,4 +219,8 @@ struct ResultTests {
     #expect(try store.acceptedResult(of: JobID(3)) == nil)
     try store.close()
   }
+}
+
+private func totals(_ loss: Double) -> StepTotals {
+  StepTotals(loss: loss, tokens: 1, sumOfSquares: 1)
 }

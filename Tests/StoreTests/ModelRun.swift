@@ -74,17 +74,18 @@ struct ModelRun {
     case .trainingPlanned(let plan):
       if trainings[plan.training] == nil {
         trainings[plan.training] = RestoredTraining(
-          plan: plan, epoch: 0, stepsCommitted: 0, commitEpoch: 0, export: nil)
+          plan: plan, epoch: 0, stepsCommitted: 0, lastTotals: nil, export: nil)
       }
     case .epochOpened(let id, let epoch):
       update(id) { $0.epoch = max($0.epoch, epoch) }
-    case .stepCommitted(let id, let step, let epoch, _):
+    case .stepCommitted(let id, let step, _, let totals):
       update(id) { training in
-        guard step + 1 >= training.stepsCommitted else { return }
-        let isRepeated = step + 1 == training.stepsCommitted
-        training.commitEpoch = isRepeated ? max(training.commitEpoch, epoch) : epoch
+        // A step that is computed again has the same totals.
+        guard step + 1 > training.stepsCommitted else { return }
+        training.lastTotals = totals
         training.stepsCommitted = step + 1
       }
+    case .segmentSaved: break
     case .checkpointed(let id, let checkpoint):
       update(id) { training in
         guard checkpoint.step >= training.plan.checkpoint?.step ?? 0 else { return }

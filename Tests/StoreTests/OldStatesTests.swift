@@ -24,13 +24,27 @@ struct OldStatesTests {
     try store.commit([.trainingPlanned(plan(0)), .trainingPlanned(plan(1))])
     /// Steps of a training whose state is there.
     func kept(_ iteration: Int) -> [Int] {
-      (0..<9).filter { store.blobs.has(Digest(hashing: "\(iteration) \($0)".utf8)) }
+      let states = (0..<9).filter {
+        store.blobs.has(Digest(hashing: "\(iteration) \($0)".utf8))
+      }
+      #expect(
+        states
+          == (0..<9).filter {
+            store.blobs.has(Digest(hashing: "weights \(iteration) \($0)".utf8))
+          })
+      // What did not change belongs to those that are left, too.
+      #expect(store.blobs.has(Digest(hashing: "frozen".utf8)))
+      return states
     }
     func checkpoint(_ iteration: Int, step: Int) throws {
       let state = try store.blobs.put(Array("\(iteration) \(step)".utf8))
+      let saved = SavedSegment(
+        segment: 0, weights: try store.blobs.put(Array("weights \(iteration) \(step)".utf8)),
+        moments: try store.blobs.put(Array("frozen".utf8)))
       try store.commit([
+        .segmentSaved(TrainingID(iteration: iteration), step: step, saved),
         .checkpointed(
-          TrainingID(iteration: iteration), TrainingCheckpoint(step: step, state: state))
+          TrainingID(iteration: iteration), TrainingCheckpoint(step: step, state: state)),
       ])
       try store.removeOldStates()
     }

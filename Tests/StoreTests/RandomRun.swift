@@ -178,6 +178,7 @@ struct RandomRun: RandomValues {
         learningRate: 2e-3, trained: pick(TrainedPart.allCases), seed: random.next(),
         precision: pick([.f32, .bf16]))
       recipe.recompute = pick([false, true])
+      recipe.replication = pick([0, 1, 2])
       recipe.adapters = pick([
         nil, LowRankAdapters(),
         LowRankAdapters(rank: 3, alpha: 0.5, targets: [pick(AdaptedLayer.allCases), .up]),
@@ -188,12 +189,16 @@ struct RandomRun: RandomValues {
           recipe: recipe, stepsTotal: 100,
           checkpoint: pick([nil, TrainingCheckpoint(step: 0, state: digest())])))
     }
-    return switch random.below(4) {
+    return switch random.below(5) {
+    case 4:
+      .segmentSaved(
+        training, step: known.stepsCommitted,
+        SavedSegment(segment: random.below(8), weights: digest(), moments: digest()))
     case 0: .epochOpened(training, epoch: known.epoch + 1)
     case 1:
       .stepCommitted(
         training, step: max(0, known.stepsCommitted - random.below(2)), epoch: known.epoch,
-        loss: random.unit())
+        StepTotals(loss: random.unit(), tokens: 5, sumOfSquares: random.unit()))
     case 2:
       .checkpointed(
         training, TrainingCheckpoint(step: known.stepsCommitted, state: digest(of: known)))

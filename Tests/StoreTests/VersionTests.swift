@@ -20,6 +20,7 @@ struct VersionTests {
         ("trainings", "adapter_targets"),
       ]
     ),
+    ("6", [("trainings", "replication"), ("steps", "tokens"), ("steps", "sum_of_squares")]),
   ]
 
   /// The run as a release that had only the versions up to this one would have left it.
@@ -30,6 +31,7 @@ struct VersionTests {
         for (table, column) in columns {
           try db.execute(sql: "ALTER TABLE \(table) DROP COLUMN \(column)")
         }
+        if later == "6" { try db.execute(sql: "DROP TABLE saved_segments") }
         try db.execute(
           sql: "DELETE FROM grdb_migrations WHERE identifier = ?", arguments: [later])
       }
@@ -42,16 +44,19 @@ struct VersionTests {
     var restored = restored
     restored.trainings = restored.trainings.map { training in
       var training = training
-      if version < 2 { training.commitEpoch = 0 }
       if version < 3 { training.plan.recipe.recompute = false }
       if version < 4 { training.plan.recipe.precision = .f32 }
       if version < 5 { training.plan.recipe.adapters = nil }
+      if version < 6 {
+        training.plan.recipe.replication = 2
+        training.lastTotals = nil
+      }
       return training
     }
     return restored
   }
 
-  @Test("is brought up to date with all that it has, and goes on", arguments: 1...5)
+  @Test("is brought up to date with all that it has, and goes on", arguments: 1...6)
   func upgraded(version: Int) throws {
     var hasTrainings = false
     for seed: UInt64 in 60..<64 {

@@ -1,10 +1,12 @@
 import Domain
+import Hashing
 import Kernels
-import Protocol
+import Logging
 import Scheduling
 import TestSupport
 import Testing
 import Transformer
+import Transport
 
 @testable import Worker
 
@@ -40,45 +42,92 @@ struct TrainingStateTests {
       compute: compute)
   }
 
-  func advance(_ state: inout TrainingState) throws {
-    let gradient = Floats(zeros: state.trainedCount)
-    let sum = try state.gradient(step: state.step, rank: 0, into: gradient)
-    let grid = VectorGrid(count: gradient.count, segments: 8, cellMax: StepExchange.cellMax)
-    let plan = StepPlan(
-      training: state.plan.training, epoch: 1, step: state.step, members: [], rankOwners: [0],
-      segmentOwners: Array(repeating: 0, count: 8))
-    state.apply(
-      SummedStep(
-        plan: plan, grid: grid, sums: grid.cells.map { gradient[$0] },
-        statistics: [RankStatistics(rank: 0, lossSum: sum.loss, tokens: Int64(sum.tokens))]),
-      on: compute)
+  /// One step alone; `moments` are of the whole vector.
+  func advance(_ state: inout TrainingState, _ moments: Moments, step: Int) throws {
+    let gradient = Floats(zeros: state.weights.count)
+    let sum = try state.gradient(step: step, rank: 0, into: gradient)
+    let totals = StepTotals(
+      loss: sum.mean, tokens: Int64(sum.tokens),
+      sumOfSquares: sumOfSquares(gradient, on: compute))
+    let count = gradient.count
+    for range in [0..<count / 3, count / 3..<count] {
+      state.apply(
+        CellUpdate(
+          cell: 0, range: range, gradient: gradient[range], first: moments.first[range],
+          second: moments.second[range]), step: step, totals, on: compute)
+    }
+  }
+
+  /// Where blobs are that this worker has; nobody else has any.
+  private func blobs(_ folder: TemporaryFolder) throws -> (client: BlobClient, cache: BlobCache) {
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let cache = try BlobCache(path: folder.path + "/blobs", log: log)
+    let client = BlobClient(
+      client: try MessageClient(endpoint: "tcp://127.0.0.1:1", security: .plainForBenchmarks),
+      cache: cache,
+      peering: BlobPeering(
+        name: "w0", endpoint: "tcp://127.0.0.1:1", keys: try .generate(), guests: AllowList()),
+      log: log)
+    return (client, cache)
   }
 
   @Test(
-    "goes on from a checkpoint of the trained parameters alone as if it had never stopped",
+    "goes on from a checkpoint's segments as if it had never stopped",
     arguments: [nil, LowRankAdapters(rank: 3, alpha: 6, targets: [.query, .up, .down])])
-  func checkpoint(adapters: LowRankAdapters?) throws {
+  func checkpoint(adapters: LowRankAdapters?) async throws {
+    let folder = try TemporaryFolder()
+    let (blobs, cache) = try blobs(folder)
     var first = state(plan(adapters))
-    for _ in 0..<2 { try advance(&first) }
-    let bytes = first.encoded()
-    #expect(bytes.count == 28 + 12 * first.trainedCount)
+    let count = first.weights.count
+    let moments = Moments(zeros: count)
+    for step in 0..<2 { try advance(&first, moments, step: step) }
+    let saved = try (0..<8).map { segment in
+      let range = segmentRange(segment, of: count, segments: 8)
+      return SavedSegment(
+        segment: segment, weights: try cache.put(first.weights[range].bytes),
+        moments: try cache.put(moments.first[range].bytes + moments.second[range].bytes))
+    }
+    let manifest = CheckpointManifest(first.plan, step: 2, saved)
+    #expect(try CheckpointManifest(parsing: manifest.bytes) == manifest)
+    let stored = try await SavedState(
+      TrainingCheckpoint(step: 2, state: cache.put(manifest.bytes)), blobs)
+
     var second = state(plan(adapters))
     #expect(second.weightsDigest != first.weightsDigest)
-    try second.restore(bytes)
-    #expect(second.step == 2 && second.weightsDigest == first.weightsDigest)
-    try advance(&first)
-    try advance(&second)
+    try await stored.restore(second.weights, blobs, cache)
+    #expect(second.weightsDigest == first.weightsDigest)
+    let restored = Moments(zeros: count)
+    for segment in 0..<8 {
+      let range = segmentRange(segment, of: count, segments: 8)
+      let part = try await stored.moments(of: segment, segments: 8, count: count, blobs)
+      restored.first[range].copy(from: part.first)
+      restored.second[range].copy(from: part.second)
+    }
+    try advance(&first, moments, step: 2)
+    try advance(&second, restored, step: 2)
     #expect(second.weightsDigest == first.weightsDigest)
     #expect(
       second.student(on: compute).parameters.array == first.student(on: compute).parameters.array)
+
+    // The blob of before there were segments.
+    var whole = Array("comd-state-1".utf8) + [UInt8](repeating: 0, count: 16)
+    whole += first.weights.bytes + moments.first.bytes + moments.second.bytes
+    let old = try await SavedState(TrainingCheckpoint(step: 3, state: cache.put(whole)), blobs)
+    let third = state(plan(adapters))
+    try await old.restore(third.weights, blobs, cache)
+    #expect(third.weightsDigest == first.weightsDigest)
+    let range = segmentRange(5, of: count, segments: 8)
+    let part = try await old.moments(of: 5, segments: 8, count: count, blobs)
+    #expect(part.second.array == moments.second[range].array)
   }
 
   @Test("with adapters trains these alone and hands over a plain student that has learned")
   func adapters() throws {
     let adapters = LowRankAdapters(rank: 3, alpha: 6, targets: [.query, .up, .down])
     var state = state(plan(adapters))
-    #expect(state.trainedCount == 2 * 3 * ((36 + 48) + 2 * (36 + 44)))
-    for _ in 0..<3 { try advance(&state) }
+    #expect(state.weights.count == 2 * 3 * ((36 + 48) + 2 * (36 + 44)))
+    let moments = Moments(zeros: state.weights.count)
+    for step in 0..<3 { try advance(&state, moments, step: step) }
     let result = state.student(on: compute)
     #expect(result.adapters == nil)
     for parameter in student.layout.parameters {
@@ -101,11 +150,25 @@ struct TrainingStateTests {
   }
 
   @Test("refuses a checkpoint of another shape")
-  func foreign() throws {
-    let bytes = state(plan(LowRankAdapters(rank: 3))).encoded()
+  func foreign() async throws {
+    let folder = try TemporaryFolder()
+    let (blobs, cache) = try blobs(folder)
+    let first = state(plan(LowRankAdapters(rank: 3)))
+    let part = SavedSegment(
+      segment: 0, weights: try cache.put(first.weights.bytes), moments: try cache.put([1, 2]))
+    let manifest = CheckpointManifest(first.plan, step: 2, [part])
+    let stored = try await SavedState(
+      TrainingCheckpoint(step: 2, state: cache.put(manifest.bytes)), blobs)
     for other in [nil, LowRankAdapters(rank: 4)] {
-      var state = state(plan(other))
-      #expect(throws: TrainingStateError.self) { try state.restore(bytes) }
+      let state = state(plan(other))
+      await #expect(throws: TrainingStateError.self) {
+        try await stored.restore(state.weights, blobs, cache)
+      }
     }
+    await #expect(throws: TrainingStateError.self) {
+      _ = try await stored.moments(of: 0, segments: 1, count: first.weights.count, blobs)
+    }
+    let nonsense = TrainingCheckpoint(step: 2, state: try cache.put([1, 2, 3]))
+    await #expect(throws: ManifestError.self) { _ = try await SavedState(nonsense, blobs) }
   }
 }

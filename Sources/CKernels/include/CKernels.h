@@ -264,6 +264,9 @@ size_t ck_half_side_bytes(size_t positions, size_t size);
 /// Adds to dk and dv, overwrites dq.
 void ck_attention_backward(ck_pool *pool, const ck_attention *work);
 
+// See `checksum(of:)`.
+uint64_t ck_checksum(const float *values, size_t count);
+
 // See `keepFreedMemory`; other C libraries than GNU's are left as they are.
 void ck_keep_freed_memory(void);
 

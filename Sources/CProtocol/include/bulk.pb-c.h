@@ -32,35 +32,31 @@ typedef struct Comd__BulkFound Comd__BulkFound;
 typedef struct Comd__BulkHolding Comd__BulkHolding;
 typedef struct Comd__BulkReply Comd__BulkReply;
 typedef struct Comd__RankStatistics Comd__RankStatistics;
-typedef struct Comd__GradientSegment Comd__GradientSegment;
-typedef struct Comd__StateFetch Comd__StateFetch;
-typedef struct Comd__StateChunk Comd__StateChunk;
-typedef struct Comd__StateUnavailable Comd__StateUnavailable;
-typedef struct Comd__StateUnavailable__Standing Comd__StateUnavailable__Standing;
+typedef struct Comd__VectorCell Comd__VectorCell;
+typedef struct Comd__StateAsk Comd__StateAsk;
 typedef struct Comd__PeerMessage Comd__PeerMessage;
 
 
 /* --- enums --- */
 
-typedef enum _Comd__SegmentRole {
-  COMD__SEGMENT_ROLE__SEGMENT_UNSPECIFIED = 0,
+typedef enum _Comd__CellKind {
+  COMD__CELL_KIND__CELL_UNSPECIFIED = 0,
   /*
    * a subtree's sum, to the owner of the segment
    */
-  COMD__SEGMENT_ROLE__SEGMENT_PARTIAL = 1,
+  COMD__CELL_KIND__CELL_PARTIAL = 1,
   /*
-   * the finished sum, to all
+   * the finished sum, to those who keep the segment, too
    */
-  COMD__SEGMENT_ROLE__SEGMENT_TOTAL = 2
-    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__SEGMENT_ROLE)
-} Comd__SegmentRole;
-typedef enum _Comd__StatePart {
-  COMD__STATE_PART__STATE_UNSPECIFIED = 0,
-  COMD__STATE_PART__STATE_WEIGHTS = 1,
-  COMD__STATE_PART__STATE_FIRST_MOMENT = 2,
-  COMD__STATE_PART__STATE_SECOND_MOMENT = 3
-    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__STATE_PART)
-} Comd__StatePart;
+  COMD__CELL_KIND__CELL_SUM = 2,
+  /*
+   * of the state after `step` steps, as the next two
+   */
+  COMD__CELL_KIND__CELL_WEIGHTS = 3,
+  COMD__CELL_KIND__CELL_FIRST_MOMENT = 4,
+  COMD__CELL_KIND__CELL_SECOND_MOMENT = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__CELL_KIND)
+} Comd__CellKind;
 
 /* --- messages --- */
 
@@ -326,88 +322,44 @@ struct  Comd__RankStatistics
     , 0, 0, 0 }
 
 
-struct  Comd__GradientSegment
+struct  Comd__VectorCell
 {
   ProtobufCMessage base;
   uint32_t training;
   uint64_t epoch;
   uint64_t step;
-  Comd__SegmentRole role;
-  uint32_t segment;
+  Comd__CellKind kind;
   uint32_t node;
-  uint32_t sender;
-  uint64_t offset;
+  uint32_t cell;
   uint64_t count;
   size_t n_ranks;
   Comd__RankStatistics **ranks;
 };
-#define COMD__GRADIENT_SEGMENT__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__gradient_segment__descriptor) \
-    , 0, 0, 0, COMD__SEGMENT_ROLE__SEGMENT_UNSPECIFIED, 0, 0, 0, 0, 0, 0,NULL }
+#define COMD__VECTOR_CELL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__vector_cell__descriptor) \
+    , 0, 0, 0, COMD__CELL_KIND__CELL_UNSPECIFIED, 0, 0, 0, 0,NULL }
 
 
-struct  Comd__StateFetch
+struct  Comd__StateAsk
 {
   ProtobufCMessage base;
-  uint64_t request;
   uint32_t training;
   uint64_t step;
-  Comd__StatePart part;
-  uint64_t offset;
-  uint64_t count;
-};
-#define COMD__STATE_FETCH__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__state_fetch__descriptor) \
-    , 0, 0, 0, COMD__STATE_PART__STATE_UNSPECIFIED, 0, 0 }
-
-
-struct  Comd__StateChunk
-{
-  ProtobufCMessage base;
-  uint64_t request;
-  uint32_t training;
-  uint64_t step;
-  Comd__StatePart part;
-  uint64_t offset;
-  uint64_t count;
-  uint64_t total;
-};
-#define COMD__STATE_CHUNK__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__state_chunk__descriptor) \
-    , 0, 0, 0, COMD__STATE_PART__STATE_UNSPECIFIED, 0, 0, 0 }
-
-
-struct  Comd__StateUnavailable__Standing
-{
-  ProtobufCMessage base;
-  uint64_t step;
-};
-#define COMD__STATE_UNAVAILABLE__STANDING__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__state_unavailable__standing__descriptor) \
-    , 0 }
-
-
-struct  Comd__StateUnavailable
-{
-  ProtobufCMessage base;
-  uint64_t request;
-  uint32_t training;
   /*
-   * absent: it holds no state of this training
+   * weights, or either of the moments for both
    */
-  Comd__StateUnavailable__Standing *standing;
+  Comd__CellKind part;
+  uint32_t segment;
 };
-#define COMD__STATE_UNAVAILABLE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__state_unavailable__descriptor) \
-    , 0, 0, NULL }
+#define COMD__STATE_ASK__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__state_ask__descriptor) \
+    , 0, 0, COMD__CELL_KIND__CELL_UNSPECIFIED, 0 }
 
 
 typedef enum {
   COMD__PEER_MESSAGE__KIND__NOT_SET = 0,
-  COMD__PEER_MESSAGE__KIND_SEGMENT = 2,
-  COMD__PEER_MESSAGE__KIND_STATE_FETCH = 3,
-  COMD__PEER_MESSAGE__KIND_STATE = 4,
-  COMD__PEER_MESSAGE__KIND_STATE_UNAVAILABLE = 5
+  COMD__PEER_MESSAGE__KIND_CELL = 2,
+  COMD__PEER_MESSAGE__KIND_ASK = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__PEER_MESSAGE__KIND__CASE)
 } Comd__PeerMessage__KindCase;
 
@@ -417,10 +369,8 @@ struct  Comd__PeerMessage
   uint32_t version;
   Comd__PeerMessage__KindCase kind_case;
   union {
-    Comd__GradientSegment *segment;
-    Comd__StateFetch *state_fetch;
-    Comd__StateChunk *state;
-    Comd__StateUnavailable *state_unavailable;
+    Comd__VectorCell *cell;
+    Comd__StateAsk *ask;
   };
 };
 #define COMD__PEER_MESSAGE__INIT \
@@ -735,84 +685,43 @@ Comd__RankStatistics *
 void   comd__rank_statistics__free_unpacked
                      (Comd__RankStatistics *message,
                       ProtobufCAllocator *allocator);
-/* Comd__GradientSegment methods */
-void   comd__gradient_segment__init
-                     (Comd__GradientSegment         *message);
-size_t comd__gradient_segment__get_packed_size
-                     (const Comd__GradientSegment   *message);
-size_t comd__gradient_segment__pack
-                     (const Comd__GradientSegment   *message,
+/* Comd__VectorCell methods */
+void   comd__vector_cell__init
+                     (Comd__VectorCell         *message);
+size_t comd__vector_cell__get_packed_size
+                     (const Comd__VectorCell   *message);
+size_t comd__vector_cell__pack
+                     (const Comd__VectorCell   *message,
                       uint8_t             *out);
-size_t comd__gradient_segment__pack_to_buffer
-                     (const Comd__GradientSegment   *message,
+size_t comd__vector_cell__pack_to_buffer
+                     (const Comd__VectorCell   *message,
                       ProtobufCBuffer     *buffer);
-Comd__GradientSegment *
-       comd__gradient_segment__unpack
+Comd__VectorCell *
+       comd__vector_cell__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   comd__gradient_segment__free_unpacked
-                     (Comd__GradientSegment *message,
+void   comd__vector_cell__free_unpacked
+                     (Comd__VectorCell *message,
                       ProtobufCAllocator *allocator);
-/* Comd__StateFetch methods */
-void   comd__state_fetch__init
-                     (Comd__StateFetch         *message);
-size_t comd__state_fetch__get_packed_size
-                     (const Comd__StateFetch   *message);
-size_t comd__state_fetch__pack
-                     (const Comd__StateFetch   *message,
+/* Comd__StateAsk methods */
+void   comd__state_ask__init
+                     (Comd__StateAsk         *message);
+size_t comd__state_ask__get_packed_size
+                     (const Comd__StateAsk   *message);
+size_t comd__state_ask__pack
+                     (const Comd__StateAsk   *message,
                       uint8_t             *out);
-size_t comd__state_fetch__pack_to_buffer
-                     (const Comd__StateFetch   *message,
+size_t comd__state_ask__pack_to_buffer
+                     (const Comd__StateAsk   *message,
                       ProtobufCBuffer     *buffer);
-Comd__StateFetch *
-       comd__state_fetch__unpack
+Comd__StateAsk *
+       comd__state_ask__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   comd__state_fetch__free_unpacked
-                     (Comd__StateFetch *message,
-                      ProtobufCAllocator *allocator);
-/* Comd__StateChunk methods */
-void   comd__state_chunk__init
-                     (Comd__StateChunk         *message);
-size_t comd__state_chunk__get_packed_size
-                     (const Comd__StateChunk   *message);
-size_t comd__state_chunk__pack
-                     (const Comd__StateChunk   *message,
-                      uint8_t             *out);
-size_t comd__state_chunk__pack_to_buffer
-                     (const Comd__StateChunk   *message,
-                      ProtobufCBuffer     *buffer);
-Comd__StateChunk *
-       comd__state_chunk__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   comd__state_chunk__free_unpacked
-                     (Comd__StateChunk *message,
-                      ProtobufCAllocator *allocator);
-/* Comd__StateUnavailable__Standing methods */
-void   comd__state_unavailable__standing__init
-                     (Comd__StateUnavailable__Standing         *message);
-/* Comd__StateUnavailable methods */
-void   comd__state_unavailable__init
-                     (Comd__StateUnavailable         *message);
-size_t comd__state_unavailable__get_packed_size
-                     (const Comd__StateUnavailable   *message);
-size_t comd__state_unavailable__pack
-                     (const Comd__StateUnavailable   *message,
-                      uint8_t             *out);
-size_t comd__state_unavailable__pack_to_buffer
-                     (const Comd__StateUnavailable   *message,
-                      ProtobufCBuffer     *buffer);
-Comd__StateUnavailable *
-       comd__state_unavailable__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   comd__state_unavailable__free_unpacked
-                     (Comd__StateUnavailable *message,
+void   comd__state_ask__free_unpacked
+                     (Comd__StateAsk *message,
                       ProtobufCAllocator *allocator);
 /* Comd__PeerMessage methods */
 void   comd__peer_message__init
@@ -886,20 +795,11 @@ typedef void (*Comd__BulkReply_Closure)
 typedef void (*Comd__RankStatistics_Closure)
                  (const Comd__RankStatistics *message,
                   void *closure_data);
-typedef void (*Comd__GradientSegment_Closure)
-                 (const Comd__GradientSegment *message,
+typedef void (*Comd__VectorCell_Closure)
+                 (const Comd__VectorCell *message,
                   void *closure_data);
-typedef void (*Comd__StateFetch_Closure)
-                 (const Comd__StateFetch *message,
-                  void *closure_data);
-typedef void (*Comd__StateChunk_Closure)
-                 (const Comd__StateChunk *message,
-                  void *closure_data);
-typedef void (*Comd__StateUnavailable__Standing_Closure)
-                 (const Comd__StateUnavailable__Standing *message,
-                  void *closure_data);
-typedef void (*Comd__StateUnavailable_Closure)
-                 (const Comd__StateUnavailable *message,
+typedef void (*Comd__StateAsk_Closure)
+                 (const Comd__StateAsk *message,
                   void *closure_data);
 typedef void (*Comd__PeerMessage_Closure)
                  (const Comd__PeerMessage *message,
@@ -910,8 +810,7 @@ typedef void (*Comd__PeerMessage_Closure)
 
 /* --- descriptors --- */
 
-extern const ProtobufCEnumDescriptor    comd__segment_role__descriptor;
-extern const ProtobufCEnumDescriptor    comd__state_part__descriptor;
+extern const ProtobufCEnumDescriptor    comd__cell_kind__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_fetch__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_offer__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_upload__descriptor;
@@ -929,11 +828,8 @@ extern const ProtobufCMessageDescriptor comd__bulk_found__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_holding__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_reply__descriptor;
 extern const ProtobufCMessageDescriptor comd__rank_statistics__descriptor;
-extern const ProtobufCMessageDescriptor comd__gradient_segment__descriptor;
-extern const ProtobufCMessageDescriptor comd__state_fetch__descriptor;
-extern const ProtobufCMessageDescriptor comd__state_chunk__descriptor;
-extern const ProtobufCMessageDescriptor comd__state_unavailable__descriptor;
-extern const ProtobufCMessageDescriptor comd__state_unavailable__standing__descriptor;
+extern const ProtobufCMessageDescriptor comd__vector_cell__descriptor;
+extern const ProtobufCMessageDescriptor comd__state_ask__descriptor;
 extern const ProtobufCMessageDescriptor comd__peer_message__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -26,7 +26,8 @@ typedef struct Comd__LowRankAdapters Comd__LowRankAdapters;
 typedef struct Comd__TrainingRecipe Comd__TrainingRecipe;
 typedef struct Comd__TrainingPlan Comd__TrainingPlan;
 typedef struct Comd__TrainingStanding Comd__TrainingStanding;
-typedef struct Comd__TrainingStanding__Prepared Comd__TrainingStanding__Prepared;
+typedef struct Comd__TrainingStanding__Summed Comd__TrainingStanding__Summed;
+typedef struct Comd__TrainingStanding__Following Comd__TrainingStanding__Following;
 typedef struct Comd__TrainingStanding__Preparing Comd__TrainingStanding__Preparing;
 
 
@@ -207,10 +208,14 @@ struct  Comd__TrainingRecipe
    * absent: all weights are trained
    */
   Comd__LowRankAdapters *adapters;
+  /*
+   * 0: all
+   */
+  uint32_t replication;
 };
 #define COMD__TRAINING_RECIPE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__training_recipe__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0, COMD__PRECISION__PRECISION_F32, NULL }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0, COMD__PRECISION__PRECISION_F32, NULL, 0 }
 
 
 struct  Comd__TrainingPlan
@@ -225,21 +230,46 @@ struct  Comd__TrainingPlan
    * absent: none yet
    */
   Comd__TrainingCheckpoint *checkpoint;
+  uint64_t lineage;
 };
 #define COMD__TRAINING_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__training_plan__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, NULL, 0, NULL }
+    , 0, {0,NULL}, {0,NULL}, NULL, 0, NULL, 0 }
 
 
-struct  Comd__TrainingStanding__Prepared
+struct  Comd__TrainingStanding__Summed
 {
   ProtobufCMessage base;
-  uint64_t step;
-  uint64_t epoch;
+  /*
+   * as `kept`
+   */
+  ProtobufCBinaryData segments;
 };
-#define COMD__TRAINING_STANDING__PREPARED__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__training_standing__prepared__descriptor) \
-    , 0, 0 }
+#define COMD__TRAINING_STANDING__SUMMED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__training_standing__summed__descriptor) \
+    , {0,NULL} }
+
+
+struct  Comd__TrainingStanding__Following
+{
+  ProtobufCMessage base;
+  uint64_t lineage;
+  uint64_t elements;
+  uint64_t step;
+  protobuf_c_boolean whole;
+  uint32_t segments;
+  /*
+   * a bit for each segment, the lowest one first
+   */
+  ProtobufCBinaryData kept;
+  /*
+   * absent: none
+   */
+  Comd__TrainingStanding__Summed *summed;
+};
+#define COMD__TRAINING_STANDING__FOLLOWING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__training_standing__following__descriptor) \
+    , 0, 0, 0, 0, 0, {0,NULL}, NULL }
 
 
 struct  Comd__TrainingStanding__Preparing
@@ -254,9 +284,8 @@ struct  Comd__TrainingStanding__Preparing
 typedef enum {
   COMD__TRAINING_STANDING__KIND__NOT_SET = 0,
   COMD__TRAINING_STANDING__KIND_PREPARING = 1,
-  COMD__TRAINING_STANDING__KIND_READY = 2,
-  COMD__TRAINING_STANDING__KIND_PREPARED = 3,
-  COMD__TRAINING_STANDING__KIND_FAILED = 4
+  COMD__TRAINING_STANDING__KIND_FOLLOWING = 2,
+  COMD__TRAINING_STANDING__KIND_FAILED = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__TRAINING_STANDING__KIND__CASE)
 } Comd__TrainingStanding__KindCase;
 
@@ -269,8 +298,7 @@ struct  Comd__TrainingStanding
   Comd__TrainingStanding__KindCase kind_case;
   union {
     Comd__TrainingStanding__Preparing *preparing;
-    uint64_t ready;
-    Comd__TrainingStanding__Prepared *prepared;
+    Comd__TrainingStanding__Following *following;
     ProtobufCBinaryData failed;
   };
 };
@@ -469,9 +497,12 @@ Comd__TrainingPlan *
 void   comd__training_plan__free_unpacked
                      (Comd__TrainingPlan *message,
                       ProtobufCAllocator *allocator);
-/* Comd__TrainingStanding__Prepared methods */
-void   comd__training_standing__prepared__init
-                     (Comd__TrainingStanding__Prepared         *message);
+/* Comd__TrainingStanding__Summed methods */
+void   comd__training_standing__summed__init
+                     (Comd__TrainingStanding__Summed         *message);
+/* Comd__TrainingStanding__Following methods */
+void   comd__training_standing__following__init
+                     (Comd__TrainingStanding__Following         *message);
 /* Comd__TrainingStanding__Preparing methods */
 void   comd__training_standing__preparing__init
                      (Comd__TrainingStanding__Preparing         *message);
@@ -526,8 +557,11 @@ typedef void (*Comd__TrainingRecipe_Closure)
 typedef void (*Comd__TrainingPlan_Closure)
                  (const Comd__TrainingPlan *message,
                   void *closure_data);
-typedef void (*Comd__TrainingStanding__Prepared_Closure)
-                 (const Comd__TrainingStanding__Prepared *message,
+typedef void (*Comd__TrainingStanding__Summed_Closure)
+                 (const Comd__TrainingStanding__Summed *message,
+                  void *closure_data);
+typedef void (*Comd__TrainingStanding__Following_Closure)
+                 (const Comd__TrainingStanding__Following *message,
                   void *closure_data);
 typedef void (*Comd__TrainingStanding__Preparing_Closure)
                  (const Comd__TrainingStanding__Preparing *message,
@@ -556,7 +590,8 @@ extern const ProtobufCMessageDescriptor comd__low_rank_adapters__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_recipe__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_plan__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_standing__descriptor;
-extern const ProtobufCMessageDescriptor comd__training_standing__prepared__descriptor;
+extern const ProtobufCMessageDescriptor comd__training_standing__summed__descriptor;
+extern const ProtobufCMessageDescriptor comd__training_standing__following__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_standing__preparing__descriptor;
 
 PROTOBUF_C__END_DECLS

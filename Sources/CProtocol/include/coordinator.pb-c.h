@@ -29,9 +29,12 @@ typedef struct Comd__JobIds Comd__JobIds;
 typedef struct Comd__JobAttempt Comd__JobAttempt;
 typedef struct Comd__JobAttempts Comd__JobAttempts;
 typedef struct Comd__StepMember Comd__StepMember;
+typedef struct Comd__SegmentKeepers Comd__SegmentKeepers;
+typedef struct Comd__SegmentKeepers__Newcomer Comd__SegmentKeepers__Newcomer;
+typedef struct Comd__StepTotals Comd__StepTotals;
+typedef struct Comd__TrainingBase Comd__TrainingBase;
 typedef struct Comd__StepPlan Comd__StepPlan;
 typedef struct Comd__CommitStep Comd__CommitStep;
-typedef struct Comd__CheckpointRequest Comd__CheckpointRequest;
 typedef struct Comd__TrainingReference Comd__TrainingReference;
 typedef struct Comd__Drain Comd__Drain;
 typedef struct Comd__CoordinatorMessage Comd__CoordinatorMessage;
@@ -197,6 +200,56 @@ struct  Comd__StepMember
     , NULL, {0,NULL}, {0,NULL} }
 
 
+struct  Comd__SegmentKeepers__Newcomer
+{
+  ProtobufCMessage base;
+  uint32_t member;
+};
+#define COMD__SEGMENT_KEEPERS__NEWCOMER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__segment_keepers__newcomer__descriptor) \
+    , 0 }
+
+
+struct  Comd__SegmentKeepers
+{
+  ProtobufCMessage base;
+  size_t n_keepers;
+  uint32_t *keepers;
+  /*
+   * absent: none
+   */
+  Comd__SegmentKeepers__Newcomer *newcomer;
+};
+#define COMD__SEGMENT_KEEPERS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__segment_keepers__descriptor) \
+    , 0,NULL, NULL }
+
+
+struct  Comd__StepTotals
+{
+  ProtobufCMessage base;
+  double loss;
+  uint64_t tokens;
+  double sum_of_squares;
+};
+#define COMD__STEP_TOTALS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__step_totals__descriptor) \
+    , 0, 0, 0 }
+
+
+struct  Comd__TrainingBase
+{
+  ProtobufCMessage base;
+  /*
+   * absent: the beginning
+   */
+  Comd__TrainingCheckpoint *checkpoint;
+};
+#define COMD__TRAINING_BASE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__training_base__descriptor) \
+    , NULL }
+
+
 struct  Comd__StepPlan
 {
   ProtobufCMessage base;
@@ -207,12 +260,20 @@ struct  Comd__StepPlan
   Comd__StepMember **members;
   size_t n_rank_owners;
   uint32_t *rank_owners;
-  size_t n_segment_owners;
-  uint32_t *segment_owners;
+  size_t n_segments;
+  Comd__SegmentKeepers **segments;
+  /*
+   * absent: there is none
+   */
+  Comd__StepTotals *before;
+  /*
+   * absent: moments come from members
+   */
+  Comd__TrainingBase *from;
 };
 #define COMD__STEP_PLAN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__step_plan__descriptor) \
-    , 0, 0, 0, 0,NULL, 0,NULL, 0,NULL }
+    , 0, 0, 0, 0,NULL, 0,NULL, 0,NULL, NULL, NULL }
 
 
 struct  Comd__CommitStep
@@ -221,21 +282,12 @@ struct  Comd__CommitStep
   uint32_t training;
   uint64_t epoch;
   uint64_t step;
+  Comd__StepTotals *totals;
+  protobuf_c_boolean saved;
 };
 #define COMD__COMMIT_STEP__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__commit_step__descriptor) \
-    , 0, 0, 0 }
-
-
-struct  Comd__CheckpointRequest
-{
-  ProtobufCMessage base;
-  uint32_t training;
-  uint64_t step;
-};
-#define COMD__CHECKPOINT_REQUEST__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__checkpoint_request__descriptor) \
-    , 0, 0 }
+    , 0, 0, 0, NULL, 0 }
 
 
 struct  Comd__TrainingReference
@@ -268,10 +320,9 @@ typedef enum {
   COMD__COORDINATOR_MESSAGE__KIND_PREPARE_TRAINING = 7,
   COMD__COORDINATOR_MESSAGE__KIND_OPEN_STEP = 8,
   COMD__COORDINATOR_MESSAGE__KIND_COMMIT_STEP = 9,
-  COMD__COORDINATOR_MESSAGE__KIND_CHECKPOINT = 10,
-  COMD__COORDINATOR_MESSAGE__KIND_EXPORT_STUDENT = 11,
-  COMD__COORDINATOR_MESSAGE__KIND_END_TRAINING = 12,
-  COMD__COORDINATOR_MESSAGE__KIND_DRAIN = 13
+  COMD__COORDINATOR_MESSAGE__KIND_EXPORT_STUDENT = 10,
+  COMD__COORDINATOR_MESSAGE__KIND_END_TRAINING = 11,
+  COMD__COORDINATOR_MESSAGE__KIND_DRAIN = 12
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__COORDINATOR_MESSAGE__KIND__CASE)
 } Comd__CoordinatorMessage__KindCase;
 
@@ -289,7 +340,6 @@ struct  Comd__CoordinatorMessage
     Comd__TrainingPlan *prepare_training;
     Comd__StepPlan *open_step;
     Comd__CommitStep *commit_step;
-    Comd__CheckpointRequest *checkpoint;
     Comd__TrainingReference *export_student;
     Comd__TrainingReference *end_training;
     Comd__Drain *drain;
@@ -483,6 +533,66 @@ Comd__StepMember *
 void   comd__step_member__free_unpacked
                      (Comd__StepMember *message,
                       ProtobufCAllocator *allocator);
+/* Comd__SegmentKeepers__Newcomer methods */
+void   comd__segment_keepers__newcomer__init
+                     (Comd__SegmentKeepers__Newcomer         *message);
+/* Comd__SegmentKeepers methods */
+void   comd__segment_keepers__init
+                     (Comd__SegmentKeepers         *message);
+size_t comd__segment_keepers__get_packed_size
+                     (const Comd__SegmentKeepers   *message);
+size_t comd__segment_keepers__pack
+                     (const Comd__SegmentKeepers   *message,
+                      uint8_t             *out);
+size_t comd__segment_keepers__pack_to_buffer
+                     (const Comd__SegmentKeepers   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__SegmentKeepers *
+       comd__segment_keepers__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__segment_keepers__free_unpacked
+                     (Comd__SegmentKeepers *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__StepTotals methods */
+void   comd__step_totals__init
+                     (Comd__StepTotals         *message);
+size_t comd__step_totals__get_packed_size
+                     (const Comd__StepTotals   *message);
+size_t comd__step_totals__pack
+                     (const Comd__StepTotals   *message,
+                      uint8_t             *out);
+size_t comd__step_totals__pack_to_buffer
+                     (const Comd__StepTotals   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__StepTotals *
+       comd__step_totals__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__step_totals__free_unpacked
+                     (Comd__StepTotals *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__TrainingBase methods */
+void   comd__training_base__init
+                     (Comd__TrainingBase         *message);
+size_t comd__training_base__get_packed_size
+                     (const Comd__TrainingBase   *message);
+size_t comd__training_base__pack
+                     (const Comd__TrainingBase   *message,
+                      uint8_t             *out);
+size_t comd__training_base__pack_to_buffer
+                     (const Comd__TrainingBase   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__TrainingBase *
+       comd__training_base__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__training_base__free_unpacked
+                     (Comd__TrainingBase *message,
+                      ProtobufCAllocator *allocator);
 /* Comd__StepPlan methods */
 void   comd__step_plan__init
                      (Comd__StepPlan         *message);
@@ -520,25 +630,6 @@ Comd__CommitStep *
                       const uint8_t       *data);
 void   comd__commit_step__free_unpacked
                      (Comd__CommitStep *message,
-                      ProtobufCAllocator *allocator);
-/* Comd__CheckpointRequest methods */
-void   comd__checkpoint_request__init
-                     (Comd__CheckpointRequest         *message);
-size_t comd__checkpoint_request__get_packed_size
-                     (const Comd__CheckpointRequest   *message);
-size_t comd__checkpoint_request__pack
-                     (const Comd__CheckpointRequest   *message,
-                      uint8_t             *out);
-size_t comd__checkpoint_request__pack_to_buffer
-                     (const Comd__CheckpointRequest   *message,
-                      ProtobufCBuffer     *buffer);
-Comd__CheckpointRequest *
-       comd__checkpoint_request__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   comd__checkpoint_request__free_unpacked
-                     (Comd__CheckpointRequest *message,
                       ProtobufCAllocator *allocator);
 /* Comd__TrainingReference methods */
 void   comd__training_reference__init
@@ -638,14 +729,23 @@ typedef void (*Comd__JobAttempts_Closure)
 typedef void (*Comd__StepMember_Closure)
                  (const Comd__StepMember *message,
                   void *closure_data);
+typedef void (*Comd__SegmentKeepers__Newcomer_Closure)
+                 (const Comd__SegmentKeepers__Newcomer *message,
+                  void *closure_data);
+typedef void (*Comd__SegmentKeepers_Closure)
+                 (const Comd__SegmentKeepers *message,
+                  void *closure_data);
+typedef void (*Comd__StepTotals_Closure)
+                 (const Comd__StepTotals *message,
+                  void *closure_data);
+typedef void (*Comd__TrainingBase_Closure)
+                 (const Comd__TrainingBase *message,
+                  void *closure_data);
 typedef void (*Comd__StepPlan_Closure)
                  (const Comd__StepPlan *message,
                   void *closure_data);
 typedef void (*Comd__CommitStep_Closure)
                  (const Comd__CommitStep *message,
-                  void *closure_data);
-typedef void (*Comd__CheckpointRequest_Closure)
-                 (const Comd__CheckpointRequest *message,
                   void *closure_data);
 typedef void (*Comd__TrainingReference_Closure)
                  (const Comd__TrainingReference *message,
@@ -675,9 +775,12 @@ extern const ProtobufCMessageDescriptor comd__job_ids__descriptor;
 extern const ProtobufCMessageDescriptor comd__job_attempt__descriptor;
 extern const ProtobufCMessageDescriptor comd__job_attempts__descriptor;
 extern const ProtobufCMessageDescriptor comd__step_member__descriptor;
+extern const ProtobufCMessageDescriptor comd__segment_keepers__descriptor;
+extern const ProtobufCMessageDescriptor comd__segment_keepers__newcomer__descriptor;
+extern const ProtobufCMessageDescriptor comd__step_totals__descriptor;
+extern const ProtobufCMessageDescriptor comd__training_base__descriptor;
 extern const ProtobufCMessageDescriptor comd__step_plan__descriptor;
 extern const ProtobufCMessageDescriptor comd__commit_step__descriptor;
-extern const ProtobufCMessageDescriptor comd__checkpoint_request__descriptor;
 extern const ProtobufCMessageDescriptor comd__training_reference__descriptor;
 extern const ProtobufCMessageDescriptor comd__drain__descriptor;
 extern const ProtobufCMessageDescriptor comd__coordinator_message__descriptor;

@@ -25,8 +25,9 @@ typedef struct Comd__JobFailure__PromptTooLong Comd__JobFailure__PromptTooLong;
 typedef struct Comd__JobReport Comd__JobReport;
 typedef struct Comd__JobReports Comd__JobReports;
 typedef struct Comd__StandingReport Comd__StandingReport;
+typedef struct Comd__SegmentSum Comd__SegmentSum;
 typedef struct Comd__StepVote Comd__StepVote;
-typedef struct Comd__CheckpointReport Comd__CheckpointReport;
+typedef struct Comd__SegmentSaved Comd__SegmentSaved;
 typedef struct Comd__Goodbye Comd__Goodbye;
 typedef struct Comd__WorkerMessage Comd__WorkerMessage;
 
@@ -184,6 +185,18 @@ struct  Comd__StandingReport
     , 0, NULL }
 
 
+struct  Comd__SegmentSum
+{
+  ProtobufCMessage base;
+  uint32_t segment;
+  double sum_of_squares;
+  uint64_t check;
+};
+#define COMD__SEGMENT_SUM__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__segment_sum__descriptor) \
+    , 0, 0, 0 }
+
+
 struct  Comd__StepVote
 {
   ProtobufCMessage base;
@@ -191,22 +204,28 @@ struct  Comd__StepVote
   uint64_t epoch;
   uint64_t step;
   double loss;
-  ProtobufCBinaryData gradient;
+  uint64_t tokens;
+  size_t n_sums;
+  Comd__SegmentSum **sums;
+  uint64_t computing_nanoseconds;
 };
 #define COMD__STEP_VOTE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__step_vote__descriptor) \
-    , 0, 0, 0, 0, {0,NULL} }
+    , 0, 0, 0, 0, 0, 0,NULL, 0 }
 
 
-struct  Comd__CheckpointReport
+struct  Comd__SegmentSaved
 {
   ProtobufCMessage base;
   uint32_t training;
-  Comd__TrainingCheckpoint *checkpoint;
+  uint64_t step;
+  uint32_t segment;
+  ProtobufCBinaryData weights;
+  ProtobufCBinaryData moments;
 };
-#define COMD__CHECKPOINT_REPORT__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&comd__checkpoint_report__descriptor) \
-    , 0, NULL }
+#define COMD__SEGMENT_SAVED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__segment_saved__descriptor) \
+    , 0, 0, 0, {0,NULL}, {0,NULL} }
 
 
 struct  Comd__Goodbye
@@ -225,7 +244,7 @@ typedef enum {
   COMD__WORKER_MESSAGE__KIND_REPORTS = 3,
   COMD__WORKER_MESSAGE__KIND_STANDING = 4,
   COMD__WORKER_MESSAGE__KIND_VOTE = 5,
-  COMD__WORKER_MESSAGE__KIND_CHECKPOINTED = 6,
+  COMD__WORKER_MESSAGE__KIND_SEGMENT_SAVED = 6,
   COMD__WORKER_MESSAGE__KIND_EXPORTED = 7,
   COMD__WORKER_MESSAGE__KIND_GOODBYE = 8
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__WORKER_MESSAGE__KIND__CASE)
@@ -241,7 +260,7 @@ struct  Comd__WorkerMessage
     Comd__JobReports *reports;
     Comd__StandingReport *standing;
     Comd__StepVote *vote;
-    Comd__CheckpointReport *checkpointed;
+    Comd__SegmentSaved *segment_saved;
     Comd__TrainingExport *exported;
     Comd__Goodbye *goodbye;
   };
@@ -374,6 +393,25 @@ Comd__StandingReport *
 void   comd__standing_report__free_unpacked
                      (Comd__StandingReport *message,
                       ProtobufCAllocator *allocator);
+/* Comd__SegmentSum methods */
+void   comd__segment_sum__init
+                     (Comd__SegmentSum         *message);
+size_t comd__segment_sum__get_packed_size
+                     (const Comd__SegmentSum   *message);
+size_t comd__segment_sum__pack
+                     (const Comd__SegmentSum   *message,
+                      uint8_t             *out);
+size_t comd__segment_sum__pack_to_buffer
+                     (const Comd__SegmentSum   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__SegmentSum *
+       comd__segment_sum__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__segment_sum__free_unpacked
+                     (Comd__SegmentSum *message,
+                      ProtobufCAllocator *allocator);
 /* Comd__StepVote methods */
 void   comd__step_vote__init
                      (Comd__StepVote         *message);
@@ -393,24 +431,24 @@ Comd__StepVote *
 void   comd__step_vote__free_unpacked
                      (Comd__StepVote *message,
                       ProtobufCAllocator *allocator);
-/* Comd__CheckpointReport methods */
-void   comd__checkpoint_report__init
-                     (Comd__CheckpointReport         *message);
-size_t comd__checkpoint_report__get_packed_size
-                     (const Comd__CheckpointReport   *message);
-size_t comd__checkpoint_report__pack
-                     (const Comd__CheckpointReport   *message,
+/* Comd__SegmentSaved methods */
+void   comd__segment_saved__init
+                     (Comd__SegmentSaved         *message);
+size_t comd__segment_saved__get_packed_size
+                     (const Comd__SegmentSaved   *message);
+size_t comd__segment_saved__pack
+                     (const Comd__SegmentSaved   *message,
                       uint8_t             *out);
-size_t comd__checkpoint_report__pack_to_buffer
-                     (const Comd__CheckpointReport   *message,
+size_t comd__segment_saved__pack_to_buffer
+                     (const Comd__SegmentSaved   *message,
                       ProtobufCBuffer     *buffer);
-Comd__CheckpointReport *
-       comd__checkpoint_report__unpack
+Comd__SegmentSaved *
+       comd__segment_saved__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   comd__checkpoint_report__free_unpacked
-                     (Comd__CheckpointReport *message,
+void   comd__segment_saved__free_unpacked
+                     (Comd__SegmentSaved *message,
                       ProtobufCAllocator *allocator);
 /* Comd__Goodbye methods */
 void   comd__goodbye__init
@@ -479,11 +517,14 @@ typedef void (*Comd__JobReports_Closure)
 typedef void (*Comd__StandingReport_Closure)
                  (const Comd__StandingReport *message,
                   void *closure_data);
+typedef void (*Comd__SegmentSum_Closure)
+                 (const Comd__SegmentSum *message,
+                  void *closure_data);
 typedef void (*Comd__StepVote_Closure)
                  (const Comd__StepVote *message,
                   void *closure_data);
-typedef void (*Comd__CheckpointReport_Closure)
-                 (const Comd__CheckpointReport *message,
+typedef void (*Comd__SegmentSaved_Closure)
+                 (const Comd__SegmentSaved *message,
                   void *closure_data);
 typedef void (*Comd__Goodbye_Closure)
                  (const Comd__Goodbye *message,
@@ -506,8 +547,9 @@ extern const ProtobufCMessageDescriptor comd__job_failure__prompt_too_long__desc
 extern const ProtobufCMessageDescriptor comd__job_report__descriptor;
 extern const ProtobufCMessageDescriptor comd__job_reports__descriptor;
 extern const ProtobufCMessageDescriptor comd__standing_report__descriptor;
+extern const ProtobufCMessageDescriptor comd__segment_sum__descriptor;
 extern const ProtobufCMessageDescriptor comd__step_vote__descriptor;
-extern const ProtobufCMessageDescriptor comd__checkpoint_report__descriptor;
+extern const ProtobufCMessageDescriptor comd__segment_saved__descriptor;
 extern const ProtobufCMessageDescriptor comd__goodbye__descriptor;
 extern const ProtobufCMessageDescriptor comd__worker_message__descriptor;
 

@@ -23,6 +23,18 @@ public struct AdamWOptimizer: Sendable {
       self.weightDecay = weightDecay
       self.clipNorm = clipNorm
     }
+
+    /// The numbers of one step.
+    ///
+    /// - Parameters:
+    ///   - index: 1 for the first.
+    ///   - gradientScale: as `gradientScale(sumOfSquares:tokens:clipNorm:)` gives it.
+    public func step(index: Int, learningRate: Double, gradientScale: Double) -> AdamWStep {
+      AdamWStep(
+        index: index, learningRate: Float(learningRate), beta1: Float(beta1),
+        beta2: Float(beta2), eps: Float(epsilon), weightDecay: Float(weightDecay),
+        gradientScale: Float(gradientScale))
+    }
   }
 
   public let settings: Settings
@@ -76,32 +88,11 @@ public struct AdamWOptimizer: Sendable {
     let squares = sumOfSquares(gradient, on: compute)
     let (scale, norm) = Self.gradientScale(
       sumOfSquares: squares, tokens: tokens, clipNorm: settings.clipNorm)
-    step(
-      0..<gradient.count, parameters: parameters, gradient: gradient, gradientScale: scale,
-      learningRate: learningRate, on: compute)
+    adamW(
+      parameters, firstMoments: firstMoments, secondMoments: secondMoments, gradients: gradient,
+      settings.step(index: stepsDone + 1, learningRate: learningRate, gradientScale: scale),
+      on: compute)
     stepsDone += 1
     return norm
-  }
-
-  /// One step over a segment of the range; `stepsDone` is the caller's to count.
-  ///
-  /// - Parameters:
-  ///   - segment: within 0..<count, of parameters and moments.
-  ///   - gradient: of this segment.
-  ///   - gradientScale: as `gradientScale(sumOfSquares:tokens:clipNorm:)` gives it.
-  public func step(
-    _ segment: Range<Int>, parameters: Floats, gradient: Floats, gradientScale: Double,
-    learningRate: Double, on compute: Compute
-  ) {
-    precondition(
-      parameters.count == firstMoments.count, "\(firstMoments.count) parameters expected")
-    adamW(
-      parameters[segment], firstMoments: firstMoments[segment],
-      secondMoments: secondMoments[segment], gradients: gradient,
-      AdamWStep(
-        index: stepsDone + 1, learningRate: Float(learningRate), beta1: Float(settings.beta1),
-        beta2: Float(settings.beta2), eps: Float(settings.epsilon),
-        weightDecay: Float(settings.weightDecay), gradientScale: Float(gradientScale)),
-      on: compute)
   }
 }

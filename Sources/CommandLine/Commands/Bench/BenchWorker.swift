@@ -85,7 +85,7 @@ actor BenchWorker {
                 training: nil, standing: nil)))
         case .assign(let assignments): try take(assignments)
         case .acknowledge, .cancel, .helloWanted, .prepareTraining, .openStep, .commitStep,
-          .checkpoint, .export, .endTraining, .drain, .refused:
+          .export, .endTraining, .drain, .refused:
           break
         }
       }

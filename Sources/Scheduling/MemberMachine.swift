@@ -1,0 +1,375 @@
+public import Domain
+
+/// What a member sends another one about a cell of the vector.
+public enum PeerCell: Hashable, Sendable {
+  /// The sum over a subtree of virtual ranks, to the owner of the segment.
+  case partial(TreeNode)
+  /// The finished sum, to those who keep the segment, too.
+  case sum
+  /// A part of the state after `step` steps.
+  case state(StatePart, step: Int)
+}
+
+/// The decisions of one member of a training's steps: what it has of which step, what is missing,
+/// what follows from what comes. It does no arithmetic and moves nothing itself; the worker and the
+/// simulation both run it.
+///
+/// Weights and moments have versions: the number of steps in them. A sum belongs to an epoch on its
+/// way, and to its step once it is whole: it has the same bits in every attempt.
+public struct MemberMachine<Value> {
+  public enum Action {
+    /// All weights of the step are here: compute.
+    case compute([ReductionInstruction])
+    /// `value` is nil where the cell is to be read from the state.
+    case send(PeerCell, cell: Int, Value?, to: Int)
+    /// Ask a member for a segment's part of the state after `step` steps; of moments, for both.
+    case ask(StatePart, segment: Int, step: Int, of: Int)
+    /// Get the moments of a segment from the plan's base, then say `loaded`.
+    case load(segment: Int)
+    /// Put values into the state.
+    case write(StatePart, cell: Int, Value)
+    /// This member keeps the segment no more: its moments may be forgotten.
+    case forget(segment: Int)
+    /// Holds the sums of these segments and could apply them.
+    case vote(segments: [Int])
+    /// Cannot do what the plan says.
+    case fail(String)
+  }
+
+  struct Ask {
+    var part: StatePart
+    var segment: Int
+    var step: Int
+    var from: WorkerID
+  }
+
+  struct Round {
+    let plan: StepPlan
+    let me: Int
+    let reduction: ReductionPlan?
+    let tree: ContributionTree?
+    var open: [Int: CellSum<Value>] = [:]
+    var statistics: [RankStatistics?]
+    var voted: [Int]?
+    var isComputing = false
+    /// Segments to be had before it may vote, and those that it votes for when it has them.
+    let keeps: [Int]
+    let acquires: [Int]
+  }
+
+  public let grid: VectorGrid
+  public let lineage: UInt64
+  /// Committed steps, as this member knows.
+  public private(set) var step: Int
+  var weights: [Int]
+  var moments: [Int]
+  /// Parts of moments that have come, by cell.
+  var arrived: [Int: Set<StatePart>] = [:]
+  var sums: [Value?]
+  var round: Round?
+  /// Weights of the next step from members that have heard of its commit before this one.
+  var early: [Int: (step: Int, value: Value)] = [:]
+  /// Cells that the worker is updating: what others send of them is not wanted.
+  var updating: Set<Int> = []
+  var asks: [Ask] = []
+  let add: (Value, Value) -> Value
+
+  /// A member that has weights and no moments.
+  ///
+  /// - Parameters:
+  ///   - step: of the weights.
+  ///   - add: the sum of two halves, in either order.
+  public init(
+    grid: VectorGrid, lineage: UInt64, step: Int, add: @escaping (Value, Value) -> Value
+  ) {
+    self.grid = grid
+    self.lineage = lineage
+    self.add = add
+    self.step = step
+    weights = Array(repeating: step, count: grid.cells.count)
+    moments = Array(repeating: -1, count: grid.cells.count)
+    sums = Array(repeating: nil, count: grid.cells.count)
+  }
+
+  // MARK: What it is and has
+
+  // Where these are inlined, Swift 6.3.1's optimizer makes code that its own verifier refuses.
+  @inline(never) public var plan: StepPlan? { round?.plan }
+  @inline(never) public var place: Int? { round?.me }
+  public var isWhole: Bool { weights.allSatisfy { $0 == step } }
+  /// Of the open step; nil for a rank that nobody has told about.
+  @inline(never) public var statistics: [RankStatistics?] { round?.statistics ?? [] }
+  /// Segments that it has voted for in this step; nil before it has.
+  @inline(never) public var voted: [Int]? { round?.voted }
+
+  public func sum(of cell: Int) -> Value? { sums[cell] }
+
+  public var progress: TrainingProgress {
+    let segments = grid.cellsOfSegment.count
+    var kept = PieceSet(none: segments)
+    for segment in 0..<segments where keeps(segment) { kept.insert(segment) }
+    var summed: PieceSet?
+    if let voted = round?.voted, round?.plan.step == step {
+      summed = PieceSet(none: segments)
+      for segment in voted { summed?.insert(segment) }
+    }
+    return TrainingProgress(
+      lineage: lineage, elements: grid.count, step: step, isWhole: isWhole, kept: kept,
+      summed: summed)
+  }
+
+  /// Whether it has the moments of a segment after `step` steps.
+  func keeps(_ segment: Int) -> Bool {
+    grid.cellsOfSegment[segment].allSatisfy { moments[$0] == step }
+  }
+
+  // MARK: A step
+
+  /// Opens a step. The one before it has been committed here, if this member has its sums.
+  public mutating func open(_ plan: StepPlan, me: WorkerID) -> [Action] {
+    guard let place = plan.members.firstIndex(where: { $0.worker == me }) else {
+      round = nil
+      return []
+    }
+    let last = round
+    var actions = plan.step > step ? skip(to: plan.step) : []
+    guard plan.step == step, plan.segments.count == grid.cellsOfSegment.count else {
+      round = nil
+      return [.fail("holds the state of step \(step), not of \(plan.step)")]
+    }
+    let ranks = plan.rankOwners
+    let reduction =
+      ranks.isEmpty
+      ? nil
+      : ReductionPlan(
+        rankOwners: ranks, segmentOwners: plan.segments.map(\.owner),
+        members: plan.members.count)
+    round = Round(
+      plan: plan, me: place, reduction: reduction, tree: reduction.map(ContributionTree.init),
+      statistics: Array(repeating: nil, count: ranks.count),
+      keeps: plan.segments.indices.filter { plan.segments[$0].keepers.contains(place) },
+      acquires: plan.segments.indices.filter { plan.segments[$0].newcomer == place })
+    actions += gatherMoments()
+    if ranks.isEmpty || ranks.contains(place) { actions += gatherWeights(after: last?.plan) }
+    return actions + begin() + voteIfReady() + answer()
+  }
+
+  /// What it has of earlier steps is of no use any more.
+  mutating func skip(to new: Int) -> [Action] {
+    step = new
+    sums = Array(repeating: nil, count: sums.count)
+    arrived = [:]
+    return takeEarly()
+  }
+
+  mutating func gatherMoments() -> [Action] {
+    guard let round else { return [] }
+    arrived = [:]
+    var actions: [Action] = []
+    for segment in round.plan.segments.indices {
+      let keepers = round.plan.segments[segment]
+      let isMine = keepers.keepers.contains(round.me) || keepers.newcomer == round.me
+      if isMine {
+        if keeps(segment) { continue }
+        if round.plan.base != nil {
+          actions.append(.load(segment: segment))
+        } else if keepers.owner != round.me {
+          actions.append(
+            .ask(.firstMoment, segment: segment, step: step, of: keepers.owner))
+        } else {
+          actions.append(.fail("does not have the moments of segment \(segment), which it owns"))
+        }
+      } else if grid.cellsOfSegment[segment].contains(where: { moments[$0] >= 0 }) {
+        for cell in grid.cellsOfSegment[segment] { moments[cell] = -1 }
+        actions.append(.forget(segment: segment))
+      }
+    }
+    return actions
+  }
+
+  /// Asks for weights that nobody is about to send: those of an owner that is no member any more.
+  func gatherWeights(after last: StepPlan?) -> [Action] {
+    guard let round else { return [] }
+    let members = Set(round.plan.members.map(\.worker))
+    return round.plan.segments.indices.compactMap { segment in
+      guard grid.cellsOfSegment[segment].contains(where: { weights[$0] != step }) else {
+        return nil
+      }
+      if let last, last.step == step - 1, last.segments.count == round.plan.segments.count,
+        members.contains(last.members[last.segments[segment].owner].worker)
+      {
+        return nil
+      }
+      return ask(segment, round)
+    }
+  }
+
+  func ask(_ segment: Int, _ round: Round) -> Action? {
+    let owner = round.plan.segments[segment].owner
+    return owner == round.me ? nil : .ask(.weights, segment: segment, step: step, of: owner)
+  }
+
+  /// Asks again for what has not come, after a while.
+  public func askAgain() -> [Action] {
+    guard let round, round.plan.step == step else { return [] }
+    var actions: [Action] = []
+    for segment in round.plan.segments.indices {
+      let cells = grid.cellsOfSegment[segment]
+      if cells.contains(where: { weights[$0] != step }) {
+        ask(segment, round).map { actions.append($0) }
+      }
+      let owner = round.plan.segments[segment].owner
+      if round.keeps.contains(segment) || round.acquires.contains(segment), owner != round.me,
+        round.plan.base == nil, cells.contains(where: { moments[$0] != step })
+      {
+        actions.append(.ask(.firstMoment, segment: segment, step: step, of: owner))
+      }
+    }
+    return actions
+  }
+
+  /// Begins to compute when all weights are here.
+  mutating func begin() -> [Action] {
+    guard let round, let reduction = round.reduction, !round.isComputing, isWhole,
+      !reduction.contributions[round.me].isEmpty
+    else { return [] }
+    self.round?.isComputing = true
+    return [.compute(reduction.localProgram(member: round.me))]
+  }
+
+  // MARK: Sums
+
+  /// Takes in a sum that this member computed; `value` gives a cell of it.
+  public mutating func computed(
+    _ node: TreeNode, ranks: [RankStatistics], value: (Int) -> Value
+  ) -> [Action] {
+    guard let round, round.plan.step == step else { return [] }
+    note(ranks)
+    var actions: [Action] = []
+    for cell in grid.cells.indices {
+      let owner = round.plan.segments[grid.segmentOfCell[cell]].owner
+      if owner == round.me {
+        actions += take(value(cell), of: node, cell)
+      } else {
+        actions.append(.send(.partial(node), cell: cell, value(cell), to: owner))
+      }
+    }
+    return actions + voteIfReady()
+  }
+
+  /// Takes in what a member sent for the open epoch, or of the state.
+  public mutating func received(
+    _ what: PeerCell, cell: Int, _ value: Value, ranks: [RankStatistics], from member: WorkerID
+  ) -> [Action] {
+    guard grid.cells.indices.contains(cell) else { return [] }
+    if case .state(let part, let version) = what {
+      return received(part, version, cell, value)
+    }
+    guard let round, round.plan.step == step,
+      let sender = round.plan.members.firstIndex(where: { $0.worker == member }),
+      ranks.allSatisfy({ round.statistics.indices.contains($0.rank) })
+    else { return [] }
+    let segment = round.plan.segments[grid.segmentOfCell[cell]]
+    switch what {
+    case .partial(let node):
+      guard segment.owner == round.me, let reduction = round.reduction,
+        reduction.contributions[sender].contains(node)
+      else { return [] }
+      note(ranks)
+      return take(value, of: node, cell) + voteIfReady()
+    case .sum:
+      guard segment.owner == sender, sender != round.me else { return [] }
+      note(ranks)
+      if sums[cell] == nil { sums[cell] = value }
+      return voteIfReady()
+    case .state: return []
+    }
+  }
+
+  mutating func note(_ ranks: [RankStatistics]) {
+    for rank in ranks { round?.statistics[rank.rank] = rank }
+  }
+
+  mutating func take(_ value: Value, of node: TreeNode, _ cell: Int) -> [Action] {
+    guard let tree = round?.tree, let slot = tree.slot(of: node) else { return [] }
+    let sum = round?.open[cell, default: CellSum()].take(value, at: slot, of: tree, add: add)
+    guard let sum, let round else { return [] }
+    self.round?.open[cell] = nil
+    if sums[cell] == nil { sums[cell] = sum }
+    let segment = round.plan.segments[grid.segmentOfCell[cell]]
+    return (segment.keepers.dropFirst() + (segment.newcomer.map { [$0] } ?? [])).map {
+      .send(.sum, cell: cell, sums[cell], to: $0)
+    }
+  }
+
+  mutating func voteIfReady() -> [Action] {
+    guard let round, round.voted == nil, round.reduction != nil, round.plan.step == step,
+      round.statistics.allSatisfy({ $0 != nil })
+    else { return [] }
+    func isReady(_ segment: Int) -> Bool { grid.cellsOfSegment[segment].allSatisfy(canUpdate) }
+    let isComplete =
+      round.keeps.isEmpty
+      ? !round.acquires.isEmpty && round.acquires.allSatisfy(isReady)
+      : round.keeps.allSatisfy(isReady)
+    guard isComplete else { return [] }
+    let segments = (round.keeps + round.acquires.filter(isReady)).sorted()
+    self.round?.voted = segments
+    return [.vote(segments: segments)]
+  }
+
+  /// Whether it has all that the cell's next state follows from.
+  func canUpdate(_ cell: Int) -> Bool {
+    moments[cell] == step && weights[cell] == step && sums[cell] != nil
+  }
+
+  // MARK: The commit
+
+  /// The step is durable. The worker updates these cells, in order, and says `updated`; what is
+  /// still to be sent of older state must not be any more.
+  public mutating func commit(step committed: Int) -> [Int] {
+    guard committed == step else { return [] }
+    let cells = grid.cells.indices.filter(canUpdate)
+    step += 1
+    arrived = [:]
+    updating = Set(cells)
+    return cells
+  }
+
+  /// Weights and moments of these cells are of the new step; their sums are used up.
+  public mutating func updated(_ cells: [Int]) -> [Action] {
+    var actions: [Action] = []
+    for cell in cells {
+      moments[cell] = step
+      weights[cell] = step
+      guard let round, round.plan.step == step - 1 else { continue }
+      let segment = round.plan.segments[grid.segmentOfCell[cell]]
+      guard segment.owner == round.me else { continue }
+      for member in round.plan.members.indices where !segment.keepers.contains(member) {
+        actions.append(.send(.state(.weights, step: step), cell: cell, nil, to: member))
+      }
+    }
+    return actions
+  }
+
+  /// All cells of the commit are updated: what waited for that is done.
+  public mutating func settled() -> [Action] {
+    sums = Array(repeating: nil, count: sums.count)
+    updating = []
+    return takeEarly() + answer()
+  }
+
+  /// Looks again at what was asked before it could be answered.
+  mutating func answer() -> [Action] {
+    let waiting = asks
+    asks = []
+    return waiting.flatMap { asked($0.part, segment: $0.segment, step: $0.step, by: $0.from) }
+  }
+
+  mutating func takeEarly() -> [Action] {
+    let waiting = early
+    early = [:]
+    return waiting.keys.sorted().flatMap { cell in
+      waiting[cell].map { received(.weights, $0.step, cell, $0.value) } ?? []
+    }
+  }
+}

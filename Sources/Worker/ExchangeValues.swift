@@ -1,0 +1,82 @@
+import Domain
+import Kernels
+import Scheduling
+import Transport
+
+/// Values on their way through a sum.
+struct Chunk: Sendable {
+  var values: Floats
+  /// Came from a peer, or is a sum of such: it may be written. What this member computed may not.
+  var isScratch: Bool
+}
+
+/// AdamW's moments of one segment.
+struct Moments: Sendable {
+  var first: Floats
+  var second: Floats
+
+  init(zeros count: Int) {
+    first = Floats(zeros: count)
+    second = Floats(zeros: count)
+  }
+}
+
+/// A cell that a committed step changes.
+struct CellUpdate: Sendable {
+  var cell: Int
+  /// Where it lies in the vector.
+  var range: Range<Int>
+  var gradient: Floats
+  /// Of this cell.
+  var first: Floats
+  var second: Floats
+}
+
+/// What an exchange tells the thread that computes.
+enum ExchangeEvent: Sendable {
+  /// All weights of the open step are here.
+  case compute(StepPlan, place: Int)
+  /// The moments of a segment are wanted, as the plan's base has them.
+  case load(segment: Int, StepPlan)
+  /// All sums that this member votes for are here; it adds how long it computed.
+  case vote(StepVote)
+  case progressed(TrainingID, TrainingProgress)
+  case failed(TrainingID, String)
+}
+
+extension Floats {
+  /// What came over a mesh; nil when it is no whole number of floats.
+  init?(_ payload: Payload) {
+    if let values = Floats(keeping: payload.owner, payload.bytes) {
+      self = values
+      return
+    }
+    guard payload.count % 4 == 0 else { return nil }
+    self.init(zeros: payload.count / 4)
+    withUnsafeMutableBufferPointer {
+      UnsafeMutableRawBufferPointer($0).copyMemory(from: payload.bytes)
+    }
+  }
+
+  var payload: Payload {
+    withUnsafeMutableBufferPointer { Payload(keeping: self, UnsafeRawBufferPointer($0)) }
+  }
+
+  /// Little-endian, as on every CPU that this program is built for.
+  var bytes: [UInt8] {
+    withUnsafeMutableBufferPointer { Array(UnsafeRawBufferPointer($0)) }
+  }
+}
+
+extension TreeNode {
+  /// Its number in breadth-first order from the root, 0, of a tree of this height: as the wire has
+  /// it.
+  func wire(height: Int) -> Int { (1 << (height - level)) - 1 + index }
+
+  /// Nil for a number that no node of such a tree has.
+  init?(wire: Int, height: Int) {
+    let depth = Int.bitWidth - 1 - (wire + 1).leadingZeroBitCount
+    guard wire >= 0, depth <= height else { return nil }
+    self.init(level: height - depth, index: wire + 1 - (1 << depth))
+  }
+}

@@ -1,0 +1,89 @@
+import Domain
+import Hashing
+import Kernels
+import Scheduling
+
+/// A training's state as the coordinator has it stored.
+struct SavedState: Sendable {
+  private enum Form: Sendable {
+    case segments(CheckpointManifest)
+    /// Of before there were segments: weights, first and second moments in one blob.
+    case whole([UInt8])
+  }
+
+  let checkpoint: TrainingCheckpoint
+  private let form: Form
+  private static let wholeMagic = Array("comd-state-1".utf8)
+
+  /// Fetches what names the state's parts.
+  nonisolated(nonsending) init(_ checkpoint: TrainingCheckpoint, _ blobs: BlobClient) async throws {
+    self.checkpoint = checkpoint
+    let bytes = try await blobs.bytes(of: checkpoint.state)
+    form =
+      bytes.starts(with: Self.wholeMagic)
+      ? .whole(bytes) : .segments(try CheckpointManifest(parsing: bytes))
+  }
+
+  /// Puts the stored weights into `weights`, (N).
+  nonisolated(nonsending) func restore(
+    _ weights: Floats, _ blobs: BlobClient, _ cache: BlobCache
+  ) async throws {
+    switch form {
+    case .whole(let bytes): try copy(bytes, part: 0, 0..<weights.count, into: weights)
+    case .segments(let manifest):
+      let wanted = manifest.segments.map(\.weights)
+      let pin = cache.pin(Set(wanted))
+      defer { withExtendedLifetime(pin) {} }
+      try await blobs.fetch(Set(wanted))
+      for (segment, digest) in wanted.enumerated() {
+        let range = segmentRange(segment, of: weights.count, segments: wanted.count)
+        try fill(weights[range], from: cache.read(digest)[...])
+      }
+    }
+  }
+
+  /// The stored moments of a segment of a vector of `count` elements.
+  nonisolated(nonsending) func moments(
+    of segment: Int, segments: Int, count: Int, _ blobs: BlobClient
+  ) async throws -> Moments {
+    let range = segmentRange(segment, of: count, segments: segments)
+    let moments = Moments(zeros: range.count)
+    switch form {
+    case .whole(let bytes):
+      try copy(bytes, part: 1, range, of: count, into: moments.first)
+      try copy(bytes, part: 2, range, of: count, into: moments.second)
+    case .segments(let manifest):
+      guard manifest.segments.count == segments else {
+        throw TrainingStateError.foreign(bytes: manifest.segments.count, expected: segments)
+      }
+      let bytes = try await blobs.bytes(of: manifest.segments[segment].moments)
+      guard bytes.count == 8 * range.count else {
+        throw TrainingStateError.foreign(bytes: bytes.count, expected: 8 * range.count)
+      }
+      try fill(moments.first, from: bytes[..<(4 * range.count)])
+      try fill(moments.second, from: bytes[(4 * range.count)...])
+    }
+    return moments
+  }
+
+  private func copy(
+    _ bytes: [UInt8], part: Int, _ range: Range<Int>, of count: Int? = nil, into target: Floats
+  ) throws {
+    let count = count ?? target.count
+    let head = Self.wholeMagic.count + 16
+    guard bytes.count == head + 12 * count else {
+      throw TrainingStateError.foreign(bytes: bytes.count, expected: head + 12 * count)
+    }
+    let start = head + 4 * (part * count + range.lowerBound)
+    try fill(target, from: bytes[start..<start + 4 * range.count])
+  }
+
+  private func fill(_ values: Floats, from bytes: ArraySlice<UInt8>) throws {
+    guard bytes.count == 4 * values.count else {
+      throw TrainingStateError.foreign(bytes: bytes.count, expected: 4 * values.count)
+    }
+    values.withUnsafeMutableBufferPointer { target in
+      bytes.withUnsafeBytes { UnsafeMutableRawBufferPointer(target).copyMemory(from: $0) }
+    }
+  }
+}
