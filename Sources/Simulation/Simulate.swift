@@ -36,6 +36,33 @@ public func simulate(
   simulate(seed: seed, faults: faults, bug: bug, fingerprinted: fingerprinted) { $0 }
 }
 
+/// Runs a history in which nothing goes wrong but that one of three workers is killed, for good,
+/// before a message of a training's step is taken in, or before anything else that a member does
+/// then.
+///
+/// - Parameter boundary: from 0.
+/// - Returns: nil when the step has fewer.
+func simulate(seed: UInt64, killing worker: Int, at boundary: Int) -> SimulationOutcome? {
+  let world = World(seed: seed)
+  let nothing = FaultPlan([], workers: 3, seed: seed)
+  let undisturbed = Simulator(seed: seed, world: world, plan: nothing, workers: 3)
+  undisturbed.run()
+  if undisturbed.boundaries <= boundary { return nil }
+  let expected = RunReport(undisturbed.store, completion: undisturbed.completion)
+  let simulator = Simulator(
+    seed: seed, world: world, plan: nothing, workers: 3, expectedLosses: expected.losses)
+  simulator.kill = Simulator.Kill(worker: worker, boundary: boundary)
+  simulator.run()
+  var violations = simulator.violations
+  if violations.isEmpty {
+    violations = RunReport(simulator.store, completion: simulator.completion)
+      .differences(from: expected)
+  }
+  return SimulationOutcome(
+    seed: seed, violations: violations, history: simulator.history.lines, faults: [],
+    simulatedTime: simulator.now.sinceStart, events: simulator.events, counts: simulator.counts)
+}
+
 /// As above, with a part of the faults.
 func simulate(
   seed: UInt64, faults: FaultSet, bug: PlantedBug?, fingerprinted: Bool = false,

@@ -64,6 +64,14 @@ final class Simulator {
   var dealtWith: Set<FinishedResult> = []
   var events = 0
   var counts = SimulationCounts()
+  /// A kill between two of the happenings of stage 1's second step.
+  struct Kill {
+    var worker: Int
+    var boundary: Int
+  }
+  var kill: Kill?
+  /// How many such happenings there have been.
+  private(set) var boundaries = 0
   /// Of the undisturbed run; nil while that one itself is run.
   let expectedLosses: [TrainingID: [Double]]?
 
@@ -110,10 +118,21 @@ final class Simulator {
       events += 1
       if isStalled(happening, at: at) { continue }
       history.add(at, happening)
+      killAtBoundary(before: happening)
       happen(happening)
     }
     if violations.isEmpty { checkEnd() }
     counts.twins = store.twins
+  }
+
+  private func killAtBoundary(before happening: Happening) {
+    guard store.trainings[.pretraining]?.stepsCommitted == 1 else { return }
+    switch happening {
+    case .toCoordinator, .toWorker, .toPeer, .worker, .synced: break
+    case .closed, .tick, .answered, .fault, .restart: return
+    }
+    if let kill, kill.boundary == boundaries { end(workers[kill.worker]) }
+    boundaries += 1
   }
 
   /// A process that stands still takes things in later, in the same order.

@@ -1,5 +1,6 @@
-import Simulation
 import Testing
+
+@testable import Simulation
 
 @Suite("A simulated history")
 struct SimulationTests {
@@ -56,6 +57,26 @@ struct SimulationTests {
     #expect(FaultSet(names: "all") == .all)
     #expect(FaultSet(names: "none") == [])
     #expect(FaultSet(names: "gremlins") == nil)
+  }
+}
+
+@Suite("A training step of three workers")
+struct KilledStepTests {
+  /// In seeds 3 and 5 stage 1 has several steps.
+  @Test(
+    "goes on from memory, to the same bits, wherever in it one of them is killed",
+    arguments: [3, 5] as [UInt64], 0..<3)
+  func everyBoundary(seed: UInt64, worker: Int) {
+    var boundary = 0
+    var fenced = 0
+    while let outcome = simulate(seed: seed, killing: worker, at: boundary) {
+      #expect(outcome.violations.isEmpty, "boundary \(boundary): \(report(outcome))")
+      #expect(outcome.counts.stepsBack == 0, "boundary \(boundary)")
+      fenced += outcome.counts.stepsFenced
+      boundary += 1
+    }
+    #expect(boundary > 40 && fenced > boundary / 2, "\(boundary) boundaries, \(fenced) fenced")
+    print("seed \(seed), w\(worker): \(boundary) boundaries, \(fenced) steps fenced")
   }
 }
 
