@@ -21,6 +21,7 @@ extension MemberMachine {
       }
       guard version == step, weights[cell] < step, !updating.contains(cell) else { return [] }
       weights[cell] = step
+      staleCells -= 1
       return [.write(.weights, cell: cell, value)] + begin()
     case .firstMoment, .secondMoment:
       let segment = grid.segmentOfCell[cell]

@@ -51,6 +51,8 @@ public struct MemberMachine<Value> {
     var open: [Int: CellSum<Value>] = [:]
     var statistics: [RankStatistics?]
     var voted: [Int]?
+    /// How many of those it waits for, from the first, are known to be ready.
+    var ready = 0
     var isComputing = false
     /// Segments to be had before it may vote, and those that it votes for when it has them.
     let keeps: [Int]
@@ -62,6 +64,8 @@ public struct MemberMachine<Value> {
   /// Committed steps, as this member knows.
   public private(set) var step: Int
   var weights: [Int]
+  /// Cells whose weights are not of `step`.
+  var staleCells = 0
   var moments: [Int]
   /// Parts of moments that have come, by cell.
   var arrived: [Int: Set<StatePart>] = [:]
@@ -96,7 +100,7 @@ public struct MemberMachine<Value> {
   // Where these are inlined, Swift 6.3.1's optimizer makes code that its own verifier refuses.
   @inline(never) public var plan: StepPlan? { round?.plan }
   @inline(never) public var place: Int? { round?.me }
-  public var isWhole: Bool { weights.allSatisfy { $0 == step } }
+  public var isWhole: Bool { staleCells == 0 }
   /// Of the open step; nil for a rank that nobody has told about.
   @inline(never) public var statistics: [RankStatistics?] { round?.statistics ?? [] }
   /// Segments that it has voted for in this step; nil before it has.
@@ -157,6 +161,7 @@ public struct MemberMachine<Value> {
   /// What it has of earlier steps is of no use any more.
   mutating func skip(to new: Int) -> [Action] {
     step = new
+    staleCells = weights.count { $0 != new }
     sums = Array(repeating: nil, count: sums.count)
     arrived = [:]
     return takeEarly()
@@ -307,11 +312,12 @@ public struct MemberMachine<Value> {
       round.statistics.allSatisfy({ $0 != nil })
     else { return [] }
     func isReady(_ segment: Int) -> Bool { grid.cellsOfSegment[segment].allSatisfy(canUpdate) }
-    let isComplete =
-      round.keeps.isEmpty
-      ? !round.acquires.isEmpty && round.acquires.allSatisfy(isReady)
-      : round.keeps.allSatisfy(isReady)
-    guard isComplete else { return [] }
+    let wanted = round.keeps.isEmpty ? round.acquires : round.keeps
+    // What is ready stays so: each segment is looked at once when it is, not with every message.
+    var ready = round.ready
+    while ready < wanted.count, isReady(wanted[ready]) { ready += 1 }
+    self.round?.ready = ready
+    guard ready == wanted.count, !wanted.isEmpty else { return [] }
     let segments = (round.keeps + round.acquires.filter(isReady)).sorted()
     self.round?.voted = segments
     return [.vote(segments: segments)]
@@ -330,6 +336,7 @@ public struct MemberMachine<Value> {
     guard committed == step else { return [] }
     let cells = grid.cells.indices.filter(canUpdate)
     step += 1
+    staleCells = weights.count
     arrived = [:]
     updating = Set(cells)
     return cells
@@ -340,6 +347,7 @@ public struct MemberMachine<Value> {
     var actions: [Action] = []
     for cell in cells {
       moments[cell] = step
+      if weights[cell] != step { staleCells -= 1 }
       weights[cell] = step
       guard let round, round.plan.step == step - 1 else { continue }
       let segment = round.plan.segments[grid.segmentOfCell[cell]]

@@ -131,7 +131,7 @@ struct Opener {
     let bytes = first.bytes
     let clear = Array(bytes[..<Sealer.clearBytes])
     guard let sender = z85(Array(clear[..<32])), let peer = name(sender),
-      var link = link(clear, from: sender, &secrets)
+      var link = links[clear] ?? newLink(clear, from: sender, secrets: &secrets)
     else { return nil }
     guard let head = open(Data(bytes[Sealer.clearBytes...]), &link) else { return nil }
     var payload: Payload?
@@ -150,21 +150,23 @@ struct Opener {
         keeping: Keeper(kept), UnsafeRawBufferPointer(start: kept.bytes, count: kept.length))
       withExtendedLifetime(sealed) {}
     }
-    links[clear] = link
+    remember(link, clear)
     return MeshMessage(peer: peer, head: [UInt8](head), payload: payload)
   }
 
-  private mutating func link(
-    _ clear: [UInt8], from sender: String, _ secrets: inout MeshSecrets
+  private func newLink(
+    _ clear: [UInt8], from sender: String, secrets: inout MeshSecrets
   ) -> Link? {
-    if let known = links[clear] { return known }
-    let salt = Array(clear[32...])
-    guard let key = secrets.key(from: sender, to: secrets.publicKey, salt: salt) else { return nil }
-    if order.count >= Self.linksMax { links[order.removeFirst()] = nil }
+    secrets.key(from: sender, to: secrets.publicKey, salt: Array(clear[32...])).map {
+      Link(key: $0)
+    }
+  }
+
+  /// Only what was opened is remembered: nobody else makes a link be forgotten.
+  private mutating func remember(_ link: Link, _ clear: [UInt8]) {
+    if links.updateValue(link, forKey: clear) != nil { return }
     order.append(clear)
-    let link = Link(key: key)
-    links[clear] = link
-    return link
+    if order.count > Self.linksMax { links[order.removeFirst()] = nil }
   }
 
   private func open(_ combined: Data, _ link: inout Link) -> Data? {

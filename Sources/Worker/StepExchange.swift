@@ -124,6 +124,7 @@ actor StepExchange {
         MeshPeer(name: other.worker.name, endpoint: other.endpoint, publicKey: other.publicKey)
       })
     decide { $0.open(plan, me: me) }
+    sayProgress()
     let waiting = early
     early = waiting.filter { message in
       let cell = message.cell
@@ -166,6 +167,7 @@ actor StepExchange {
   func settled() {
     marks = Array(repeating: nil, count: marks.count)
     decide { $0.settled() }
+    sayProgress()
   }
 
   /// The moments of a segment are those of the base.
@@ -173,6 +175,7 @@ actor StepExchange {
     guard let member, member.plan?.epoch == epoch else { return }
     moments[segment] = loaded
     decide { $0.loaded(segment: segment) }
+    sayProgress()
   }
 
   /// Weights and moments of a segment that this member owns, as bytes of their own.
@@ -247,10 +250,18 @@ actor StepExchange {
     guard var member else { return }
     // Set aside while it changes, so that its tables are changed in place.
     self.member = nil
+    let wasWhole = member.isWhole
     let actions = decision(&member)
     self.member = member
     for action in actions { perform(action) }
-    sayProgress()
+    // A million cells come and change nothing that is worth a word.
+    let isNews = actions.contains { action in
+      switch action {
+      case .send, .compute, .ask, .write(.weights, _, _): false
+      case .write, .load, .forget, .vote, .fail: true
+      }
+    }
+    if isNews || wasWhole != self.member?.isWhole { sayProgress() }
   }
 
   private func sayProgress() {
