@@ -62,7 +62,7 @@ struct Preparation {
     try inventory.save()
     return PreparedRun(
       input: RunInput(
-        teacher: teacher, student: student, hasCaptions: settings.data.captions != nil,
+        teacher: teacher, student: student, hasCaptions: settings.data.hasStage1,
         evaluationSets: sets),
       pool: pool, examinations: examinations)
   }

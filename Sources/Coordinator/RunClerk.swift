@@ -30,15 +30,21 @@ struct RunClerk: Sendable {
 
   /// Builds the samples of a training as a blob and says what came of it.
   func dataset(_ training: TrainingID) throws -> Event {
-    let samples = try training == .pretraining ? captionSamples() : tuningSamples(training)
+    let samples = try training == .pretraining ? stage1Samples() : tuningSamples(training)
     log.info("\(training): \(samples.count) samples")
     if training == .pretraining { try store.setFact(Fact.pairs, "\(samples.count)") }
     let blob = try store.blobs.put(encode(samples))
     return .datasetBuilt(training, dataset: blob, samples: samples.count)
   }
 
-  /// Stage 1: each caption that the filter took, as an answer to a request for a description.
-  private func captionSamples() throws -> [TrainingSample] {
+  /// Stage 1: dialogues as they are, or each caption that the filter took, as an answer to a
+  /// request for a description.
+  private func stage1Samples() throws -> [TrainingSample] {
+    if let file = settings.data.conversations {
+      return try ConversationReader(inventory: inventory, log: log)
+        .conversations(of: file, pictures: settings.data.images)
+        .map { run.studentTemplate.trainingSample($0, system: run.prompts.system) }
+    }
     let seeds = Seeds(run: settings.method.seed)
     let pairs = try CaptionReader(settings: settings, inventory: inventory, log: log).pairs()
     return pairs.enumerated().map { number, pair in

@@ -6,6 +6,7 @@ public struct DataReport: Hashable, Sendable {
   public var instructionRecords = 0
   public var questions = 0
   public var captions = 0
+  public var conversations = 0
   public var evaluationItems = 0
   /// Different pictures that are there and look like pictures.
   public var pictures = 0
@@ -35,15 +36,18 @@ public struct DataInputs: Hashable, Sendable {
   }
   public var instructions: String?
   public var captions: String?
-  /// The folder of the pictures that both name.
+  public var conversations: String?
+  /// The folder of the pictures that they name.
   public var images: String
   public var evaluations: [Evaluation]
 
   public init(
-    instructions: String?, captions: String?, images: String, evaluations: [Evaluation] = []
+    instructions: String?, captions: String?, conversations: String? = nil, images: String,
+    evaluations: [Evaluation] = []
   ) {
     self.instructions = instructions
     self.captions = captions
+    self.conversations = conversations
     self.images = images
     self.evaluations = evaluations
   }
@@ -74,6 +78,16 @@ public func checkData(_ inputs: DataInputs, problemsMax: Int = 1000) -> DataRepo
       check.report.captions += 1
       check.picture(record.image, (record.number, record.line))
       check.pair(record.image, record.caption, (record.number, record.line))
+    }
+  }
+  if let file = inputs.conversations {
+    check.begin(file, images: inputs.images)
+    for next in ConversationFile(file) {
+      guard let record = check.take(next) else { continue }
+      check.report.conversations += 1
+      let place = (record.number, record.line)
+      check.picture(record.image, place)
+      check.pair(record.image, record.turns[0].question + "\n" + record.turns[0].answer, place)
     }
   }
   for evaluation in inputs.evaluations {

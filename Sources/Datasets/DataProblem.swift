@@ -14,6 +14,7 @@ public struct DataProblem: Error, Hashable, Sendable, CustomStringConvertible {
     /// The file has no record at all.
     case noRecords
     case emptyQuestion(turn: Int)
+    case emptyAnswer(turn: Int)
     case emptyCaption
     /// The text shows a picture that the record does not name.
     case placeholderWithoutImage
@@ -67,6 +68,7 @@ extension DataProblem.Kind: CustomStringConvertible {
     case .unexpected(let field, let expected): "has an unexpected \(field): \(expected) expected"
     case .noRecords: "holds no records: is it the right file?"
     case .emptyQuestion(let turn): "asks nothing in turn \(turn): remove the turn or fill it in"
+    case .emptyAnswer(let turn): "answers nothing in turn \(turn): remove the turn or fill it in"
     case .emptyCaption: "has an empty caption: remove the record"
     case .placeholderWithoutImage:
       "has <image> in its text but names no picture: add `image` or remove the placeholder"

@@ -179,6 +179,9 @@ public struct RestoredRun: Hashable, Sendable {
   public var proposals: [Proposal]
   public var trainings: [RestoredTraining]
   public var evaluations: [EvaluationScore]
+  /// Names of the workers that were members when the coordinator ended, sorted: they may still be
+  /// running.
+  public var present: [String]
 
   public struct AssessedInstruction: Hashable, Sendable {
     public var instruction: InstructionID
@@ -206,7 +209,8 @@ public struct RestoredRun: Hashable, Sendable {
     phase: RunPhase = .preparing, instructions: [Instruction] = [], tuningIteration: [Int] = [],
     jobs: [RestoredJob] = [], ended: [EndedJob] = [], jobsCreated: Int64 = 0,
     assessments: [AssessedInstruction] = [], proposals: [Proposal] = [],
-    trainings: [RestoredTraining] = [], evaluations: [EvaluationScore] = []
+    trainings: [RestoredTraining] = [], evaluations: [EvaluationScore] = [],
+    present: [String] = []
   ) {
     self.phase = phase
     self.instructions = instructions
@@ -218,6 +222,7 @@ public struct RestoredRun: Hashable, Sendable {
     self.proposals = proposals
     self.trainings = trainings
     self.evaluations = evaluations
+    self.present = present
   }
 }
 

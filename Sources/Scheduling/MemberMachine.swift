@@ -111,7 +111,7 @@ public struct MemberMachine<Value> {
   public var progress: TrainingProgress {
     let segments = grid.cellsOfSegment.count
     var kept = PieceSet(none: segments)
-    for segment in 0..<segments where keeps(segment) { kept.insert(segment) }
+    for segment in 0..<segments where hasAll(of: segment) { kept.insert(segment) }
     var summed: PieceSet?
     if let voted = round?.voted, round?.plan.step == step {
       summed = PieceSet(none: segments)
@@ -125,6 +125,14 @@ public struct MemberMachine<Value> {
   /// Whether it has the moments of a segment after `step` steps.
   func keeps(_ segment: Int) -> Bool {
     grid.cellsOfSegment[segment].allSatisfy { moments[$0] == step }
+  }
+
+  /// Whether others can get all of a segment's state here, at the latest when the committed step is
+  /// applied, which nothing can come between. Moments may be here before the weights are.
+  func hasAll(of segment: Int) -> Bool {
+    grid.cellsOfSegment[segment].allSatisfy { cell in
+      updating.contains(cell) || moments[cell] == step && weights[cell] == step
+    }
   }
 
   // MARK: A step

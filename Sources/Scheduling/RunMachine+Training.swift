@@ -56,6 +56,7 @@ extension RunMachine {
   mutating func advanceTraining(at now: Moment, _ turn: inout Turn) {
     guard var present = training, !state.trainingDone else { return }
     training = nil
+    present.isAnyoneAway = !away.isEmpty
     let export = present.advance(at: now, isPaused: isPaused, &turn)
     training = present
     guard let export else { return }

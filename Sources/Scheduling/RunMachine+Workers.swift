@@ -67,6 +67,7 @@ extension RunMachine {
       return
     case .again: break
     case .joined(let replaced):
+      away.remove(worker.name)
       if let replaced {
         forget(replaced, isLoss: true, &turn)
         turn.note(.left(replaced, .restarted(boot: worker.boot)))
@@ -139,7 +140,9 @@ extension RunMachine {
     takers = nil
     switch departure {
     case .goodbye, .revoked: forget(worker, isLoss: false, &turn)
-    case .silent, .disconnected, .restarted: forget(worker, isLoss: true, &turn)
+    case .silent, .disconnected, .restarted:
+      forget(worker, isLoss: true, &turn)
+      away.insert(worker.name)
     }
     membership.remove(worker)
     turn.note(.left(worker, departure))
@@ -180,6 +183,7 @@ extension RunMachine {
     case .revoke(let name):
       let id = membership.members[name]?.id
       membership.revoke(name)
+      away.remove(name)
       guard let id else { return }
       turn.send(id, .refused(.revoked))
       leave(id, .revoked, &turn)

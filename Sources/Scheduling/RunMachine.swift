@@ -22,6 +22,9 @@ public struct RunMachine: Sendable {
   var isPaused = false
   /// Members that are to leave, and have not been told yet: a training may need them a while.
   var leaving: Set<WorkerID> = []
+  /// Names of workers that were lost, or not heard since a restart, of which no later process is
+  /// known: the one that was there may return with all that it had.
+  var away: Set<String>
   /// What the present phase will ask when jobs run short.
   var backlog = Backlog()
   /// Names of members that may take jobs and have been given none when last asked.
@@ -49,6 +52,7 @@ public struct RunMachine: Sendable {
       created: max(restored.jobsCreated, restored.jobs.last?.job.id.number ?? 0),
       limits: settings.limits, timing: settings.timing)
     state = RunState(settings: settings, restored: restored)
+    away = Set(restored.present).subtracting(revoked)
   }
 
   /// What follows from an event. See `Effect` for the order in which it is to be done.

@@ -35,10 +35,16 @@ extension TrainingMachine {
   }
 
   func decide(_ quorum: Quorum, at now: Moment, isPaused: Bool) -> QuorumDecision {
-    decideQuorum(
+    let isOver = stateMissingSince.map { now - $0 >= timing.statePatience } ?? false
+    return decideQuorum(
       quorum, position: position, best: plan.baseStep, isPaused: isPaused,
       isReconnecting: now < reconnectUntil, mayWaitForOthers: now < gatherUntil,
-      mayStepBack: stateMissingSince.map { now - $0 >= timing.statePatience } ?? false)
+      mayStepBack: isOver || (!quorum.isCovered && position > plan.baseStep && isHeardOut))
+  }
+
+  /// All who could keep a segment are there and have said what they keep.
+  var isHeardOut: Bool {
+    !isAnyoneAway && participants.values.allSatisfy { $0.excluded || $0.standing != nil }
   }
 
   /// Leaves out who is to leave and keeps nothing any more, when there is somebody else.

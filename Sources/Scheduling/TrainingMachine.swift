@@ -114,6 +114,8 @@ struct TrainingMachine: Sendable {
   var gatherUntil: Moment
   /// Until then no step begins: after a restart the workers are coming back one by one.
   var reconnectUntil: Moment
+  /// A worker is away that may hold what is missing, and return.
+  var isAnyoneAway = false
   /// Since when nobody has held the state at `position`.
   var stateMissingSince: Moment?
   var saving: Saving?

@@ -117,8 +117,10 @@ public struct DataSettings: Hashable, Sendable {
   public var instructions: String
   /// The folder of the pictures that instructions and captions name.
   public var images: String
-  /// Pictures and captions for stage 1; nil leaves stage 1 out.
+  /// Pictures and captions for stage 1.
   public var captions: String?
+  /// Dialogues in LLaVA's form for stage 1, in place of captions: learnt as they are.
+  public var conversations: String?
   /// At most so many instructions or caption pairs, a seeded sample; nil takes all.
   public var instructionsLimit: Int?
   public var captionsLimit: Int?
@@ -126,6 +128,9 @@ public struct DataSettings: Hashable, Sendable {
     self.instructions = instructions
     self.images = images
   }
+
+  /// Without captions and dialogues stage 1 is left out.
+  public var hasStage1: Bool { captions != nil || conversations != nil }
 }
 
 /// The most tokens that a model may say in each role.

@@ -83,11 +83,18 @@ private func readData(_ section: Section, _ places: Places) -> DataSettings? {
   let instructions = places.path(section, "instructions", required: true)
   let images = places.path(section, "images", required: true)
   let captions = places.path(section, "captions")
+  let conversations = places.path(section, "conversations")
+  if captions != nil, conversations != nil {
+    section.note(
+      .conflict("stage 1 learns either captions or conversations; take one of the two out"),
+      "conversations", line: section.line(of: "conversations"))
+  }
   let instructionsLimit = section.value("instructions_limit", .integer(1...1_000_000_000))
   let captionsLimit = section.value("captions_limit", .integer(1...1_000_000_000))
   guard let instructions, let images else { return nil }
   var data = DataSettings(instructions: instructions, images: images)
   data.captions = captions
+  data.conversations = conversations
   data.instructionsLimit = instructionsLimit
   data.captionsLimit = captionsLimit
   return data

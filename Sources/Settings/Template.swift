@@ -49,6 +49,7 @@ extension ClusterSettings {
       instructions: \(data.instructions)   # LLaVA's JSON; answers in it are dropped
       images: \(data.images)
       captions: \(data.captions ?? "none")           # pictures and captions; without it no stage 1
+      # conversations: data/dialogues.json  # in place of captions: stage 1 learns these
       # instructions_limit: 1000            # at most so many, a seeded sample
       # captions_limit: 10000
 

@@ -33,6 +33,7 @@ struct StoreModel {
   var trainings: [TrainingID: RestoredTraining] = [:]
   var losses: [TrainingID: [Double]] = [:]
   var evaluations: [EvaluationScore] = []
+  var present: [String: WorkerID] = [:]
   /// Late twins that were compared.
   var twins = 0
   private(set) var violations: [Violation] = []
@@ -76,7 +77,10 @@ struct StoreModel {
     case .checkpointed(let id, let checkpoint): trainings[id]?.plan.checkpoint = checkpoint
     case .trainingFinished(let export): trainings[export.training]?.export = export
     case .evaluated(let score): evaluations.append(score)
-    case .workerJoined, .workerLeft, .workerBusy: break
+    case .workerJoined(let worker, _): present[worker.name] = worker
+    case .workerLeft(let worker, _):
+      if present[worker.name] == worker { present[worker.name] = nil }
+    case .workerBusy: break
     }
   }
 
@@ -102,7 +106,7 @@ struct StoreModel {
         var training = training
         if bug == .forgetEpoch { training.epoch = 0 }
         return training
-      }, evaluations: evaluations)
+      }, evaluations: evaluations, present: present.keys.sorted())
   }
 
   private func restored(_ stored: StoredJob) -> RestoredJob? {

@@ -279,7 +279,13 @@ struct ChangeWriter {
     }
   }
 
+  /// A worker has one process; that which was there before has ended.
   private mutating func join(_ worker: WorkerID, kernelSet: String) throws {
+    try run(
+      """
+      UPDATE workers SET left = ?, reason = 'another process has its name'
+      WHERE name = ? AND boot <> ? AND joined IS NOT NULL AND left IS NULL
+      """, [now, column(worker.name), column(worker.boot)])
     try run(
       """
       UPDATE workers SET kernel_set = ?, joined = coalesce(joined, ?), left = NULL, reason = NULL

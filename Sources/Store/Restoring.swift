@@ -13,7 +13,14 @@ struct RunReader {
       phase: phase, jobs: try jobs(in: phase), ended: try ended(in: phase),
       jobsCreated: Int64(try count(db, "SELECT max(id) FROM jobs")),
       assessments: try assessments(), proposals: try proposals(), trainings: try trainings(),
-      evaluations: try evaluations())
+      evaluations: try evaluations(), present: try present())
+  }
+
+  private func present() throws -> [String] {
+    try rows(
+      db,
+      "SELECT DISTINCT name FROM workers WHERE joined IS NOT NULL AND left IS NULL ORDER BY name"
+    ) { try $0.text(0) }
   }
 
   func phase() throws -> RunPhase {

@@ -5,12 +5,15 @@ import GRDB
 /// A run's store, read while a coordinator may work on it: nothing is written, migrated or locked.
 public final class StoreView: Sendable {
   private let path: String
+  /// Where the run keeps its blobs.
+  public let blobFolder: String
   private let queue: DatabaseQueue
 
   /// - Throws: `StoreError` where there is no run.
   public init(runFolder: String) throws(StoreError) {
     let path = runFolder + "/run.sqlite"
     self.path = path
+    blobFolder = runFolder + "/blobs"
     queue = try naming(path) {
       var configuration = Configuration()
       configuration.readonly = true
@@ -32,6 +35,16 @@ public final class StoreView: Sendable {
   /// Events that the run's machine had been handed at the last commit that said so.
   public func machineEvents() throws(StoreError) -> Int64 {
     try read { try $0.fact(machineEventsFact) }.flatMap { Int64($0) } ?? 0
+  }
+
+  /// All trainings that were begun, in the order of their iterations.
+  public func trainings() throws(StoreError) -> [RestoredTraining] {
+    try read { try $0.trainings() }
+  }
+
+  /// The losses of a training's committed steps, by step.
+  public func losses(of training: TrainingID) throws(StoreError) -> [Int: Double] {
+    try read { try $0.losses(of: training) }
   }
 
   private func read<Value>(
@@ -64,6 +77,14 @@ extension RunReader {
         address: try fields.digest(0), attempt: try fields.integer(1), givenTo: holders,
         result: try fields.result(from: 2))
     }.first
+  }
+
+  func losses(of training: TrainingID) throws -> [Int: Double] {
+    let losses = try rows(
+      db, "SELECT step, loss FROM steps WHERE training = ? AND loss IS NOT NULL",
+      [training.iteration]
+    ) { (try $0.integer(0), try $0.real(1)) }
+    return Dictionary(losses, uniquingKeysWith: { first, _ in first })
   }
 
   func fact(_ key: String) throws -> String? {

@@ -35,17 +35,19 @@ public actor SumMember {
   /// - Parameters:
   ///   - index: among the members, from 0.
   ///   - elements: of the vector that is summed.
-  ///   - isPlain: without encryption, on this machine only.
+  ///   - desk: an endpoint that all members reach; they reach this one by the same way.
+  ///   - isPlain: without encryption.
   ///   - isLocal: through local sockets rather than TCP.
   public init(
-    index: Int, members: Int, elements: Int, isPlain: Bool, isLocal: Bool, log: Logger
+    index: Int, members: Int, elements: Int, desk: String, isPlain: Bool, isLocal: Bool,
+    log: Logger
   ) throws {
     self.index = index
     membersCount = members
     keys = try CurveKeyPair.generate()
     allowList = AllowList()
     mesh = try Mesh(
-      endpoint: "tcp://127.0.0.1:*",
+      endpoint: "tcp://\(localAddress(towards: desk)):*",
       security: isPlain
         ? .plainForBenchmarks(as: Self.name(index).name) : .sealed(keys, allowList),
       isLocal: isLocal)

@@ -4,8 +4,28 @@ import Foundation
 import Hashing
 import Logging
 import Protocol
+import Synchronization
 import Transformer
 import Transport
+
+/// What a training hands in and has not been uploaded yet: of segments, those of its newest
+/// checkpoint only. A disk or a link that is too slow for the checkpoints asked for costs older
+/// ones, not memory.
+struct UploadBacklog: Sendable {
+  private var items: [UploadQueue.Item] = []
+
+  mutating func put(_ item: UploadQueue.Item) {
+    if case .segment(let training, let step, _, _, _) = item {
+      items.removeAll { older in
+        guard case .segment(training, let earlier, _, _, _) = older else { return false }
+        return earlier < step
+      }
+    }
+    items.append(item)
+  }
+
+  mutating func take() -> UploadQueue.Item? { items.isEmpty ? nil : items.removeFirst() }
+}
 
 /// What a training hands in, done beside the steps so that none of them waits for it, and on a
 /// thread of its own: writing a student takes as long as the disk wants.
@@ -20,8 +40,9 @@ actor UploadQueue {
     case export(TrainingID, Model, weights: Digest)
   }
 
-  private let items: AsyncStream<Item>
-  private let inbox: AsyncStream<Item>.Continuation
+  private let backlog = Mutex(UploadBacklog())
+  private let arrivals: AsyncStream<Void>
+  private let bell: AsyncStream<Void>.Continuation
   private let library: ModelLibrary
   private let blobs: BlobClient
   private let cache: BlobCache
@@ -33,8 +54,7 @@ actor UploadQueue {
     library: ModelLibrary, blobs: BlobClient, cache: BlobCache, folder: String,
     control: MessageClient, log: Logger
   ) {
-    // No more than one checkpoint is under way, and what a worker owns of it.
-    (items, inbox) = AsyncStream.makeStream()
+    (arrivals, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     self.library = library
     self.blobs = blobs
     self.cache = cache
@@ -43,16 +63,21 @@ actor UploadQueue {
     self.log = log
   }
 
-  nonisolated func put(_ item: Item) { inbox.yield(item) }
+  nonisolated func put(_ item: Item) {
+    backlog.withLock { $0.put(item) }
+    bell.yield()
+  }
 
   /// Uploads one item after the other until cancelled.
   func run() async {
-    for await item in items {
-      do {
-        let message = try await upload(item)
-        try control.send([Frame(encode(message))])
-      } catch {
-        log.error("an upload failed: \(error)")
+    for await _ in arrivals {
+      while !Task.isCancelled, let item = backlog.withLock({ $0.take() }) {
+        do {
+          let message = try await upload(item)
+          try control.send([Frame(encode(message))])
+        } catch {
+          log.error("an upload failed: \(error)")
+        }
       }
     }
   }

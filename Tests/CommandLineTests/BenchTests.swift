@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandLineTool
 
-@Suite("A measurement", .timeLimit(.minutes(2)))
+@Suite("A measurement", .timeLimit(.minutes(5)))
 struct BenchTests {
   struct Row: Decodable {
     var bench: String

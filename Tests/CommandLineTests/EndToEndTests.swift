@@ -4,7 +4,7 @@ import Testing
 
 @testable import CommandLineTool
 
-@Suite("The whole program", .timeLimit(.minutes(3)))
+@Suite("The whole program", .timeLimit(.minutes(5)))
 struct EndToEndTests {
   let cluster: TinyCluster
   var run: String { cluster.folder + "/run" }

@@ -75,7 +75,7 @@ private struct PlayedCoordinator {
   }
 }
 
-@Suite("A worker that is killed with results that nobody has acknowledged", .timeLimit(.minutes(1)))
+@Suite("A worker that is killed with results that nobody has acknowledged", .timeLimit(.minutes(5)))
 struct SpoolProcessTests {
   @Test("reports them when it starts again, and forgets them once they are acknowledged")
   func restarted() async throws {

@@ -6,7 +6,7 @@ import Testing
 private let top = URL(filePath: #filePath).deletingLastPathComponent()
   .deletingLastPathComponent().deletingLastPathComponent().path
 
-@Suite("A run on the embedded world, with the models that are shipped", .timeLimit(.minutes(3)))
+@Suite("A run on the embedded world, with the models that are shipped", .timeLimit(.minutes(5)))
 struct WorldRunTests {
   @Test("judges, tells difficult from easy, asks anew, and learns from what it asked")
   func twoIterations() async throws {

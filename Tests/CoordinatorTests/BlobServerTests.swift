@@ -16,10 +16,10 @@ private struct Served {
   let socket: MessageServer
   let service: BlobServer
 
-  init() throws {
+  init(limits: SocketLimits = .bulk) throws {
     blobs = try BlobFolder(path: folder)
     socket = try MessageServer(
-      endpoint: "tcp://127.0.0.1:0", security: .plainForBenchmarks, limits: .bulk)
+      endpoint: "tcp://127.0.0.1:0", security: .plainForBenchmarks, limits: limits)
     service = BlobServer(
       server: socket, blobs: blobs, inventory: Inventory(path: folder + "/inventory.tsv"),
       pieceLists: PieceLists(folder: folder + "/pieces"),
@@ -75,7 +75,7 @@ private struct Giver {
   }
 }
 
-@Suite("Workers that hand in the same blob", .timeLimit(.minutes(1)))
+@Suite("Workers that hand in the same blob", .timeLimit(.minutes(5)))
 struct BlobServerTests {
   private let bytes = Array("abcdef".utf8)
   private var blob: Digest { Digest(hashing: bytes) }
@@ -135,11 +135,14 @@ struct BlobServerTests {
   }
 }
 
-@Suite("A worker that asks for blobs", .timeLimit(.minutes(1)))
+@Suite("A worker that asks for blobs", .timeLimit(.minutes(5)))
 struct BlobWaitingTests {
   @Test("and does not take them delays nobody else")
   func slow() async throws {
-    let served = try Served()
+    // It never gives a connection up, so that who waits for that waits for ever.
+    var patient = SocketLimits.bulk
+    patient.heartbeatTimeout = .seconds(600)
+    let served = try Served(limits: patient)
     try await served.run {
       let blob = try served.blobs.put(randomBytes(WireLimits.chunkBytesMax))
       // Its queues hold a few messages; nobody reads them.
@@ -157,15 +160,12 @@ struct BlobWaitingTests {
       }
       // They are all taken in before this one is.
       try await Task.sleep(for: .milliseconds(300))
-      let asked = ContinuousClock.now
       try await quick.client.sendWaiting(
         [Frame(encode(BulkRequest.fetch(request: 7, blob: blob, offset: 1, length: 2)))])
       #expect(
         try await quick.reply()
           == .chunk(
             request: 7, blob: blob, size: Int64(WireLimits.chunkBytesMax), offset: 1, length: 2))
-      // The server gives a connection up that has answered no heartbeat for 10 s.
-      #expect(ContinuousClock.now - asked < .seconds(5))
       await quick.client.close()
       await slow.close()
     }

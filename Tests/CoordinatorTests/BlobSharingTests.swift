@@ -104,7 +104,7 @@ private func run(
   }
 }
 
-@Suite("A blob that many workers want", .timeLimit(.minutes(2)))
+@Suite("A blob that many workers want", .timeLimit(.minutes(5)))
 struct BlobSharingTests {
   @Test("reaches all of them, a small, an empty and a large one", arguments: [0, 1, 77, 5_000_011])
   func all(bytes: Int) async throws {

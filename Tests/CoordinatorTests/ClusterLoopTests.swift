@@ -114,7 +114,7 @@ private let heartbeat = WorkerMessage.heartbeat(
   Heartbeat(
     sequence: 1, holding: [], credit: 4, busyMilliseconds: 0, training: nil, standing: nil))
 
-@Suite("The coordinator's loop", .timeLimit(.minutes(1)))
+@Suite("The coordinator's loop", .timeLimit(.minutes(5)))
 struct ClusterLoopTests {
   private let worker = WorkerID(name: "w1", boot: 5)
   /// Said by nobody but the test: whatever the loop sent before it comes before it.

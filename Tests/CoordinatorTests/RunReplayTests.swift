@@ -149,7 +149,7 @@ private func replayAfterSecondLife(_ folder: String) async throws -> ReplayedRun
   return replayed
 }
 
-@Suite("A replay of a run", .timeLimit(.minutes(2)))
+@Suite("A replay of a run", .timeLimit(.minutes(5)))
 struct RunReplayTests {
   private let folder = NSTemporaryDirectory() + "run-replay-\(UUID().uuidString)"
 

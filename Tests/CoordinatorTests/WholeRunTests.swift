@@ -84,7 +84,7 @@ private struct Report {
   var weights: String? { object("student")["weights_sha256"] as? String }
 }
 
-@Suite("A whole run", .timeLimit(.minutes(3)))
+@Suite("A whole run", .timeLimit(.minutes(5)))
 struct WholeRunTests {
   @Test("gives the same with 1, 2 and 3 workers, and lets them go at its end")
   func sameForAnyWorkers() async throws {

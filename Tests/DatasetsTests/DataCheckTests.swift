@@ -32,9 +32,17 @@ struct DataCheckTests {
       """)
     let captions = try folder.write(
       "captions.csv", "image,caption\ngood.png,A dog\nempty.jpg,A dog\ngood.png,A dog\n")
+    let dialogues = try folder.write(
+      "dialogues.json",
+      """
+      [{"image": "good.jpg", "conversations": [
+         {"from": "human", "value": "One?"}, {"from": "gpt", "value": "1"}]},
+       {"conversations": [{"from": "human", "value": "One?"}]}]
+      """)
     let report = checkData(
       DataInputs(
-        instructions: instructions, captions: captions, images: folder.path + "/images",
+        instructions: instructions, captions: captions, conversations: dialogues,
+        images: folder.path + "/images",
         evaluations: [.init(.exactMatch, path: folder.path + "/none.jsonl")]))
     #expect(
       report.problems.dropLast() == [
@@ -45,13 +53,16 @@ struct DataCheckTests {
         DataProblem(file: instructions, record: 6, line: 6, .emptyQuestion(turn: 1)),
         DataProblem(file: captions, record: 2, line: 3, .imageFormat("empty.jpg")),
         DataProblem(file: captions, record: 3, line: 4, .duplicate(of: 1)),
+        DataProblem(
+          file: dialogues, record: 2, line: 3, .missing("the last answer in conversations")),
       ])
     #expect(report.problems.last?.file == folder.path + "/none.jsonl")
-    #expect(report.problemCount == 8)
-    #expect(report.fatalCount == 6)
+    #expect(report.problemCount == 9)
+    #expect(report.fatalCount == 7)
     #expect(report.instructionRecords == 6)
     #expect(report.questions == 6)
     #expect(report.captions == 3)
+    #expect(report.conversations == 1)
     #expect(report.pictures == 2)
   }
 

@@ -5,7 +5,10 @@ import Testing
 
 @Suite("A training after a restart")
 struct TrainingRestartTests {
-  private func driver(committed: Int, checkpoint: TrainingCheckpoint?) -> Driver {
+  /// - Parameter present: who was a member when the coordinator ended.
+  private func driver(
+    committed: Int, checkpoint: TrainingCheckpoint?, present: [WorkerID] = [alice, bob]
+  ) -> Driver {
     let plan = TrainingPlan(
       training: .pretraining, model: digest(200), dataset: digest(4),
       recipe: testSettings().pretrain, stepsTotal: 9, checkpoint: checkpoint)
@@ -15,18 +18,19 @@ struct TrainingRestartTests {
     return Driver(
       restored: RestoredRun(
         phase: .pretraining, instructions: testPool(1, 1), tuningIteration: [1],
-        trainings: [training]), input: testInput(captions: true))
+        trainings: [training], present: present.map(\.name)),
+      input: testInput(captions: true))
   }
 
   private func pass(
-    _ driver: inout Driver, _ duration: Duration, _ standings: [WorkerID: TrainingStanding]
+    _ driver: inout Driver, _ duration: Duration, _ standings: [WorkerID: TrainingStanding?]
   ) -> [Effect] {
     var effects: [Effect] = []
     let end = driver.now + duration
     while driver.now < end {
       driver.now = driver.now + .milliseconds(250)
       for worker in standings.keys.sorted() {
-        effects += driver.beat(worker, .pretraining, standings[worker])
+        effects += driver.beat(worker, .pretraining, standings[worker] ?? nil)
       }
       effects += driver.handle(.tick)
     }
@@ -70,6 +74,47 @@ struct TrainingRestartTests {
     let again = pass(&driver, .seconds(1), [alice: Group.progress(3, lineage: 13)])
     let plan = try #require(again.steps(to: alice).first)
     #expect(plan.step == 3 && plan.base == .checkpoint(checkpoint))
+  }
+
+  private func isBack(_ effects: [Effect]) -> Bool {
+    effects.notes.contains(.steppedBack(.pretraining, from: 5, to: 3))
+  }
+
+  @Test("goes back at once when the processes that had the newest are known to have ended")
+  func endedProcesses() {
+    let checkpoint = TrainingCheckpoint(step: 3, state: digest(6))
+    let holding = Group.progress(5, kept: Array(0..<7))
+    var driver = driver(committed: 5, checkpoint: checkpoint)
+    _ = driver.join(alice)
+    #expect(!isBack(pass(&driver, .seconds(10), [alice: holding])))
+    // Another process of his: the one that was waited for is no more.
+    let again = WorkerID(name: bob.name, boot: 2)
+    _ = driver.join(again)
+    #expect(!isBack(pass(&driver, .seconds(2), [alice: holding])))
+    #expect(isBack(pass(&driver, .seconds(1), [alice: holding, again: .preparing])))
+  }
+
+  @Test("and the rest is with nobody else: waits for those who have not said what they keep")
+  func allThere() {
+    let checkpoint = TrainingCheckpoint(step: 3, state: digest(6))
+    var driver = driver(committed: 5, checkpoint: checkpoint, present: [alice])
+    _ = driver.join(alice)
+    #expect(!isBack(pass(&driver, .seconds(6), [alice: nil])))
+    #expect(isBack(pass(&driver, .seconds(1), [alice: Group.progress(5, kept: [1])])))
+  }
+
+  @Test("waits for one that is lost while it trains, but not for one that took its leave")
+  func lostWhileTraining() {
+    let checkpoint = TrainingCheckpoint(step: 3, state: digest(6))
+    for isLost in [true, false] {
+      var driver = driver(committed: 5, checkpoint: checkpoint, present: [alice])
+      _ = driver.join(alice)
+      _ = driver.join(bob)
+      let holding = Group.progress(5, kept: Array(0..<7))
+      _ = pass(&driver, .seconds(2), [alice: holding, bob: nil])
+      if !isLost { _ = driver.say(.goodbye, bob) }
+      #expect(isBack(pass(&driver, .seconds(8), [alice: holding])) == !isLost)
+    }
   }
 }
 

@@ -145,6 +145,9 @@ struct ProblemTests {
     #expect(ports.map(\.key) == ["bulk", "dashboard", "dashboard"].map { "coordinator." + $0 })
     #expect(
       problems(adding: "coordinator: { control: \"tcp://h:0\", bulk: \"tcp://h:0\" }").isEmpty)
+    let stage1 = problems(adding: "  captions: a.json\n  conversations: b.json")
+    #expect(stage1.map(\.line) == [8] && stage1.map(\.key) == ["data.conversations"])
+    #expect(problems(adding: "  conversations: b.json").isEmpty)
 
     let times = problems(adding: "timing:\n  heartbeat: 30s\n  gone_after: 1s\n  lease: 1m\n")
     #expect(times.map(\.line) == [7, 9])

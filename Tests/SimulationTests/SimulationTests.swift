@@ -38,7 +38,7 @@ struct SimulationTests {
     let first = simulate(seed: 7, faults: .all, fingerprinted: true)
     let second = simulate(seed: 7, faults: .all, fingerprinted: true)
     #expect(first.fingerprint == second.fingerprint)
-    #expect(first.fingerprint == 11_778_644_644_675_985_504)
+    #expect(first.fingerprint == 14_439_552_006_775_706_214)
     #expect(first.fingerprint != simulate(seed: 8, faults: .all, fingerprinted: true).fingerprint)
     #expect(first.replayCommand == "comd simulate --seeds 7..7")
   }

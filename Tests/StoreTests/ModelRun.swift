@@ -27,6 +27,7 @@ struct ModelRun {
   var proposals: [[Int64]: RestoredRun.Proposal] = [:]
   var trainings: [TrainingID: RestoredTraining] = [:]
   var evaluations: [String: EvaluationScore] = [:]
+  var present: [String: WorkerID] = [:]
 
   mutating func apply(_ change: Change) {
     switch change {
@@ -94,7 +95,10 @@ struct ModelRun {
     case .trainingFinished(let export): update(export.training) { $0.export = export }
     case .evaluated(let score):
       evaluations["\(score.iteration) \(score.set) \(score.subject)"] = score
-    case .workerJoined, .workerLeft, .workerBusy: return
+    case .workerJoined(let worker, _): present[worker.name] = worker
+    case .workerLeft(let worker, _):
+      if present[worker.name] == worker { present[worker.name] = nil }
+    case .workerBusy: return
     }
   }
 
@@ -142,7 +146,7 @@ struct ModelRun {
       trainings: trainings.sorted { $0.key < $1.key }.map(\.value),
       evaluations: evaluations.values.sorted {
         ($0.iteration, $0.set, $0.subject) < ($1.iteration, $1.set, $1.subject)
-      })
+      }, present: present.keys.sorted())
   }
 
   private func restored(_ job: ModelJob) -> RestoredJob? {

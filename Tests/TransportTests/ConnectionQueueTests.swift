@@ -2,7 +2,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("Queues of connections", .timeLimit(.minutes(1)))
+@Suite("Queues of connections", .timeLimit(.minutes(5)))
 struct ConnectionQueueTests {
   private let slow = ConnectionID(routing: [1])
   private let quick = ConnectionID(routing: [2])

@@ -1,7 +1,7 @@
 import Testing
 import Transport
 
-@Suite("Messages", .timeLimit(.minutes(2)))
+@Suite("Messages", .timeLimit(.minutes(5)))
 struct DeliveryTests {
   @Test("arrive all and in order, a hundred thousand of them, through queues of a hundred")
   func noneLost() async throws {
@@ -157,7 +157,7 @@ struct DeliveryTests {
   }
 }
 
-@Suite("A connection", .timeLimit(.minutes(1)))
+@Suite("A connection", .timeLimit(.minutes(5)))
 struct ConnectionTests {
   @Test("that ends is said to have ended, once, after the last message that came over it")
   func closed() async throws {

@@ -49,7 +49,7 @@ extension MeshMessage {
   fileprivate var bytes: [UInt8]? { payload.map { unsafe Array($0.bytes) } }
 }
 
-@Suite("A mesh", .timeLimit(.minutes(1)))
+@Suite("A mesh", .timeLimit(.minutes(5)))
 struct MeshTests {
   @Test("brings messages to the member, whole and in order, by name", arguments: [true, false])
   func delivery(isLocal: Bool) async throws {

@@ -1,7 +1,7 @@
 import Testing
 import Transport
 
-@Suite("Who may talk", .timeLimit(.minutes(1)))
+@Suite("Who may talk", .timeLimit(.minutes(5)))
 struct SecurityTests {
   @Test("is told by the key: the server names the sender, whatever it says of itself")
   func named() async throws {

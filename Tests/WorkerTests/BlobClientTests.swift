@@ -28,7 +28,7 @@ extension MessageServer {
   }
 }
 
-@Suite("A blob that is handed in", .timeLimit(.minutes(1)))
+@Suite("A blob that is handed in", .timeLimit(.minutes(5)))
 struct BlobClientTests {
   @Test("is offered again when the coordinator has forgotten that it was on its way")
   func forgotten() async throws {
@@ -73,7 +73,7 @@ struct BlobClientTests {
   }
 }
 
-@Suite("A blob that is fetched", .timeLimit(.minutes(1)))
+@Suite("A blob that is fetched", .timeLimit(.minutes(5)))
 struct BlobFetchTests {
   @Test("is asked of members that are told of before, with or after the coordinator's answer")
   func told() async throws {

@@ -294,7 +294,7 @@ struct PromptReaderTests {
   }
 }
 
-@Suite("A worker's models", .timeLimit(.minutes(1)))
+@Suite("A worker's models", .timeLimit(.minutes(5)))
 struct ModelsInUseTests {
   @Test("stay on the disk while they are in use, whatever else is fetched, and go afterwards")
   func inUse() async throws {

@@ -68,7 +68,7 @@ private final class Party: Sendable {
   }
 }
 
-@Suite("Summing a step's gradients", .timeLimit(.minutes(1)))
+@Suite("Summing a step's gradients", .timeLimit(.minutes(5)))
 struct StepExchangeTests {
   /// A gradient for each virtual rank, with values far apart so that the order of additions shows.
   static func leaves(_ ranks: Int, count: Int, random: inout SeededRandom) -> [[Float]] {

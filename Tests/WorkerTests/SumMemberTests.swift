@@ -3,7 +3,7 @@ import Testing
 
 @testable import Worker
 
-@Suite("A sum over members without a training", .timeLimit(.minutes(1)))
+@Suite("A sum over members without a training", .timeLimit(.minutes(5)))
 struct SumMemberTests {
   @Test(
     "is exact at every member, round after round",
@@ -14,7 +14,8 @@ struct SumMemberTests {
     let log = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     let members = try (0..<3).map {
       try SumMember(
-        index: $0, members: 3, elements: elements, isPlain: isPlain, isLocal: isLocal, log: log)
+        index: $0, members: 3, elements: elements, desk: "tcp://127.0.0.1:1", isPlain: isPlain,
+        isLocal: isLocal, log: log)
     }
     for member in members { await member.meet(members.map(\.address)) }
     for round in 1...3 {

@@ -13,8 +13,13 @@ struct BenchAllReduce: AsyncParsableCommand {
       which gradients are summed. The processes meet before each run, which takes as long as its \
       slowest; every sum is checked.
 
+      With --listen the members are started by hand, on the machines whose network is in question: \
+      each with --join and a number of its own, from 0, and the same --bytes and --workers.
+
       Example:
         comd bench allreduce --bytes 20MiB --workers 2 --plain
+        comd bench allreduce --bytes 20MiB --workers 2 --listen tcp://node0:7790
+        comd bench allreduce --bytes 20MiB --workers 2 --join tcp://node0:7790 --member 1
       """)
 
   @Option(help: "The size of the vector.")
@@ -25,24 +30,35 @@ struct BenchAllReduce: AsyncParsableCommand {
   var plain = false
   @Flag(help: "Over TCP, as between machines; local sockets otherwise.")
   var tcp = false
-  @Option(help: .hidden)
+  @Option(help: "Where to wait for members of other machines.")
+  var listen: String?
+  @Option(help: "Where the process listens that measures: this one is a member.")
+  var join: String?
+  @Option(help: "The number of this member, from 0.")
   var member: Int?
-  @Option(help: .hidden)
-  var desk: String?
   @OptionGroup var options: BenchOptions
 
   func validate() throws {
     try require("--workers", workers, in: 1...64)
     try require("--bytes", bytes.count, in: 4...(8 << 30))
+    if (join == nil) != (member == nil) {
+      throw ValidationError("--join and --member go together.")
+    }
+    if let member { try require("--member", member, in: 0...(workers - 1)) }
+    if listen != nil, join != nil { throw ValidationError("Give either --listen or --join.") }
   }
 
   func run() async throws {
-    if let member, let desk { return try await takePart(as: member, desk: desk) }
+    if let member, let join { return try await takePart(as: member, desk: join) }
     let server = try MessageServer(
-      endpoint: "tcp://127.0.0.1:*", security: .plainForBenchmarks)
+      endpoint: listen ?? "tcp://127.0.0.1:*", security: .plainForBenchmarks)
     let crew = BenchMembers()
     defer { crew.end() }
-    try crew.start((0..<workers).map { arguments(member: $0, desk: server.endpoint) })
+    if listen == nil {
+      try crew.start((0..<workers).map { arguments(member: $0, desk: server.endpoint) })
+    } else {
+      log("waiting for \(workers) members at \(server.endpoint)")
+    }
     let rounds = options.runs
     let members = workers
     let seconds = try await crew.during {
@@ -63,7 +79,7 @@ struct BenchAllReduce: AsyncParsableCommand {
 
   private func arguments(member: Int, desk: String) -> [String] {
     [
-      "bench", "allreduce", "--member", "\(member)", "--desk", desk, "--workers", "\(workers)",
+      "bench", "allreduce", "--member", "\(member)", "--join", desk, "--workers", "\(workers)",
       "--bytes", "\(bytes.count)", "--threads",
       "\(max(1, options.computing.threads / workers))",
     ] + (plain ? ["--plain"] : []) + (tcp ? ["--tcp"] : [])
@@ -73,7 +89,7 @@ struct BenchAllReduce: AsyncParsableCommand {
   private func takePart(as index: Int, desk: String) async throws {
     keepFreedMemory()
     let member = try SumMember(
-      index: index, members: workers, elements: Int(bytes.count) / 4, isPlain: plain,
+      index: index, members: workers, elements: Int(bytes.count) / 4, desk: desk, isPlain: plain,
       isLocal: !tcp, log: makeQuietLogger("allreduce"))
     let client = try MessageClient(endpoint: desk, security: .plainForBenchmarks)
     while let event = await client.events.next() {

@@ -9,6 +9,6 @@ struct Parity: ParsableCommand {
       """,
     subcommands: [
       ParityLogits.self, ParityGradients.self, ParityTokens.self, ParityImage.self,
-      ParityPrecision.self,
+      ParityTraining.self, ParityPrecision.self,
     ])
 }

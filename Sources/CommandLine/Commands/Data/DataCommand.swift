@@ -31,7 +31,7 @@ struct DataCheck: ParsableCommand {
     let found = checkData(
       DataInputs(
         instructions: settings.data.instructions, captions: settings.data.captions,
-        images: settings.data.images,
+        conversations: settings.data.conversations, images: settings.data.images,
         evaluations: settings.evaluate.map { .init($0.name.form, path: $0.path) }))
     if facts.json {
       try printJSON(Found(found))
@@ -39,7 +39,8 @@ struct DataCheck: ParsableCommand {
       for problem in found.problems { printFact("\(problem)") }
       printFact(
         "\(found.instructionRecords) records with \(found.questions) questions, "
-          + "\(found.captions) captions, \(found.evaluationItems) questions of examinations, "
+          + "\(found.captions) captions, \(found.conversations) conversations, "
+          + "\(found.evaluationItems) questions of examinations, "
           + "\(found.pictures) pictures; \(found.problemCount) problems")
     }
     if found.fatalCount > 0 {
@@ -51,6 +52,7 @@ struct DataCheck: ParsableCommand {
     var instructionRecords: Int
     var questions: Int
     var captions: Int
+    var conversations: Int
     var evaluationItems: Int
     var pictures: Int
     var problemCount: Int
@@ -61,6 +63,7 @@ struct DataCheck: ParsableCommand {
       instructionRecords = report.instructionRecords
       questions = report.questions
       captions = report.captions
+      conversations = report.conversations
       evaluationItems = report.evaluationItems
       pictures = report.pictures
       problemCount = report.problemCount

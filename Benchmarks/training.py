@@ -1,0 +1,438 @@
+#!/usr/bin/env python3
+"""What elastic training costs and keeps: real processes on this machine, killed, joined and drained.
+
+usage: training.py --comd FILE [--model FOLDER] [--only NAME,...] [--seed N] [--minutes M]
+
+  histories   one value of the weights for 1, 2, 3, 5 and 8 workers that come and go, the coordinator too
+  resume      stopped in the middle, gone on with by another number of workers: the same weights
+  pair        a step of two workers beside one worker's step of half the batch, one thread each
+  checkpoint  steps with and without checkpoints
+  kill        from a kill in the middle of a step to the next commit
+  goodput     steps while a worker is killed every 30 s and back 10 s later, beside undisturbed ones
+  memory      resident memory of four workers that keep two copies of the moments, or all
+
+`histories` and `resume` train the embedded world's student on captions (runs/shapes-data, which
+`make demo` writes); the others need --model, a Hugging Face folder of SmolLM2-135M
+(`comd model convert`), and $COMD_DATA_DIR for LLaVA's dialogues. What was measured goes to
+training.jsonl beside this file, where a name replaces its older self.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = pathlib.Path(__file__).resolve().parent / "training.jsonl"
+RUN_SECONDS_MAX = 3600
+COORDINATOR = "coordinator"
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def dialogues(count, words=None, same=False):
+    """LLaVA's dialogues about pictures, without the pictures; `words`: answers of so many at most."""
+    folder = pathlib.Path(os.environ["COMD_DATA_DIR"]) / "llava_text"
+
+    def lines(name):
+        return [json.loads(line) for line in (folder / name).read_text().splitlines() if line.strip()]
+
+    asked = {line["question_id"]: line["text"] for line in lines("qa90_questions.jsonl")}
+    pairs = [(asked[line["question_id"]], line["text"]) for line in lines("qa90_gpt4_answer.jsonl")]
+    pairs += [(line["instruction"], line["output"]) for line in lines("coco2014_val_gpt4_qa_30x3.jsonl")]
+    if words:
+        pairs = [(question, " ".join(answer.split()[:words])) for question, answer in pairs]
+    if same:
+        pairs = [max(pairs, key=lambda pair: len(pair[1]))] * count
+    return [
+        {"id": str(number), "conversations": [
+            {"from": "human", "value": question}, {"from": "gpt", "value": answer}]}
+        for number, (question, answer) in enumerate(pairs[:count])
+    ]  # fmt: skip
+
+
+class Training:
+    """A run that only trains: one coordinator and workers that come and go."""
+
+    def __init__(self, options, folder, recipe, model=None, records=None, threads=1):
+        self.comd, self.folder, self.threads = options.comd, pathlib.Path(folder), threads
+        self.run = self.folder / "run"
+        self.processes = {}
+        self.commits = []  # (seconds, steps committed), as seen
+        self.ended = threading.Event()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        recipe = ", ".join(f"{key}: {value}" for key, value in recipe.items())
+        control, bulk = (free_port() for _ in range(2))
+        if model:
+            data = self.folder / "dialogues.json"
+            data.write_text(json.dumps(records))
+            stage1 = f"instructions: {data}\n  images: {self.folder}\n  conversations: {data}"
+            models = f"path: {model}, conversation: chatml"
+        else:
+            data = TOP / "runs/shapes-data"
+            stage1 = (f"instructions: {data}/instructions.json\n  instructions_limit: 8\n"
+                      f"  images: {data}/images\n  captions: {data}/captions.json\n"
+                      f"  captions_limit: 320")  # fmt: skip
+            models = f"path: {TOP}/Models/shapes/student, conversation: plain"
+        (self.folder / "cluster.yaml").write_text(f"""
+run: training
+coordinator: {{ control: "tcp://127.0.0.1:{control}", bulk: "tcp://127.0.0.1:{bulk}",
+               dashboard: none, journal: none }}
+models:
+  teacher: {{ {models} }}
+  student: {{ {models} }}
+data:
+  {stage1}
+method: {{ iterations: 0 }}
+pretrain: {{ {recipe} }}
+""")
+        self.call("init", "--dir", str(self.folder), "--workers", "64")
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
+
+    def call(self, *words):
+        subprocess.run([self.comd, *words], check=True, capture_output=True, start_new_session=True)
+
+    def start(self, name, cores=None):
+        words = (
+            ["coordinator", "--config", str(self.folder / "cluster.yaml"), "--dir", str(self.run)]
+            if name == COORDINATOR else
+            ["worker", "--access", str(self.folder / f"keys/workers/{name}.access"),
+             "--dir", str(self.folder / name), "--threads", str(self.threads)]
+        )  # fmt: skip
+        prefix = ["taskset", "-c", cores] if cores else []
+        with open(self.folder / f"{name}.log", "a") as log:
+            self.processes[name] = subprocess.Popen(
+                [*prefix, self.comd, *words], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                start_new_session=True)  # fmt: skip
+        return self
+
+    def begin(self, workers, cores=None):
+        self.start(COORDINATOR)
+        for number in range(1, workers + 1):
+            self.start(f"w{number}", cores)
+        return self
+
+    def workers(self):
+        return sorted(
+            name for name, process in self.processes.items()
+            if name != COORDINATOR and process.poll() is None)  # fmt: skip
+
+    def kill(self, name):
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self):
+        for name in list(self.processes):
+            process = self.processes.pop(name)
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def drain(self, name):
+        self.call("drain", name, "--dir", str(self.run))
+
+    def watch(self):
+        """Notes when the store has one more committed step."""
+        known = 0
+        while not self.ended.wait(0.004):
+            steps = self.steps()
+            if steps is not None and steps != known:
+                self.commits.append((time.monotonic(), steps))
+                known = steps
+
+    def steps(self):
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"file:{self.run}/run.sqlite?mode=ro", uri=True, timeout=1)
+            ) as store:
+                return store.execute("SELECT coalesce(max(step) + 1, 0) FROM steps").fetchone()[0]
+        except sqlite3.Error:
+            return None
+
+    def losses(self):
+        with contextlib.closing(sqlite3.connect(self.run / "run.sqlite")) as store:
+            return [loss for (loss,) in store.execute("SELECT loss FROM steps ORDER BY step")]
+
+    def wait(self, steps, seconds=RUN_SECONDS_MAX):
+        end = time.monotonic() + seconds
+        while not self.commits or self.commits[-1][1] < steps:
+            if time.monotonic() > end:
+                raise SystemExit(f"{self.folder}: not at step {steps} after {seconds} s")
+            process = self.processes.get(COORDINATOR)
+            if process and process.poll() not in (None, 0):
+                raise SystemExit(f"{self.folder}: the coordinator ended with {process.returncode}")
+            time.sleep(0.005)
+
+    def finish(self):
+        """Waits for the end of the run; the weights' digest."""
+        self.processes[COORDINATOR].wait(RUN_SECONDS_MAX)
+        if self.processes[COORDINATOR].returncode:
+            raise SystemExit(f"{self.folder}: the coordinator failed")
+        return json.loads((self.run / "report.json").read_text())["student"]["weights_sha256"]
+
+    def step_seconds(self, first, last):
+        """How long each of the steps took that were committed in between."""
+        times = dict((steps, at) for at, steps in self.commits)
+        return [times[step + 1] - times[step] for step in range(first, last)
+                if step in times and step + 1 in times]  # fmt: skip
+
+    def logged(self, pattern):
+        return re.findall(pattern, (self.folder / f"{COORDINATOR}.log").read_text())
+
+    def close(self):
+        self.stop()
+        self.ended.set()
+        self.watcher.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+WORLD = dict(batch=16, learning_rate="2e-3", epochs=10, virtual_ranks=8, checkpoint_every=20,
+             trained="all")  # fmt: skip
+
+
+def histories(options, folder):
+    """200 steps with a different history for every number of workers."""
+    found = {}
+    with Training(options, f"{folder}/plain", WORLD).begin(1) as training:
+        found["1, undisturbed"] = training.finish()
+        steps = training.steps()
+    for workers in (1, 2, 3, 5, 8):
+        draw = random.Random(f"{options.seed} {workers}")
+        done = []
+        with Training(options, f"{folder}/{workers}", WORLD).begin(workers) as training:
+            for step in range(12, steps - 12, 12):
+                training.wait(step)
+                there = training.workers()
+                what = draw.choice(["kill", "drain", "join", "coordinator"])
+                if what == "coordinator":
+                    training.kill(COORDINATOR)
+                    training.start(COORDINATOR)
+                elif what == "join" or (what == "drain" and len(there) == 1):
+                    names = [f"w{n}" for n in range(1, 65) if f"w{n}" not in training.processes]
+                    training.start(names[0])
+                    what = "join"
+                else:
+                    name = draw.choice(there)
+                    training.kill(name) if what == "kill" else training.drain(name)
+                    if what == "drain":
+                        training.processes.pop(name).wait(60)
+                    # As many as before, most of the time: a run of one is soon over otherwise.
+                    if what == "kill" or draw.random() < 0.5:
+                        training.start(name)
+                done.append(what)
+            found[f"{workers}, {', '.join(f'{done.count(w)} {w}' for w in sorted(set(done)))}"] = (
+                training.finish())  # fmt: skip
+            backs = len(training.logged("the state is lost|goes back"))
+        say(f"{workers} workers: {done}; {backs} times back")
+    return {"steps": steps, "weights": found, "values": len(set(found.values()))}
+
+
+def resume(options, folder):
+    """Stopped after half of the steps, then gone on with by another number of workers."""
+    found = {}
+    with Training(options, f"{folder}/plain", WORLD).begin(2) as training:
+        found["2"] = training.finish()
+        steps = training.steps()
+    for before, after in ((1, 3), (3, 2), (4, 1)):
+        with Training(options, f"{folder}/{before}-{after}", WORLD).begin(before) as training:
+            training.wait(steps // 2)
+            training.stop()
+            found[f"{before}, then {after}"] = training.begin(after).finish()
+    return {"steps": steps, "weights": found, "values": len(set(found.values()))}
+
+
+def recipe(batch, steps, samples, **more):
+    """Of a training of so many steps or a few more."""
+    epochs = -(-steps * batch // samples)
+    return dict(batch=batch, virtual_ranks=batch, learning_rate="2e-5", epochs=epochs, trained="all",
+                checkpoint_every=0) | more  # fmt: skip
+
+
+def spread(values):
+    return {"median": round(statistics.median(values), 4), "low": round(min(values), 4),
+            "high": round(max(values), 4), "count": len(values)}  # fmt: skip
+
+
+def pair(options, folder):
+    """Two workers with a thread each and all of the batch, one with half of it: in turns."""
+    records = dialogues(64, words=48, same=True)
+    taken = {1: [], 2: []}
+    for turn in range(options.rounds):
+        for workers in (1, 2):
+            with Training(options, f"{folder}/{turn}-{workers}", recipe(8 * workers, 12, 64),
+                          options.model, records).begin(workers) as training:  # fmt: skip
+                training.wait(10)
+                taken[workers] += training.step_seconds(3, 10)
+                say(f"{workers}: {[round(t, 2) for t in training.step_seconds(3, 10)]}")
+    one, two = spread(taken[1]), spread(taken[2])
+    return {"one": one, "two": two, "ratio": round(two["median"] / one["median"], 4)}
+
+
+def checkpoint(options, folder):
+    """All of the time of steps with a checkpoint every so many steps, over the same steps without."""
+    records = dialogues(64, words=48, same=True)
+    every, count = 20, 40
+    taken = {0: [], every: []}
+    for turn in range(options.rounds):
+        for interval in taken:
+            with Training(options, f"{folder}/{turn}-{interval}",
+                          recipe(8, count + 8, 64, checkpoint_every=interval), options.model,
+                          records).begin(2) as training:  # fmt: skip
+                training.wait(count + 4)
+                # From one checkpoint to the one after the next: each with all that follows from it.
+                seconds = training.step_seconds(3, count + 3)
+                taken[interval].append(sum(seconds) / len(seconds))
+                say(f"{interval}: {taken[interval][-1]:.3f} s a step")
+    return {"every": every, "without": spread(taken[0]), "with": spread(taken[every]),
+            "cost": round(statistics.median(taken[every]) / statistics.median(taken[0]) - 1, 4)}  # fmt: skip
+
+
+def kill(options, folder):
+    """A worker is killed in the middle of a step; its loss is noticed; the step is done again."""
+    records = dialogues(64, words=48, same=True)
+    found = []
+    with Training(options, folder, recipe(8, 80, 64), options.model, records).begin(3) as training:
+        training.wait(6)
+        for number in range(options.rounds):
+            name = f"w{number % 3 + 1}"
+            # All are there, and their steps are as quick as they were.
+            at = training.commits[-1][1] + 6
+            training.wait(at)
+            usual = statistics.median(training.step_seconds(at - 3, at))
+            time.sleep(usual / 2)
+            before, begun = training.commits[-1][1], time.monotonic()
+            training.kill(name)
+            training.wait(before + 1)
+            first = training.commits[-1][0] - begun
+            training.wait(before + 4)
+            after = statistics.median(training.step_seconds(before + 1, before + 4))
+            found.append((usual, first, after))
+            say(f"step {usual:.2f} s, killed {name}, next commit after {first:.2f} s, "
+                f"steps of two workers {after:.2f} s")  # fmt: skip
+            training.start(name)
+        fences = training.logged(r"step (\d+).*member")
+        backs = training.logged("back")
+    return {"step": spread([f[0] for f in found]), "to next commit": spread([f[1] for f in found]),
+            "step afterwards": spread([f[2] for f in found]), "fences": len(fences),
+            "back": len(backs)}  # fmt: skip
+
+
+def goodput(options, folder):
+    """Four workers, one thread each: one of them is killed every 30 s and is back 10 s later."""
+    records = dialogues(160, words=48)
+    rates = {}
+    for disturbed in (False, True):
+        with Training(options, f"{folder}/{disturbed}", recipe(8, 4000, 160), options.model,
+                      records).begin(4) as training:  # fmt: skip
+            training.wait(6)
+            begun, first = training.commits[-1]
+            end = begun + options.minutes * 60 / (1 if disturbed else 3)
+            turn = 0
+            while time.monotonic() < end:
+                if disturbed:
+                    time.sleep(20)
+                    name = f"w{turn % 4 + 1}"
+                    training.kill(name)
+                    time.sleep(10)
+                    training.start(name)
+                    turn += 1
+                else:
+                    time.sleep(1)
+            last, steps = training.commits[-1]
+            rates[disturbed] = (steps - first) / (last - begun)
+            fences = len(training.logged("fenced|void"))
+            say(f"{'disturbed' if disturbed else 'undisturbed'}: {steps - first} steps, "
+                f"{rates[disturbed]:.3f} a second, {turn} kills, {fences} fences")  # fmt: skip
+    return {"undisturbed": round(rates[False], 4), "disturbed": round(rates[True], 4),
+            "goodput": round(rates[True] / rates[False], 4)}  # fmt: skip
+
+
+def memory(options, folder):
+    """Resident memory of each of four workers, with two copies of the moments and with four."""
+    records = dialogues(64, words=24, same=True)
+    found = {}
+    for replication in (2, 0):
+        with Training(options, f"{folder}/{replication}",
+                      recipe(8, 40, 64, replication=replication), options.model,
+                      records).begin(4) as training:  # fmt: skip
+            training.wait(8)
+            found[replication] = statistics.median(
+                resident(training.processes[name].pid) for name in training.workers())
+            say(f"replication {replication}: {found[replication] / 2**20:.0f} MiB a worker")
+    return {"two copies": round(found[2] / 2**20), "all": round(found[0] / 2**20),
+            "saved": round((found[0] - found[2]) / 2**20)}  # fmt: skip
+
+
+def resident(process):
+    pages = pathlib.Path(f"/proc/{process}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def keep(name, facts):
+    known = {}
+    if RESULTS.exists():
+        known = {json.loads(line)["name"]: line for line in RESULTS.read_text().splitlines()}
+    known[name] = json.dumps({"name": name, **facts}, sort_keys=True)
+    RESULTS.write_text("".join(known[key] + "\n" for key in sorted(known)))
+
+
+def main():
+    measures = dict(histories=histories, resume=resume, pair=pair, checkpoint=checkpoint, kill=kill,
+                    goodput=goodput, memory=memory)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--comd", default=str(TOP / ".build/release/comd"))
+    parser.add_argument("--model")
+    parser.add_argument("--only", default=",".join(measures))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--keep", help="a folder for the runs, which is kept")
+    options = parser.parse_args()
+    options.comd = str(pathlib.Path(options.comd).resolve())
+    for name in options.only.split(","):
+        if name not in measures:
+            parser.error(f"--only takes some of {', '.join(measures)}; {name} given")
+        if name not in ("histories", "resume") and not options.model:
+            say(f"{name}: left out, as it needs --model")
+            continue
+        with tempfile.TemporaryDirectory(prefix="comd-training-") as place:
+            facts = measures[name](options, f"{options.keep or place}/{name}")
+        say(f"{name}: {json.dumps(facts)}")
+        keep(name, facts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
