@@ -5,7 +5,7 @@ DOORS := --explicit-target-dependency-import-check error
 RELEASE := -c release $(DOORS) -Xswiftc -enable-testing
 COMD := .build/release/comd
 
-.PHONY: help packages build test demo check lint format sanitize fuzz simulate chaos bench clean
+.PHONY: help packages build test demo docs check lint format sanitize fuzz simulate chaos bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: packages ## all quick tests, on a release build
 
 demo: build ## a whole run of competitive distillation on the embedded world
 	@scripts/demo.sh $(COMD)
+
+docs: build ## the tables in docs/ that comd prints
+	@scripts/tables.py --comd $(COMD) docs/training.md
 
 lint: ## formatting and tidiness
 	swift format lint --strict --recursive --configuration .swift-format Sources Tests Package.swift

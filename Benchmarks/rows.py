@@ -44,6 +44,7 @@ def all_rows(places, threads):
         rows += [answering(model, threads, requests, aims) for model in places.language_models]
     rows += [seeing(places.tower, threads), judging(places, threads), opening(places.pictures)]
     rows.append(dispatching(threads))
+    rows += [summing(workers, size) for workers in (2, 4) for size in (1, 20, 100)]
     return rows
 
 
@@ -155,4 +156,19 @@ def dispatching(threads):
             Side(OURS, "dispatch", ["f32"], options),
             Side("Ray", "ray_dispatch.py", ["f32"], options, 4),
         ],
+    )
+
+
+def summing(workers, mebibytes):
+    options = ["--bytes", str(mebibytes << 20), "--workers", str(workers)]
+    return Row(
+        f"allreduce-{workers}x{mebibytes}",
+        f"all-reduce of {mebibytes} MiB over {workers} processes of one machine, ours sealed",
+        workers,
+        [
+            Side(OURS, "allreduce", ["f32"], options),
+            Side("comd, not encrypted", "allreduce", ["f32"], [*options, "--plain"], own=True),
+            Side("gloo", "gloo_allreduce.py", ["f32"], options, 1.2),
+        ],
+        runs=15,
     )

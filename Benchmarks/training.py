@@ -5,6 +5,8 @@ usage: training.py --comd FILE [--model FOLDER] [--only NAME,...] [--seed N] [--
 
   histories   one value of the weights for 1, 2, 3, 5 and 8 workers that come and go, the coordinator too
   resume      stopped in the middle, gone on with by another number of workers: the same weights
+  curves      200 steps of SmolLM2-135M on LLaVA's dialogues: the same for 1, 2 and 3 workers of which
+              some are killed, and PyTorch's within 1e-4 ($COMD_PYTHON has torch and transformers)
   pair        a step of two workers beside one worker's step of half the batch, one thread each
   checkpoint  steps with and without checkpoints
   kill        from a kill in the middle of a step to the next commit
@@ -273,6 +275,39 @@ def resume(options, folder):
     return {"steps": steps, "weights": found, "values": len(set(found.values()))}
 
 
+def curves(options, folder):
+    """Every loss of 200 steps, of 1, 2 and 3 workers, and of PyTorch."""
+    records = dialogues(160)
+    found, kills = {}, {}
+    for workers in (1, 2, 3):
+        with Training(options, f"{folder}/{workers}", recipe(4, 200, 160, checkpoint_every=20),
+                      options.model, records, threads=2).begin(workers) as training:  # fmt: skip
+            for at in (50, 110, 165):
+                training.wait(at)
+                name = training.workers()[at % workers]
+                training.kill(name)
+                if workers > 1:
+                    training.wait(at + 5)
+                training.start(name)
+            weights = training.finish()
+            found[workers] = (training.losses(), weights)
+            kills[workers] = len(training.logged("goes back"))
+            say(f"{workers} workers: {len(found[workers][0])} steps, {weights}")
+        run = training.run
+    steps = pathlib.Path(folder) / "steps.jsonl"
+    with open(steps, "w") as file:
+        subprocess.run([options.comd, "parity", "training", "--dir", str(run), "--model",
+                        options.model], check=True, stdout=file)  # fmt: skip
+    python = os.environ.get("COMD_PYTHON", str(TOP / ".build/peers/bin/python"))
+    peer = subprocess.run(
+        [python, str(TOP / "Benchmarks/peers/torch_curve.py"), "--model", options.model,
+         "--steps", str(steps), "--out", f"{folder}/torch.jsonl"],
+        stdout=subprocess.PIPE, text=True)  # fmt: skip
+    return {"curves": len({str(losses) for losses, _ in found.values()}),
+            "weights": sorted({weights for _, weights in found.values()}),
+            "pytorch": json.loads(peer.stdout), "within": peer.returncode == 0}  # fmt: skip
+
+
 def recipe(batch, steps, samples, **more):
     """Of a training of so many steps or a few more."""
     epochs = -(-steps * batch // samples)
@@ -409,7 +444,7 @@ def keep(name, facts):
 
 
 def main():
-    measures = dict(histories=histories, resume=resume, pair=pair, checkpoint=checkpoint, kill=kill,
+    measures = dict(histories=histories, resume=resume, curves=curves, pair=pair, checkpoint=checkpoint, kill=kill,
                     goodput=goodput, memory=memory)  # fmt: skip
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

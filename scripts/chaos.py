@@ -240,6 +240,8 @@ class Cluster:
                       "bulk: \"tcp://0.0.0.0:7701\", dashboard: none }", text)  # fmt: skip
         text = text.replace("../../runs/shapes-data", str(data)).replace("../..", str(TOP))
         text = text.replace("prompts: prompts", f"prompts: {TOP}/Examples/shapes/prompts")
+        # Trainings of some twenty steps: with checkpoints in them, and none so near that it never counts.
+        text = text.replace("checkpoint_every: 50", "checkpoint_every: 7")
         text = text.replace("iterations: 4", "iterations: 2").replace("epochs: 4", "epochs: 2")
         config = folder / "cluster.yaml"
         config.write_text(text)

@@ -252,14 +252,14 @@ public struct MemberMachine<Value> {
 
   // MARK: Sums
 
-  /// Takes in a sum that this member computed; `value` gives a cell of it.
+  /// Takes in a sum that this member computed, or some cells of it; `value` gives one.
   public mutating func computed(
-    _ node: TreeNode, ranks: [RankStatistics], value: (Int) -> Value
+    _ node: TreeNode, ranks: [RankStatistics], cells: [Int]? = nil, value: (Int) -> Value
   ) -> [Action] {
     guard let round, round.plan.step == step else { return [] }
     note(ranks)
     var actions: [Action] = []
-    for cell in grid.cells.indices {
+    for cell in cells ?? Array(grid.cells.indices) {
       let owner = round.plan.segments[grid.segmentOfCell[cell]].owner
       if owner == round.me {
         actions += take(value(cell), of: node, cell)

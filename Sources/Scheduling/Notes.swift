@@ -28,9 +28,10 @@ public enum Note: Hashable, Sendable, CustomStringConvertible {
   /// No worker holds the state of the committed step any more.
   case steppedBack(TrainingID, from: Int, to: Int)
   case trainingFailed(TrainingID, on: WorkerID, String)
-  /// The step begins with other members than the one before.
+  /// The step begins with other members than the one before. `excess`: of the traffic of its sums
+  /// over the least that there is, as a share.
   case membersChanged(
-    TrainingID, step: Int, members: Int, new: [WorkerID], gone: [GoneMember])
+    TrainingID, step: Int, members: Int, excess: Double, new: [WorkerID], gone: [GoneMember])
   case phase(RunPhase)
 
   public var description: String {
@@ -62,10 +63,12 @@ public enum Note: Hashable, Sendable, CustomStringConvertible {
       "\(training): the state after step \(from) is lost, going on from step \(to)"
     case .trainingFailed(let training, let worker, let reason):
       "\(training) is not possible on \(worker): \(reason)"
-    case .membersChanged(let training, let step, let members, let new, let gone):
+    case .membersChanged(let training, let step, let members, let excess, let new, let gone):
       "\(training) step \(step) has \(members) member\(members == 1 ? "" : "s")"
         + (new.isEmpty ? "" : "; new: " + new.map(\.description).joined(separator: ", "))
         + (gone.isEmpty ? "" : "; gone: " + gone.map(\.description).joined(separator: ", "))
+        + (excess > 0.005
+          ? "; \(Int((excess * 100).rounded())) % more traffic than were it even" : "")
     case .phase(let phase): "phase: \(text(of: phase))"
     }
   }

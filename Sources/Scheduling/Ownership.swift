@@ -4,26 +4,79 @@ import Domain
 /// member of a large group has its share within a few percent.
 public func segmentCount(of elements: Int) -> Int { min(256, max(8, elements >> 16)) }
 
+/// What the traffic of a step's sums may be above the least that there is, as a share, where a
+/// little more time of the busiest member buys it.
+private let trafficExcessMax = 0.3
+/// How much later than it could the busiest member may be done for it, as a share.
+private let latenessMax = 0.1
+
 /// Spreads virtual ranks over members in contiguous blocks, so that the busiest is done as early as
 /// can be and, within that, members send few sums.
 ///
 /// A member's share is bounded by its pace: with equal ones no member gets more than `⌈V / W⌉`
 /// ranks. Within these bounds the cuts are where the tree has the fewest subtrees to send; among
-/// equally good ones the earliest. Members may stay without a rank when there are more than ranks.
+/// equally good ones the earliest. Where that costs much traffic, the bounds are widened by up to a
+/// tenth. Members may stay without a rank when there are more than ranks.
 ///
 /// - Parameter paces: of each member, seconds (or any other unit) that a rank takes there.
 /// - Returns: (V), the member of each rank, never falling.
 public func rankOwners(virtualRanks: Int, paces: [Double]) -> [Int] {
   precondition(virtualRanks > 0 && !paces.isEmpty, "at least 1 virtual rank and 1 member expected")
   precondition(paces.allSatisfy { $0 > 0 && $0.isFinite }, "paces above 0 expected")
-  let caps = rankCaps(virtualRanks: virtualRanks, paces: paces)
+  let first = earliestEnd(virtualRanks: virtualRanks, paces: paces)
+  var best: (owners: [Int], excess: Double)?
+  for end in [first] + laterEnds(than: first, virtualRanks: virtualRanks, paces: paces) {
+    let caps = rankCaps(virtualRanks: virtualRanks, paces: paces, end: end)
+    let (owners, counts) = cut(virtualRanks: virtualRanks, caps: caps)
+    let excess = leastExcess(subtrees: counts)
+    if excess <= trafficExcessMax { return owners }
+    if excess < best?.excess ?? .infinity { best = (owners, excess) }
+  }
+  return best?.owners ?? []
+}
+
+/// The traffic of sums of which each member sends so many subtrees, when segments are owned by who
+/// sends the most, above the least that there is.
+private func leastExcess(subtrees: [Int]) -> Double {
+  excess(subtrees: subtrees, own: Double(subtrees.max() ?? 0))
+}
+
+/// - Parameter own: of a segment's subtrees those that its owner makes itself, on average.
+private func excess(subtrees: [Int], own: Double) -> Double {
+  let others = Double(subtrees.count - 1)
+  if others == 0 { return 0 }
+  return (Double(subtrees.reduce(0, +)) - own + others) / (2 * others) - 1
+}
+
+/// What speaks for each member as an owner of segments: nothing, as long as segments can be owned
+/// evenly without too much traffic, so that nobody has more to send than others; then how many
+/// partial sums it would not have to send.
+func ownerWeights(_ plan: ReductionPlan) -> [Int] {
+  let counts = plan.contributions.map(\.count)
+  let even = Double(counts.reduce(0, +)) / Double(counts.count)
+  return excess(subtrees: counts, own: even) > trafficExcessMax ? counts : counts.map { _ in 0 }
+}
+
+/// Some of the moments, up to a tenth later, at which members could have done one more rank.
+private func laterEnds(than first: Double, virtualRanks: Int, paces: [Double]) -> [Double] {
+  let last = first * (1 + latenessMax)
+  let ends = Set(
+    paces.flatMap { pace in (1...virtualRanks).map { Double($0) * pace } }
+      .filter { $0 > first && $0 <= last }
+  ).sorted()
+  let step = max(1, ends.count / 8)
+  return stride(from: step - 1, to: ends.count, by: step).map { ends[$0] }
+}
+
+/// Cuts the ranks into contiguous blocks of so many at most, with the fewest subtrees.
+private func cut(virtualRanks: Int, caps: [Int]) -> (owners: [Int], subtrees: [Int]) {
   // fewest[m][v]: subtrees that the first m members send who have the first v ranks.
   let unreachable = Int.max / 2
   var fewest = [[Int]](
-    repeating: Array(repeating: unreachable, count: virtualRanks + 1), count: paces.count + 1)
+    repeating: Array(repeating: unreachable, count: virtualRanks + 1), count: caps.count + 1)
   var share = fewest
   fewest[0][0] = 0
-  for member in 0..<paces.count {
+  for member in 0..<caps.count {
     for start in 0...virtualRanks where fewest[member][start] < unreachable {
       for count in 0...min(caps[member], virtualRanks - start) {
         let sent = fewest[member][start] + subtrees(in: start..<start + count, of: virtualRanks)
@@ -35,28 +88,33 @@ public func rankOwners(virtualRanks: Int, paces: [Double]) -> [Int] {
     }
   }
   var owners: [Int] = []
+  var counts = Array(repeating: 0, count: caps.count)
   var end = virtualRanks
-  for member in (0..<paces.count).reversed() {
+  for member in caps.indices.reversed() {
     let count = share[member + 1][end]
     owners += Array(repeating: member, count: count)
+    counts[member] = subtrees(in: end - count..<end, of: virtualRanks)
     end -= count
   }
-  return owners.reversed()
+  return (owners.reversed(), counts)
 }
 
-/// How many ranks each member may have when the busiest is to be done as early as can be.
-func rankCaps(virtualRanks: Int, paces: [Double]) -> [Int] {
-  // The earliest end is when some member ends some number of ranks.
+/// How many ranks each member can have done at a moment.
+private func rankCaps(virtualRanks: Int, paces: [Double], end: Double) -> [Int] {
+  paces.map { pace in min(virtualRanks, Int((end / pace * (1 + 1e-9)).rounded(.down))) }
+}
+
+/// When the busiest member is done if that is to be as early as can be: when some member ends some
+/// number of ranks.
+private func earliestEnd(virtualRanks: Int, paces: [Double]) -> Double {
   let ends = paces.flatMap { pace in (1...virtualRanks).map { Double($0) * pace } }.sorted()
-  func caps(_ end: Double) -> [Int] {
-    paces.map { pace in min(virtualRanks, Int((end / pace * (1 + 1e-9)).rounded(.down))) }
-  }
   var (low, high) = (0, ends.count - 1)
   while low < high {
     let middle = (low + high) / 2
-    if caps(ends[middle]).reduce(0, +) >= virtualRanks { high = middle } else { low = middle + 1 }
+    let caps = rankCaps(virtualRanks: virtualRanks, paces: paces, end: ends[middle])
+    if caps.reduce(0, +) >= virtualRanks { high = middle } else { low = middle + 1 }
   }
-  return caps(ends[low])
+  return ends[low]
 }
 
 /// How many maximal subtrees of the summation tree make up these ranks.
@@ -88,6 +146,8 @@ struct SegmentPlacement {
     var isWhole: Bool
     /// Gives away what it keeps.
     var isLeaving: Bool
+    /// See `ownerWeights`.
+    var weight = 0
   }
 
   let members: [Member]
@@ -108,14 +168,18 @@ struct SegmentPlacement {
   }
 
   /// Of a step that every whole member can begin without moments of others: all is placed anew.
+  ///
+  /// Keepers of a segment are as far apart as can be, in the order of the members: so the fewest
+  /// groups of them have some segment between them that nobody else keeps.
   static func fresh(members: [Member], replication: Int, segments: Int) -> [SegmentKeepers] {
     let staying = members.indices.filter { members[$0].isWhole && !members[$0].isLeaving }
     let able = staying.isEmpty ? members.indices.filter { members[$0].isWhole } : staying
     let wanted = replication == 0 ? able.count : min(replication, able.count)
-    return (0..<segments).map { segment in
-      let owner = segment * able.count / segments
-      return SegmentKeepers((0..<wanted).map { able[(owner + $0) % able.count] })
+    let keepers = (0..<segments).map { segment in
+      let first = segment * able.count / segments
+      return (0..<wanted).map { able[(first + $0 * (able.count / wanted)) % able.count] }
     }
+    return SegmentPlacement(members: members, replication: replication, keepers: keepers).owned()
   }
 
   /// Segments that one step may move, beside those that have too few keepers.
@@ -187,20 +251,29 @@ struct SegmentPlacement {
     }
   }
 
-  /// Spreads ownership over keepers, in runs where it can.
+  /// Spreads ownership over the keepers of the largest weight, in runs where it can.
   private func owned() -> [SegmentKeepers] {
     var owns = Array(repeating: 0, count: members.count)
     let share = (keepers.count + members.count - 1) / max(1, members.count)
     var last: Int?
-    return keepers.indices.map { segment in
-      let able = keepers[segment]
+    let able = keepers.map { kept in
+      let most = kept.map { members[$0].weight }.max()
+      return kept.filter { members[$0].weight == most }
+    }
+    var owners = able.map { $0[0] }
+    // Where there is a choice it is made last.
+    for segment in keepers.indices.sorted(by: { (able[$0].count, $0) < (able[$1].count, $1) }) {
       let owner =
-        last.flatMap { able.contains($0) && owns[$0] < share ? $0 : nil }
-        ?? able.min { (owns[$0], $0) < (owns[$1], $1) } ?? able[0]
+        last.flatMap { able[segment].contains($0) && owns[$0] < share ? $0 : nil }
+        ?? able[segment].min { (owns[$0], $0) < (owns[$1], $1) } ?? owners[segment]
       owns[owner] += 1
       last = owner
-      return SegmentKeepers(
-        [owner] + able.filter { $0 != owner }, newcomer: newcomers[segment])
+      owners[segment] = owner
+    }
+    return keepers.indices.map { segment in
+      SegmentKeepers(
+        [owners[segment]] + keepers[segment].filter { $0 != owners[segment] },
+        newcomer: newcomers[segment])
     }
   }
 }

@@ -91,13 +91,21 @@ extension TrainingMachine {
   }
 
   /// Who keeps which segment: those who do now, with a few changes.
+  ///
+  /// - Parameter ranks: (V), who computes which; none where nothing is computed.
   func placement(
-    _ members: [(WorkerID, Participant)]
+    _ members: [(WorkerID, Participant)], ranks: [Int]
   ) -> (keepers: [SegmentKeepers], base: TrainingBase?) {
     let segments = segments ?? 1
-    let able = members.map { _, member in
+    let weights =
+      ranks.isEmpty
+      ? nil
+      : ownerWeights(
+        ReductionPlan(rankOwners: ranks, segmentOwners: [], members: members.count))
+    let able = members.enumerated().map { place, member in
       SegmentPlacement.Member(
-        isWhole: member.hasWeights(at: position), isLeaving: member.draining)
+        isWhole: member.1.hasWeights(at: position), isLeaving: member.1.draining,
+        weight: weights?[place] ?? 0)
     }
     let kept = (0..<segments).map { segment in
       members.indices.filter { members[$0].1.keeps(segment, at: position) }

@@ -63,8 +63,8 @@ extension TrainingMachine {
   /// Opens the step at `position` with these members, under a new epoch.
   mutating func open(_ members: [WorkerID], at now: Moment, _ turn: inout Turn) {
     let there = members.compactMap { worker in participants[worker].map { (worker, $0) } }
-    let (keepers, base) = placement(there)
     let owners = ranks(there)
+    let (keepers, base) = placement(there, ranks: owners)
     let ranksMax = there.indices.map { member in owners.count { $0 == member } }.max() ?? 1
     var stepPlan = newPlan(members, ranks: owners, segments: keepers, &turn)
     stepPlan.base = base
@@ -87,6 +87,11 @@ extension TrainingMachine {
       turn.note(
         .membersChanged(
           plan.training, step: position, members: members.count,
+          excess: ranks.isEmpty
+            ? 0
+            : ReductionPlan(
+              rankOwners: ranks, segmentOwners: segments.map(\.owner), members: members.count
+            ).trafficExcess,
           new: members.filter { !lastMembers.contains($0) },
           gone: lastMembers.filter { !members.contains($0) }.map { ($0, whyNot($0)) }
             .map { GoneMember(worker: $0.0, reason: $0.1) }))

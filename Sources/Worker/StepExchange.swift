@@ -136,13 +136,15 @@ actor StepExchange {
     }
   }
 
-  /// Takes in a sum that this member computed; `ranks` tells about the ranks below `node`. `sum`
-  /// is read until the step is over.
-  func computed(_ node: TreeNode, _ sum: Floats, ranks: [RankStatistics], epoch: UInt64) {
+  /// Takes in a sum that this member computed, or some cells of it; `ranks` tells about the ranks
+  /// below `node`. What is taken in of `sum` is read until the step is over.
+  func computed(
+    _ node: TreeNode, _ sum: Floats, ranks: [RankStatistics], cells: [Int]? = nil, epoch: UInt64
+  ) {
     guard let member, member.plan?.epoch == epoch else { return }
     let grid = member.grid
     decide { member in
-      member.computed(node, ranks: ranks) {
+      member.computed(node, ranks: ranks, cells: cells) {
         Chunk(values: sum[grid.cells[$0]], isScratch: false)
       }
     }

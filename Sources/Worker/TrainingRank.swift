@@ -24,12 +24,6 @@ actor TrainingRank {
     case repeatLastWord
   }
 
-  /// A sum of the open step that was computed here: of use again when the step is.
-  private struct Known {
-    var sum: Floats
-    var ranks: [RankStatistics]
-  }
-
   nonisolated let me: WorkerID
   nonisolated let latestEpoch: EpochFence
   nonisolated let standing = StandingBoard()
@@ -50,12 +44,10 @@ actor TrainingRank {
   /// Of the step that is open here.
   private var epoch: UInt64 = 0
   private var lastVote: StepVote?
-  private var known: [TreeNode: Known] = [:]
+  private var sums = RankSums(count: 0)
   private var computing = Duration.zero
   /// The last step after which all weights were here.
   private var wholeAt = 0
-  /// Vectors of the trained parameters' size, made once and used again.
-  private var free: [Floats] = []
 
   init(
     me: WorkerID, loader: TrainingLoader, mesh: Mesh, members: AllowList, fence: EpochFence,
@@ -141,6 +133,7 @@ actor TrainingRank {
       do {
         try await compute(plan, place: place)
       } catch {
+        sums.abandon()
         fail(plan.training, "step \(plan.step): \(error)")
       }
     case .load(let segment, let plan): await load(segment, plan)
@@ -175,6 +168,7 @@ actor TrainingRank {
     do {
       let loaded = try await loader.load(plan, compute: compute)
       state = loaded
+      sums = RankSums(count: loaded.weights.count)
       step = plan.baseStep
       wholeAt = step
       log.info("\(plan.training): ready at step \(step) of \(plan.stepsTotal)")
@@ -194,7 +188,7 @@ actor TrainingRank {
       return
     }
     if let before = plan.before, step == plan.step - 1 { await apply(before) }
-    if step != plan.step { recycle() }
+    if step != plan.step { sums.recycle() }
     epoch = plan.epoch
     step = plan.step
     lastVote = nil
@@ -208,63 +202,76 @@ actor TrainingRank {
   }
 
   /// Computes this member's ranks, those that it has not computed in an earlier attempt, and hands
-  /// each sum on as soon as it is complete.
+  /// each sum on as it is finished: layer by layer, while the layers before are still computed.
   private func compute(_ plan: StepPlan, place: Int) async throws {
+    guard let grid = await exchange.grid else { return }
     let program = ReductionPlan(
       rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count
-    ).localProgram(member: place, known: Set(known.keys))
-    let clock = ContinuousClock()
-    var stack: [Known] = []
-    for instruction in program {
-      if latestEpoch.isVoid(plan.training, epoch: plan.epoch) {
-        free += stack.map(\.sum).filter { sum in !known.values.contains { $0.sum === sum } }
-        return
-      }
+    ).localProgram(member: place, known: Set(sums.known.keys))[...]
+    var rest = program
+    while let instruction = rest.popFirst() {
+      if latestEpoch.isVoid(plan.training, epoch: plan.epoch) { return sums.abandon() }
       switch instruction {
       case .push(let rank):
-        let gradient = borrow()
-        let begun = clock.now
-        let loss = try state?.gradient(step: plan.step, rank: rank, into: gradient)
-        computing += clock.now - begun
-        stack.append(
-          Known(
-            sum: gradient,
-            ranks: [
-              RankStatistics(
-                rank: rank, lossSum: loss?.loss ?? 0, tokens: Int64(loss?.tokens ?? 0))
-            ]))
-      case .recall(let node):
-        if let sum = known[node] { stack.append(sum) }
-      case .add:
-        let right = stack.removeLast()
-        let left = stack.removeLast()
-        stack.append(sum(left, right))
+        let additions = rest.prefix { $0 == .add }.count
+        if case .emit(let node)? = rest.dropFirst(additions).first {
+          rest = rest.dropFirst(additions + 1)
+          try await computeLast(rank, of: node, additions: additions, plan, grid)
+        } else {
+          let sum = sums.begin(sums.borrow(), additions: 0)
+          let found = try gradient(of: rank, plan, into: sum.result)
+          sums.push(sum, found)
+        }
+      case .recall(let node): sums.recall(node)
+      case .add: sums.add(on: compute)
       case .emit(let node):
-        let sum = stack.removeLast()
-        known[node] = sum
-        await exchange.computed(node, sum.sum, ranks: sum.ranks, epoch: plan.epoch)
+        let sum = sums.finish(node)
+        await exchange.computed(node, sum.values, ranks: sum.ranks, epoch: plan.epoch)
       case .receive: preconditionFailure("a member's own program receives nothing")
       }
     }
   }
 
-  /// What is known already may be on its way to others: it is not written.
-  private func sum(_ left: Known, _ right: Known) -> Known {
-    let isKept = { (sum: Known) in self.known.values.contains { $0.sum === sum.sum } }
-    let ranks = left.ranks + right.ranks
-    if !isKept(left) {
-      add(into: left.sum, right.sum, on: compute)
-      if !isKept(right) { free.append(right.sum) }
-      return Known(sum: left.sum, ranks: ranks)
+  /// The last rank of a sum, which is handed on cell by cell.
+  private func computeLast(
+    _ rank: Int, of node: TreeNode, additions: Int, _ plan: StepPlan, _ grid: VectorGrid
+  ) async throws {
+    let gradient = sums.borrow()
+    let sum = sums.begin(gradient, additions: additions)
+    var cells = FinishedCells(grid)
+    let (exchange, compute) = (exchange, compute)
+    func finish(_ cells: [Int]) {
+      for cell in cells { sum.finish(grid.cells[cell], on: compute) }
     }
-    if !isKept(right) {
-      add(into: right.sum, left.sum, on: compute)
-      return Known(sum: right.sum, ranks: ranks)
+    let found = try self.gradient(of: rank, plan, into: gradient) { range, found in
+      let finished = cells.take(range)
+      if finished.isEmpty { return }
+      finish(finished)
+      let ranks = sum.ranksBefore + [RankStatistics(rank: rank, found)]
+      // Without waiting: of one step they may come in any order.
+      Task {
+        await exchange.computed(
+          node, sum.result, ranks: ranks, cells: finished, epoch: plan.epoch)
+      }
     }
-    let target = borrow()
-    target.copy(from: left.sum)
-    add(into: target, right.sum, on: compute)
-    return Known(sum: target, ranks: ranks)
+    let others = cells.rest()
+    finish(others)
+    sums.push(sum, found)
+    let whole = sums.finish(node)
+    await exchange.computed(
+      node, whole.values, ranks: whole.ranks, cells: others, epoch: plan.epoch)
+  }
+
+  private func gradient(
+    of rank: Int, _ plan: StepPlan, into gradient: Floats,
+    finished: ((Range<Int>, LossSum) -> Void)? = nil
+  ) throws -> RankStatistics {
+    let clock = ContinuousClock()
+    let begun = clock.now
+    let loss = try state?.gradient(
+      step: plan.step, rank: rank, into: gradient, finished: finished)
+    computing += clock.now - begun
+    return RankStatistics(rank: rank, loss ?? LossSum(loss: 0, tokens: 0))
   }
 
   /// Applies the committed step, a segment's worth of cells at a time, so that others get their
@@ -280,7 +287,7 @@ actor TrainingRank {
     await exchange.settled()
     step += 1
     lastVote = nil
-    recycle()
+    sums.recycle()
   }
   private static let cellsAtOnce = 16
 
@@ -311,8 +318,7 @@ actor TrainingRank {
     await exchange.end()
     state = nil
     lastVote = nil
-    known = [:]
-    free = []
+    sums = RankSums(count: 0)
     standing.set(nil)
   }
 
@@ -339,14 +345,10 @@ actor TrainingRank {
       log.debug("not sent: \(error)")
     }
   }
+}
 
-  private func borrow() -> Floats {
-    free.popLast() ?? Floats(zeros: state?.weights.count ?? 0)
-  }
-
-  /// The step is over: its vectors may be used again.
-  private func recycle() {
-    free += known.values.map(\.sum)
-    known = [:]
+extension RankStatistics {
+  init(rank: Int, _ sum: LossSum) {
+    self.init(rank: rank, lossSum: sum.loss, tokens: Int64(sum.tokens))
   }
 }

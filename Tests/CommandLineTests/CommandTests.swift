@@ -37,13 +37,28 @@ struct CommandTests {
       "init", "run", "coordinator", "worker", "status", "explain", "drain", "revoke", "pause",
       "resume", "backup", "report", "model info", "model generate", "model convert",
       "model assemble", "generate", "convert", "parity logits", "parity gradients", "parity tokens",
-      "parity image",
+      "parity image", "parity training", "plan",
       "data check", "data captions", "eval", "bench train", "bench prefill", "bench decode",
       "bench vision", "bench judge", "bench allreduce", "bench dispatch", "simulate",
       "shapes build",
       "shapes sample", "shapes show",
     ]
     for name in expected { #expect(names.contains(name), "\(name)") }
+  }
+
+  @Test("prints the tables that a document has of it")
+  func documents() throws {
+    let document = URL(filePath: #filePath).deletingLastPathComponent()
+      .appending(path: "../../docs/training.md")
+    let blocks = try String(contentsOf: document, encoding: .utf8)
+      .components(separatedBy: "<!-- comd ").dropFirst()
+    #expect(blocks.count == 4)
+    for block in blocks {
+      let parts = block.components(separatedBy: " -->\n")
+      let command = try Comd.parseAsRoot(parts[0].split(separator: " ").map(String.init))
+      let plan = try #require(command as? PlanTraining)
+      #expect(try parts[1] == plan.tables() + "\n<!-- end", "`make docs` writes it anew")
+    }
   }
 
   @Test("whose words are wrong ends with exit code 2, help and version with 0")

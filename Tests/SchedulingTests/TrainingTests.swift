@@ -91,7 +91,7 @@ struct TrainingTests {
     #expect(group.vote(alice, again).committed == [0])
     #expect(
       effects.notes.contains {
-        if case .membersChanged(_, 0, 1, [], let gone) = $0 {
+        if case .membersChanged(_, 0, 1, _, [], let gone) = $0 {
           gone == [GoneMember(worker: bob, reason: .left)]
         } else {
           false

@@ -72,6 +72,36 @@ struct TrainerTests {
     #expect(first.array == second.array)
   }
 
+  @Test(
+    "tells of each layer when nothing is added to its gradient any more, and nothing twice",
+    arguments: [false, true])
+  func finished(recomputes: Bool) throws {
+    let golden = try Golden("llava-clip")
+    // Three passes: only the last one finishes anything.
+    let samples = [
+      TrainingInput(prefix: text([6, 7, 8, 9, 10])), try golden.sample,
+      TrainingInput(prefix: text([11, 12, 13])),
+    ]
+    let trainer = Trainer(
+      model: golden.model, trained: .projectorAndLanguage, compute: try Compute(), rowsPerPass: 8,
+      recomputes: recomputes)
+    let gradient = Floats(zeros: trainer.trainedRange.count)
+    var told: [(range: Range<Int>, values: [Float], sum: LossSum)] = []
+    let sum = try trainer.gradient(
+      of: samples, into: gradient,
+      finished: { range, sum in told.append((range, gradient[range].array, sum)) })
+    #expect(told.count == golden.model.text.layerCount)
+    for (range, values, known) in told {
+      #expect(known == sum && values == gradient[range].array && values.contains { $0 != 0 })
+    }
+    // From the last layer to the first.
+    #expect(
+      zip(told, told.dropFirst()).allSatisfy { $0.range.lowerBound >= $1.range.upperBound })
+    let plain = Floats(zeros: gradient.count)
+    _ = try trainer.gradient(of: samples, into: plain)
+    #expect(plain.array == gradient.array)
+  }
+
   @Test("gives frozen parts nothing and trained parts what they get when all is trained")
   func frozen() throws {
     let golden = try Golden("llava-clip")

@@ -40,6 +40,8 @@ struct Bytes: ExpressibleByArgument, Equatable {
 struct NumberList: ExpressibleByArgument, Equatable {
   var numbers: [Int32]
 
+  init(_ numbers: [Int32]) { self.numbers = numbers }
+
   init?(argument: String) {
     let numbers = argument.split(separator: ",", omittingEmptySubsequences: false).map {
       Int32($0.trimmingCharacters(in: .whitespaces))

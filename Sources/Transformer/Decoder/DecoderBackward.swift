@@ -9,9 +9,11 @@ extension Decoder {
   ///     entered the first.
   ///   - gradient: added to; nil: the decoder's own weights are frozen.
   ///   - adapters: added to; nil: they are frozen, too, or there are none.
+  ///   - finished: hears of each layer to whose derivatives nothing will be added any more.
   func backward(
     _ d: Floats, _ layers: [KeptLayer], _ layout: AttentionLayout, positions: [Int32],
-    gradient: DecoderTensors<Floats>?, adapters: DecoderAdapters<Floats>?
+    gradient: DecoderTensors<Floats>?, adapters: DecoderAdapters<Floats>?,
+    finished: (Int) -> Void = { _ in }
   ) {
     for index in layers.indices.reversed() {
       arena.scope {
@@ -25,6 +27,7 @@ extension Decoder {
         feedForwardBackward(d, index, state, target)
         attentionBackward(d, index, state, logSumExp, layout, positions: positions, target)
       }
+      finished(index)
     }
   }
 

@@ -93,6 +93,22 @@ public struct ParameterLayout: Sendable {
     return first.range.lowerBound..<last.range.upperBound
   }
 
+  /// Where the parameters of a layer of the language model lie, its adapters included, in order.
+  func ranges(ofLayer layer: Int) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    for parameter in parameters
+    where [.language, .adapters].contains(parameter.part)
+      && parameter.name.contains("layers.\(layer).")
+    {
+      if let last = ranges.last, last.upperBound == parameter.range.lowerBound {
+        ranges[ranges.count - 1] = last.lowerBound..<parameter.range.upperBound
+      } else {
+        ranges.append(parameter.range)
+      }
+    }
+    return ranges
+  }
+
   /// Hands out windows on `vector`, which begins at `start` of the vector of all parameters; empty
   /// ones for tensors that are kept elsewhere.
   func taker(of vector: Floats, from start: Int = 0) -> TakeTensor<Floats> {

@@ -82,22 +82,37 @@ public final class Trainer {
   /// - Parameters:
   ///   - gradient: (trainedRange.count), overwritten.
   ///   - imageLoss: adds derivatives of further losses on the pictures of each pass.
+  ///   - finished: hears, before the call ends, of parts of `gradient` that nothing is added to any
+  ///     more, one layer after the other from the last, with the loss of all samples. After that
+  ///     nothing is thrown. The rest is told by the call's end.
   /// - Throws: `InputError`, and what loading a picture throws.
   public func gradient(
     of samples: [TrainingInput], into gradient: Floats,
-    imageLoss: ((ImageStates) -> Void)? = nil
+    imageLoss: ((ImageStates) -> Void)? = nil,
+    finished: ((Range<Int>, LossSum) -> Void)? = nil
   ) throws -> LossSum {
     precondition(gradient.count == trainedRange.count, "a gradient of \(trainedRange.count)")
     gradient.fill(0)
-    let targets = GradientTargets(model, trained, gradient, from: trainedRange.lowerBound)
-    return try forEachPass(samples) { pass in
-      backward(pass, targets, imageLoss: imageLoss)
+    let start = trainedRange.lowerBound
+    let targets = GradientTargets(model, trained, gradient, from: start)
+    return try forEachPass(samples) { pass, before in
+      backward(pass, targets, imageLoss: imageLoss) { layer, loss in
+        guard pass.isLast, let finished else { return }
+        let sum = LossSum(
+          loss: before.loss + loss, tokens: before.tokens + pass.packed.targets.count)
+        for range in model.layout.ranges(ofLayer: layer) {
+          let trained = range.clamped(to: trainedRange)
+          if !trained.isEmpty {
+            finished(trained.lowerBound - start..<trained.upperBound - start, sum)
+          }
+        }
+      }
     }
   }
 
   /// The summed loss alone.
   public func loss(of samples: [TrainingInput]) throws -> LossSum {
-    try forEachPass(samples) { pass in
+    try forEachPass(samples) { pass, _ in
       let x = embed(pass.packed, projected: pass.projected)
       decoder.forward(x, pass.packed.layout, positions: pass.packed.layout.positions)
       return decoder.loss(x, pass.packed.targets, dx: nil, gradient: nil)
@@ -108,7 +123,7 @@ public final class Trainer {
   /// - Returns: (rows, vocabulary) in memory of its own.
   public func logits(of sample: TrainingInput) throws -> Floats {
     var result = Floats(zeros: 0)
-    _ = try forEachPass([sample]) { pass in
+    _ = try forEachPass([sample]) { pass, _ in
       let x = embed(pass.packed, projected: pass.projected)
       decoder.forward(x, pass.packed.layout, positions: pass.packed.layout.positions)
       result = Floats(zeros: pass.packed.tokens.count * model.text.vocabularySize)
@@ -119,41 +134,14 @@ public final class Trainer {
   }
 }
 
-/// Windows on the gradient for what is trained; nil for what is frozen.
-private struct GradientTargets {
-  let vision: VisionTensors<Floats>?
-  let projector: ProjectorTensors<Floats>?
-  let adapters: DecoderAdapters<Floats>?
-  let decoder: DecoderTensors<Floats>?
-
-  init(_ model: Model, _ trained: TrainedParts, _ gradient: Floats, from start: Int) {
-    let layout = model.layout
-    let unused = Floats(zeros: layout.range(of: .unused).count)
-    let take: TakeTensor<Floats> = { name, shape in
-      // Nothing depends on these tensors, so nothing is added to them.
-      if let parameter = layout[name], parameter.part == .unused { return unused[parameter.range] }
-      return layout.taker(of: gradient, from: start)(name, shape)
-    }
-    projector = model.llava.map { ProjectorTensors($0, take) }
-    vision =
-      trained.contains(.vision)
-      ? model.llava.map { VisionTensors("vision_tower.", $0.vision, take) } : nil
-    let prefix = layout.decoderPrefix(model.config)
-    adapters =
-      trained.contains(.adapters)
-      ? model.adapters.map { DecoderAdapters(prefix, model.text, $0, take) } : nil
-    decoder =
-      trained.contains(.language)
-      ? DecoderTensors(prefix, model.text, take) : nil
-  }
-}
-
 // MARK: - Passes
 
 extension Trainer {
   /// Some samples, packed, with their pictures seen.
   private struct Pass {
     var firstSample: Int
+    /// Of its call.
+    var isLast = false
     var imageRows: [[Range<Int>]] = []
     var packed = PackedSamples()
     /// (P, vision columns) and (P, columns).
@@ -165,8 +153,9 @@ extension Trainer {
     var vision: VisionState?
   }
 
+  /// - Parameter body: is given a pass and the sum of those before it; returns the pass's loss.
   private func forEachPass(
-    _ samples: [TrainingInput], _ body: (Pass) -> Double
+    _ samples: [TrainingInput], _ body: (Pass, LossSum) -> Double
   ) throws -> LossSum {
     var sum = LossSum(loss: 0, tokens: 0)
     for sample in samples { try checkPieces(sample) }
@@ -177,8 +166,9 @@ extension Trainer {
         try checkLength(sample, imageRows: pictures.map(\.lines.rows))
         return pictures
       }
-      let pass = pack(samples[range], seen)
-      sum.loss += body(pass)
+      var pass = pack(samples[range], seen)
+      pass.isLast = range.upperBound == samples.count
+      sum.loss += body(pass, sum)
       sum.tokens += pass.packed.targets.count
     }
     return sum
@@ -318,8 +308,10 @@ extension Trainer {
     return x
   }
 
+  /// - Parameter finished: hears of layers, with the pass's loss.
   private func backward(
-    _ pass: Pass, _ targets: GradientTargets, imageLoss: ((ImageStates) -> Void)?
+    _ pass: Pass, _ targets: GradientTargets, imageLoss: ((ImageStates) -> Void)?,
+    finished: (Int, Double) -> Void
   ) -> Double {
     let packed = pass.packed
     let (layout, positions) = (packed.layout, packed.layout.positions)
@@ -334,7 +326,7 @@ extension Trainer {
     let loss = decoder.loss(output, packed.targets, dx: d, gradient: targets.decoder)
     decoder.backward(
       d, layers, layout, positions: positions, gradient: targets.decoder,
-      adapters: targets.adapters)
+      adapters: targets.adapters, finished: { finished($0, loss) })
     if let decoder = targets.decoder { embeddingBackward(d, packed, decoder.embedding) }
     picturesBackward(d, pass, targets, imageLoss: imageLoss)
     return loss

@@ -7,7 +7,7 @@ import Worker
 struct BenchAllReduce: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "allreduce",
-    abstract: "Summing a vector of f32 over worker processes, in milliseconds.",
+    abstract: "Summing a vector of f32 over worker processes.",
     discussion: """
       Each process has a vector and gets the sum of all, by the tree, the cells and the mesh with \
       which gradients are summed. The processes meet before each run, which takes as long as its \
@@ -74,7 +74,8 @@ struct BenchAllReduce: AsyncParsableCommand {
       return seconds
     }
     await server.close()
-    try tell("allreduce", unit: "ms", values: seconds.map { $0 * 1000 }, options)
+    try tell(
+      "allreduce", unit: "sums/s", values: seconds.map { 1 / $0 }, isWaitedFor: true, options)
   }
 
   private func arguments(member: Int, desk: String) -> [String] {

@@ -31,14 +31,17 @@ struct Measurement: Encodable {
   var generating: Double?
   var generatingLow: Double?
   var generatingHigh: Double?
+  /// Of one unit, where a unit is something that is waited for.
+  var milliseconds: Double?
 
   var text: String {
     let without = generating.map { ", \(short($0)) without prompts" } ?? ""
+    let each = milliseconds.map { ", \(short($0)) ms each" } ?? ""
     let percent = Int((share * 100).rounded())
     let speed =
       gflops > 0 ? ", \(short(gflops)) GFLOP/s, \(percent) % of \(short(peakGflops))" : ""
     return "\(bench): \(short(value)) \(unit) (\(short(low)) to \(short(high)), \(runs) runs, "
-      + "\(threads) threads, \(precision))\(without)\(speed), "
+      + "\(threads) threads, \(precision))\(without)\(each)\(speed), "
       + "peak memory \(peakMemoryBytes >> 20) MiB"
   }
 }
@@ -77,9 +80,10 @@ func withBenchFolder<Result>(_ work: (String) async throws -> Result) async thro
 /// - Parameters:
 ///   - generating: the same rates without the prompts' time, where both are measured.
 ///   - operations: floating-point operations of one unit; 0 where it is not about them.
+///   - isWaitedFor: tells what one unit takes, too.
 func tell(
   _ bench: String, unit: String, values: [Double], generating: [Double] = [],
-  operations: Double = 0, _ options: BenchOptions
+  operations: Double = 0, isWaitedFor: Bool = false, _ options: BenchOptions
 ) throws {
   let sorted = values.sorted()
   let value = median(ofSorted: sorted)
@@ -94,7 +98,7 @@ func tell(
     gflops: gflops, peakGflops: peak, share: peak > 0 ? gflops / peak : 0,
     peakMemoryBytes: peakMemoryBytes(),
     generating: apart.isEmpty ? nil : median(ofSorted: apart), generatingLow: apart.first,
-    generatingHigh: apart.last)
+    generatingHigh: apart.last, milliseconds: isWaitedFor ? 1000 / value : nil)
   if options.facts.json {
     try printJSON(measurement)
   } else {

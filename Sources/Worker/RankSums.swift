@@ -1,0 +1,148 @@
+import Domain
+import Kernels
+import Scheduling
+
+/// The sums of virtual ranks that this member makes in one step, and the vectors they are made in.
+struct RankSums {
+  struct Sum {
+    var values: Floats
+    var ranks: [RankStatistics]
+  }
+
+  /// What was finished in this step, in an earlier attempt, too. It may be on its way to others: it
+  /// is not written.
+  private(set) var known: [TreeNode: Sum] = [:]
+  private var stack: [Sum] = []
+  /// Vectors that are made once and used again.
+  private var free: [Floats] = []
+  /// Elements of a vector.
+  private let count: Int
+
+  init(count: Int) { self.count = count }
+
+  mutating func borrow() -> Floats { free.popLast() ?? Floats(zeros: count) }
+
+  mutating func recall(_ node: TreeNode) {
+    if let sum = known[node] { stack.append(sum) }
+  }
+
+  /// Begins the sum of the next rank's gradient, which is being made in `gradient`, and of the last
+  /// `additions` sums of the stack, in the order of the tree.
+  mutating func begin(_ gradient: Floats, additions: Int) -> GradientSum {
+    var sum = GradientSum(result: gradient)
+    for _ in 0..<additions {
+      let left = stack.removeLast()
+      sum.ranksBefore = left.ranks + sum.ranksBefore
+      if isKnown(left.values) {
+        sum.additions.append(GradientSum.Addition(into: sum.result, from: left.values))
+      } else {
+        sum.additions.append(GradientSum.Addition(into: left.values, from: sum.result))
+        free.append(sum.result)
+        sum.result = left.values
+      }
+    }
+    return sum
+  }
+
+  mutating func push(_ sum: GradientSum, _ rank: RankStatistics) {
+    stack.append(Sum(values: sum.result, ranks: sum.ranksBefore + [rank]))
+  }
+
+  /// Adds the last two sums of the stack.
+  mutating func add(on compute: Compute) {
+    let right = stack.removeLast()
+    let left = stack.removeLast()
+    let (target, other): (Floats, Floats)
+    if !isKnown(left.values) {
+      (target, other) = (left.values, right.values)
+      if !isKnown(right.values) { free.append(right.values) }
+    } else if !isKnown(right.values) {
+      (target, other) = (right.values, left.values)
+    } else {
+      (target, other) = (borrow(), right.values)
+      target.copy(from: left.values)
+    }
+    Kernels.add(into: target, other, on: compute)
+    stack.append(Sum(values: target, ranks: left.ranks + right.ranks))
+  }
+
+  /// Takes the finished sum of `node` from the stack.
+  mutating func finish(_ node: TreeNode) -> Sum {
+    let sum = stack.removeLast()
+    known[node] = sum
+    return sum
+  }
+
+  /// The attempt is over before its sums are.
+  mutating func abandon() {
+    free += stack.map(\.values).filter { !isKnown($0) }
+    stack = []
+  }
+
+  /// The step is over: its vectors may be used again.
+  mutating func recycle() {
+    abandon()
+    free += known.values.map(\.values)
+    known = [:]
+  }
+
+  private func isKnown(_ values: Floats) -> Bool { known.values.contains { $0.values === values } }
+}
+
+/// A sum that is finished part by part, as the last gradient of it is.
+struct GradientSum {
+  struct Addition {
+    var into: Floats
+    var from: Floats
+  }
+  /// Where the sum comes to be.
+  var result: Floats
+  var additions: [Addition] = []
+  var ranksBefore: [RankStatistics] = []
+
+  /// Adds up a part of which the gradient is finished.
+  func finish(_ range: Range<Int>, on compute: Compute) {
+    for addition in additions {
+      Kernels.add(into: addition.into[range], addition.from[range], on: compute)
+    }
+  }
+}
+
+/// Which cells of a vector are finished, when parts of it are told.
+struct FinishedCells {
+  private let grid: VectorGrid
+  /// Elements of each cell that are not finished.
+  private var missing: [Int]
+
+  init(_ grid: VectorGrid) {
+    self.grid = grid
+    missing = grid.cells.map(\.count)
+  }
+
+  /// - Parameter range: none of it was told before.
+  /// - Returns: cells that are finished by it.
+  mutating func take(_ range: Range<Int>) -> [Int] {
+    // The first cell that ends behind the range's beginning.
+    var (low, high) = (0, grid.cells.count)
+    while low < high {
+      let middle = (low + high) / 2
+      let isBefore = grid.cells[middle].upperBound <= range.lowerBound
+      if isBefore { low = middle + 1 } else { high = middle }
+    }
+    var finished: [Int] = []
+    for cell in low..<grid.cells.count {
+      let common = grid.cells[cell].clamped(to: range)
+      if common.isEmpty { break }
+      missing[cell] -= common.count
+      if missing[cell] == 0 { finished.append(cell) }
+    }
+    return finished
+  }
+
+  /// All the others; they are finished now.
+  mutating func rest() -> [Int] {
+    let rest = missing.indices.filter { missing[$0] > 0 }
+    for cell in rest { missing[cell] = 0 }
+    return rest
+  }
+}

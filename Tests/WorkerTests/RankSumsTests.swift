@@ -1,0 +1,120 @@
+import Domain
+import Kernels
+import Scheduling
+import Testing
+
+@testable import Worker
+
+@Suite("The sums of a member's ranks")
+struct RankSumsTests {
+  private let count = 500
+
+  private func leaf(_ rank: Int) -> [Float] {
+    var random = SeededRandom(seed: UInt64(rank), "leaf")
+    return (0..<count).map { _ in Float(random.unit() - 0.5) * Float(1 << random.below(30)) }
+  }
+
+  /// The sums that a member's program makes, as the worker goes through it; the last gradient of
+  /// each comes in parts.
+  private func run(
+    _ program: [ReductionInstruction], _ sums: inout RankSums, parts: Int, _ compute: Compute
+  ) -> [TreeNode: RankSums.Sum] {
+    var found: [TreeNode: RankSums.Sum] = [:]
+    var rest = program[...]
+    while let instruction = rest.popFirst() {
+      switch instruction {
+      case .push(let rank):
+        let additions = rest.prefix { $0 == .add }.count
+        let isLast = if case .emit? = rest.dropFirst(additions).first { true } else { false }
+        if isLast { rest = rest.dropFirst(additions) }
+        let gradient = sums.borrow()
+        let sum = sums.begin(gradient, additions: isLast ? additions : 0)
+        let values = leaf(rank)
+        for part in 0..<parts {
+          let range = segmentRange(part, of: count, segments: parts)
+          gradient[range].copy(from: Floats(Array(values[range])))
+          sum.finish(range, on: compute)
+        }
+        sums.push(sum, RankStatistics(rank: rank, lossSum: Double(rank), tokens: 1))
+      case .recall(let node): sums.recall(node)
+      case .add: sums.add(on: compute)
+      case .emit(let node): found[node] = sums.finish(node)
+      case .receive: Issue.record("nothing is received")
+      }
+    }
+    return found
+  }
+
+  @Test(
+    "are those of the tree to the last bit, whatever is known from earlier attempts",
+    arguments: 1...40 as ClosedRange<UInt64>)
+  func bits(seed: UInt64) throws {
+    let compute = try Compute(threads: 1)
+    var random = SeededRandom(seed: seed, "sums")
+    let ranks = 1 + random.below(16)
+    var sums = RankSums(count: count)
+    // Attempts of one step, each with other owners; this member's place is 0.
+    for _ in 0..<3 {
+      let owners = (0..<ranks).map { _ in random.below(2) }
+      let plan = ReductionPlan(rankOwners: owners, segmentOwners: [0], members: 2)
+      let program = plan.localProgram(member: 0, known: Set(sums.known.keys))
+      let before = sums.known.mapValues(\.values.array)
+      let found = run(program, &sums, parts: 1 + random.below(5), compute)
+      for node in plan.contributions[0] {
+        let leaves = node.ranks(of: ranks)
+        let expected = treeSum(leaves.map(leaf))
+        let sum = try #require(found[node])
+        #expect(sum.values.array.map(\.bitPattern) == expected.map(\.bitPattern))
+        #expect(sum.ranks.map(\.rank) == Array(leaves))
+      }
+      // What may be on its way to others was not written.
+      for (node, values) in before { #expect(sums.known[node]?.values.array == values) }
+    }
+    // The next step uses the vectors again.
+    sums.recycle()
+    #expect(sums.known.isEmpty)
+    let plan = ReductionPlan(
+      rankOwners: Array(repeating: 0, count: ranks), segmentOwners: [0], members: 1)
+    let found = run(plan.localProgram(member: 0), &sums, parts: 3, compute)
+    #expect(found[.root(virtualRanks: ranks)]?.values.array == treeSum((0..<ranks).map(leaf)))
+  }
+
+  @Test("that are given up leave what is known as it was")
+  func abandoned() throws {
+    let compute = try Compute(threads: 1)
+    var sums = RankSums(count: count)
+    let node = TreeNode(rank: 0)
+    _ = run([.push(rank: 0), .emit(node)], &sums, parts: 1, compute)
+    _ = run([.recall(node), .push(rank: 1)], &sums, parts: 1, compute)
+    sums.abandon()
+    let pair = TreeNode(level: 1, index: 0)
+    let found = run(
+      [.recall(node), .push(rank: 1), .add, .emit(pair)], &sums, parts: 2, compute)
+    #expect(found[pair]?.values.array == treeSum([leaf(0), leaf(1)]))
+    #expect(sums.known[node]?.values.array == leaf(0))
+  }
+}
+
+@Suite("The finished cells of a vector")
+struct FinishedCellsTests {
+  @Test("are told once each, when all of them is", arguments: 1...30 as ClosedRange<UInt64>)
+  func once(seed: UInt64) {
+    var random = SeededRandom(seed: seed, "cells")
+    let grid = VectorGrid(count: 1 + random.below(900), segments: 8, cellMax: 1 + random.below(60))
+    let parts = 1 + random.below(20)
+    var cells = FinishedCells(grid)
+    var known = Array(repeating: false, count: grid.count)
+    var told: Set<Int> = []
+    for part in random.shuffled(Array(0..<parts)).dropLast(random.below(3)) {
+      let range = segmentRange(part, of: grid.count, segments: parts)
+      for place in range { known[place] = true }
+      for cell in cells.take(range) {
+        #expect(told.insert(cell).inserted && grid.cells[cell].allSatisfy { known[$0] })
+      }
+      #expect(told == Set(grid.cells.indices.filter { grid.cells[$0].allSatisfy { known[$0] } }))
+    }
+    let rest = cells.rest()
+    #expect(told.isDisjoint(with: rest) && told.union(rest) == Set(grid.cells.indices))
+    #expect(cells.rest().isEmpty)
+  }
+}
