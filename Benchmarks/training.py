@@ -39,6 +39,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = pathlib.Path(__file__).resolve().parent / "training.jsonl"
 RUN_SECONDS_MAX = 3600
 COORDINATOR = "coordinator"
+STEPS = "SELECT coalesce(max(step) + 1, 0) FROM steps"
 
 
 def say(text):
@@ -154,21 +155,22 @@ pretrain: {{ {recipe} }}
 
     def watch(self):
         """Notes when the store has one more committed step."""
-        known = 0
-        while not self.ended.wait(0.004):
-            steps = self.steps()
-            if steps is not None and steps != known:
+        known, store = 0, None
+        while not self.ended.wait(0.01):
+            try:
+                store = store or sqlite3.connect(
+                    f"file:{self.run}/run.sqlite?mode=ro", uri=True, timeout=1)
+                steps = store.execute(STEPS).fetchone()[0]
+            except sqlite3.Error:
+                store = None
+                continue
+            if steps != known:
                 self.commits.append((time.monotonic(), steps))
                 known = steps
 
     def steps(self):
-        try:
-            with contextlib.closing(
-                sqlite3.connect(f"file:{self.run}/run.sqlite?mode=ro", uri=True, timeout=1)
-            ) as store:
-                return store.execute("SELECT coalesce(max(step) + 1, 0) FROM steps").fetchone()[0]
-        except sqlite3.Error:
-            return None
+        with contextlib.closing(sqlite3.connect(self.run / "run.sqlite")) as store:
+            return store.execute(STEPS).fetchone()[0]
 
     def losses(self):
         with contextlib.closing(sqlite3.connect(self.run / "run.sqlite")) as store:
@@ -281,7 +283,7 @@ def curves(options, folder):
     found, kills = {}, {}
     for workers in (1, 2, 3):
         with Training(options, f"{folder}/{workers}", recipe(4, 200, 160, checkpoint_every=20),
-                      options.model, records, threads=2).begin(workers) as training:  # fmt: skip
+                      options.model, records).begin(workers) as training:  # fmt: skip
             for at in (50, 110, 165):
                 training.wait(at)
                 name = training.workers()[at % workers]

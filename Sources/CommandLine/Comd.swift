@@ -31,8 +31,8 @@ struct Comd: AsyncParsableCommand {
       CommandGroup(
         name: "Models and data",
         subcommands: [
-          ModelCommand.self, PlanTraining.self, Generate.self, Convert.self, DataCommand.self,
-          Evaluate.self, ShapesCommand.self,
+          ModelCommand.self, PlanTraining.self, Generate.self, Convert.self, Export.self,
+          DataCommand.self, Evaluate.self, ShapesCommand.self,
         ]),
       CommandGroup(
         name: "Checks and measurements",

@@ -32,6 +32,9 @@ public struct BlobFolder: Sendable {
     }
   }
 
+  /// A folder that another process may be writing to: nothing is made, removed or put in.
+  public init(reading path: String) { self.path = path }
+
   /// All blobs that are here, with their sizes, from the one that was used longest ago to the last:
   /// as far as `touch` has told.
   public func contents() throws(BlobError) -> [(blob: Digest, size: Int64)] {

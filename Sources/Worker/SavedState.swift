@@ -1,7 +1,8 @@
-import Domain
+public import Domain
 import Hashing
 import Kernels
 import Scheduling
+public import Transformer
 
 /// A training's state as the coordinator has it stored.
 struct SavedState: Sendable {
@@ -17,8 +18,12 @@ struct SavedState: Sendable {
 
   /// Fetches what names the state's parts.
   nonisolated(nonsending) init(_ checkpoint: TrainingCheckpoint, _ blobs: BlobClient) async throws {
+    try self.init(checkpoint, bytes: await blobs.bytes(of: checkpoint.state))
+  }
+
+  /// - Parameter bytes: of the blob that names the state's parts, or is all of it.
+  init(_ checkpoint: TrainingCheckpoint, bytes: [UInt8]) throws {
     self.checkpoint = checkpoint
-    let bytes = try await blobs.bytes(of: checkpoint.state)
     form =
       bytes.starts(with: Self.wholeMagic)
       ? .whole(bytes) : .segments(try CheckpointManifest(parsing: bytes))
@@ -28,17 +33,29 @@ struct SavedState: Sendable {
   nonisolated(nonsending) func restore(
     _ weights: Floats, _ blobs: BlobClient, _ cache: BlobCache
   ) async throws {
+    let wanted = Set(weightParts)
+    let pin = cache.pin(wanted)
+    defer { withExtendedLifetime(pin) {} }
+    try await blobs.fetch(wanted)
+    try restore(weights) { try cache.read($0) }
+  }
+
+  /// - Parameter read: gives a blob.
+  func restore(_ weights: Floats, read: (Digest) throws -> [UInt8]) throws {
+    if case .whole(let bytes) = form {
+      return try copy(bytes, part: 0, 0..<weights.count, into: weights)
+    }
+    for (segment, digest) in weightParts.enumerated() {
+      let range = segmentRange(segment, of: weights.count, segments: weightParts.count)
+      try fill(weights[range], from: read(digest)[...])
+    }
+  }
+
+  /// Blobs of the segments' weights.
+  private var weightParts: [Digest] {
     switch form {
-    case .whole(let bytes): try copy(bytes, part: 0, 0..<weights.count, into: weights)
-    case .segments(let manifest):
-      let wanted = manifest.segments.map(\.weights)
-      let pin = cache.pin(Set(wanted))
-      defer { withExtendedLifetime(pin) {} }
-      try await blobs.fetch(Set(wanted))
-      for (segment, digest) in wanted.enumerated() {
-        let range = segmentRange(segment, of: weights.count, segments: wanted.count)
-        try fill(weights[range], from: cache.read(digest)[...])
-      }
+    case .whole: []
+    case .segments(let manifest): manifest.segments.map(\.weights)
     }
   }
 
@@ -86,4 +103,19 @@ struct SavedState: Sendable {
       bytes.withUnsafeBytes { UnsafeMutableRawBufferPointer(target).copyMemory(from: $0) }
     }
   }
+}
+
+/// The student as a checkpoint of its training has it, adapters merged.
+///
+/// - Parameters:
+///   - base: the student that the training began with.
+///   - read: gives a blob.
+public func student(
+  of plan: TrainingPlan, at checkpoint: TrainingCheckpoint, base: Model,
+  read: (Digest) throws -> [UInt8]
+) throws -> Model {
+  let model = TrainingState.begin(base, plan.recipe)
+  let weights = model.parameters[model.layout.range(of: TrainedParts(plan.recipe))]
+  try SavedState(checkpoint, bytes: read(checkpoint.state)).restore(weights, read: read)
+  return model.adapters == nil ? model : model.merged(on: try Compute())
 }

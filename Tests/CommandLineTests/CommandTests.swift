@@ -37,7 +37,7 @@ struct CommandTests {
       "init", "run", "coordinator", "worker", "status", "explain", "drain", "revoke", "pause",
       "resume", "backup", "report", "model info", "model generate", "model convert",
       "model assemble", "generate", "convert", "parity logits", "parity gradients", "parity tokens",
-      "parity image", "parity training", "plan",
+      "parity image", "parity training", "plan", "export",
       "data check", "data captions", "eval", "bench train", "bench prefill", "bench decode",
       "bench vision", "bench judge", "bench allreduce", "bench dispatch", "simulate",
       "shapes build",

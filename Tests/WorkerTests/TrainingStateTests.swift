@@ -96,6 +96,10 @@ struct TrainingStateTests {
     #expect(second.weightsDigest != first.weightsDigest)
     try await stored.restore(second.weights, blobs, cache)
     #expect(second.weightsDigest == first.weightsDigest)
+    let exported = try Worker.student(
+      of: first.plan, at: stored.checkpoint, base: student, read: { try cache.read($0) })
+    #expect(exported.adapters == nil)
+    #expect(exported.parameters.array == first.student(on: compute).parameters.array)
     let restored = Moments(zeros: count)
     for segment in 0..<8 {
       let range = segmentRange(segment, of: count, segments: 8)

@@ -50,7 +50,7 @@ struct ParityTraining: ParsableCommand {
     else { throw CommandError.failed("\(dir) has not begun \(training)") }
     let losses = try view.losses(of: training)
     let samples = try decodeTrainingSamples(
-      BlobFolder(path: view.blobFolder).read(plan.dataset))
+      BlobFolder(reading: view.blobFolder).read(plan.dataset))
     var listing = try StepListing(plan, samples: samples, model: try Model.load(model.model))
     let recipe = plan.recipe
     try printJSON(
