@@ -39,6 +39,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = pathlib.Path(__file__).resolve().parent / "training.jsonl"
 RUN_SECONDS_MAX = 3600
 COORDINATOR = "coordinator"
+NEVER = 1_000_000  # steps from one checkpoint to the next
 STEPS = "SELECT coalesce(max(step) + 1, 0) FROM steps"
 
 
@@ -151,7 +152,16 @@ pretrain: {{ {recipe} }}
                 process.wait()
 
     def drain(self, name):
-        self.call("drain", name, "--dir", str(self.run))
+        """Waits for a coordinator that has just been started, and until the worker has left."""
+        while self.is_on():
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.call("drain", name, "--dir", str(self.run))
+                break
+            time.sleep(0.2)
+        self.processes.pop(name).wait(60)
+
+    def is_on(self):
+        return self.processes[COORDINATOR].poll() is None
 
     def watch(self):
         """Notes when the store has one more committed step."""
@@ -238,6 +248,8 @@ def histories(options, folder):
         with Training(options, f"{folder}/{workers}", WORLD).begin(workers) as training:
             for step in range(12, steps - 12, 12):
                 training.wait(step)
+                if not training.is_on():
+                    break  # it went on while a worker was taking its leave
                 there = training.workers()
                 what = draw.choice(["kill", "drain", "join", "coordinator"])
                 if what == "coordinator":
@@ -250,15 +262,13 @@ def histories(options, folder):
                 else:
                     name = draw.choice(there)
                     training.kill(name) if what == "kill" else training.drain(name)
-                    if what == "drain":
-                        training.processes.pop(name).wait(60)
                     # As many as before, most of the time: a run of one is soon over otherwise.
                     if what == "kill" or draw.random() < 0.5:
                         training.start(name)
                 done.append(what)
             found[f"{workers}, {', '.join(f'{done.count(w)} {w}' for w in sorted(set(done)))}"] = (
                 training.finish())  # fmt: skip
-            backs = len(training.logged("the state is lost|goes back"))
+            backs = len(training.logged("is lost, going on from"))
         say(f"{workers} workers: {done}; {backs} times back")
     return {"steps": steps, "weights": found, "values": len(set(found.values()))}
 
@@ -280,7 +290,7 @@ def resume(options, folder):
 def curves(options, folder):
     """Every loss of 200 steps, of 1, 2 and 3 workers, and of PyTorch."""
     records = dialogues(160)
-    found, kills = {}, {}
+    found, backs = {}, {}
     for workers in (1, 2, 3):
         with Training(options, f"{folder}/{workers}", recipe(4, 200, 160, checkpoint_every=20),
                       options.model, records).begin(workers) as training:  # fmt: skip
@@ -293,7 +303,7 @@ def curves(options, folder):
                 training.start(name)
             weights = training.finish()
             found[workers] = (training.losses(), weights)
-            kills[workers] = len(training.logged("goes back"))
+            backs[workers] = len(training.logged("is lost, going on from"))
             say(f"{workers} workers: {len(found[workers][0])} steps, {weights}")
         run = training.run
     steps = pathlib.Path(folder) / "steps.jsonl"
@@ -305,7 +315,7 @@ def curves(options, folder):
         [python, str(TOP / "Benchmarks/peers/torch_curve.py"), "--model", options.model,
          "--steps", str(steps), "--out", f"{folder}/torch.jsonl"],
         stdout=subprocess.PIPE, text=True)  # fmt: skip
-    return {"curves": len({str(losses) for losses, _ in found.values()}),
+    return {"curves": len({str(losses) for losses, _ in found.values()}), "back": backs,
             "weights": sorted({weights for _, weights in found.values()}),
             "pytorch": json.loads(peer.stdout), "within": peer.returncode == 0}  # fmt: skip
 
@@ -314,7 +324,7 @@ def recipe(batch, steps, samples, **more):
     """Of a training of so many steps or a few more."""
     epochs = -(-steps * batch // samples)
     return dict(batch=batch, virtual_ranks=batch, learning_rate="2e-5", epochs=epochs, trained="all",
-                checkpoint_every=0) | more  # fmt: skip
+                checkpoint_every=NEVER) | more  # fmt: skip
 
 
 def spread(values):
@@ -328,11 +338,11 @@ def pair(options, folder):
     taken = {1: [], 2: []}
     for turn in range(options.rounds):
         for workers in (1, 2):
-            with Training(options, f"{folder}/{turn}-{workers}", recipe(8 * workers, 12, 64),
+            with Training(options, f"{folder}/{turn}-{workers}", recipe(8 * workers, 9, 64),
                           options.model, records).begin(workers) as training:  # fmt: skip
-                training.wait(10)
-                taken[workers] += training.step_seconds(3, 10)
-                say(f"{workers}: {[round(t, 2) for t in training.step_seconds(3, 10)]}")
+                training.wait(7)
+                taken[workers] += training.step_seconds(2, 7)
+                say(f"{workers}: {[round(t, 2) for t in training.step_seconds(2, 7)]}")
     one, two = spread(taken[1]), spread(taken[2])
     return {"one": one, "two": two, "ratio": round(two["median"] / one["median"], 4)}
 
@@ -341,7 +351,7 @@ def checkpoint(options, folder):
     """All of the time of steps with a checkpoint every so many steps, over the same steps without."""
     records = dialogues(64, words=48, same=True)
     every, count = 20, 40
-    taken = {0: [], every: []}
+    taken = {NEVER: [], every: []}
     for turn in range(options.rounds):
         for interval in taken:
             with Training(options, f"{folder}/{turn}-{interval}",
@@ -352,8 +362,8 @@ def checkpoint(options, folder):
                 seconds = training.step_seconds(3, count + 3)
                 taken[interval].append(sum(seconds) / len(seconds))
                 say(f"{interval}: {taken[interval][-1]:.3f} s a step")
-    return {"every": every, "without": spread(taken[0]), "with": spread(taken[every]),
-            "cost": round(statistics.median(taken[every]) / statistics.median(taken[0]) - 1, 4)}  # fmt: skip
+    return {"every": every, "without": spread(taken[NEVER]), "with": spread(taken[every]),
+            "cost": round(statistics.median(taken[every]) / statistics.median(taken[NEVER]) - 1, 4)}  # fmt: skip
 
 
 def kill(options, folder):
@@ -379,8 +389,8 @@ def kill(options, folder):
             say(f"step {usual:.2f} s, killed {name}, next commit after {first:.2f} s, "
                 f"steps of two workers {after:.2f} s")  # fmt: skip
             training.start(name)
-        fences = training.logged(r"step (\d+).*member")
-        backs = training.logged("back")
+        fences = training.logged("is void")
+        backs = training.logged("is lost, going on from")
     return {"step": spread([f[0] for f in found]), "to next commit": spread([f[1] for f in found]),
             "step afterwards": spread([f[2] for f in found]), "fences": len(fences),
             "back": len(backs)}  # fmt: skip
@@ -391,11 +401,11 @@ def goodput(options, folder):
     records = dialogues(160, words=48)
     rates = {}
     for disturbed in (False, True):
-        with Training(options, f"{folder}/{disturbed}", recipe(8, 4000, 160), options.model,
+        with Training(options, f"{folder}/{disturbed}", recipe(4, 8000, 160), options.model,
                       records).begin(4) as training:  # fmt: skip
             training.wait(6)
             begun, first = training.commits[-1]
-            end = begun + options.minutes * 60 / (1 if disturbed else 3)
+            end = begun + options.minutes * 60 / (1 if disturbed else 5)
             turn = 0
             while time.monotonic() < end:
                 if disturbed:
@@ -409,7 +419,7 @@ def goodput(options, folder):
                     time.sleep(1)
             last, steps = training.commits[-1]
             rates[disturbed] = (steps - first) / (last - begun)
-            fences = len(training.logged("fenced|void"))
+            fences = len(training.logged("is void"))
             say(f"{'disturbed' if disturbed else 'undisturbed'}: {steps - first} steps, "
                 f"{rates[disturbed]:.3f} a second, {turn} kills, {fences} fences")  # fmt: skip
     return {"undisturbed": round(rates[False], 4), "disturbed": round(rates[True], 4),

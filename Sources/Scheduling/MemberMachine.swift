@@ -320,13 +320,13 @@ public struct MemberMachine<Value> {
       round.statistics.allSatisfy({ $0 != nil })
     else { return [] }
     func isReady(_ segment: Int) -> Bool { grid.cellsOfSegment[segment].allSatisfy(canUpdate) }
-    let wanted = round.keeps.isEmpty ? round.acquires : round.keeps
+    let wanted = round.keeps + round.acquires
     // What is ready stays so: each segment is looked at once when it is, not with every message.
     var ready = round.ready
     while ready < wanted.count, isReady(wanted[ready]) { ready += 1 }
     self.round?.ready = ready
     guard ready == wanted.count, !wanted.isEmpty else { return [] }
-    let segments = (round.keeps + round.acquires.filter(isReady)).sorted()
+    let segments = wanted.sorted()
     self.round?.voted = segments
     return [.vote(segments: segments)]
   }

@@ -191,12 +191,13 @@ struct SegmentPlacement {
     members.indices.filter { members[$0].isWhole && !members[$0].isLeaving }
   }
 
-  mutating func place() -> [SegmentKeepers] {
+  /// - Parameter movesMax: segments that may be sent to new keepers, beside the bounds of its own.
+  mutating func place(movesMax: Int = .max) -> [SegmentKeepers] {
     let staying = staying
     let wanted = replication == 0 ? staying.count : min(replication, staying.count)
     for segment in keepers.indices { release(segment, wanted: wanted) }
-    repair(wanted: wanted, staying)
-    even(staying)
+    repair(wanted: wanted, staying, movesMax: movesMax)
+    even(staying, movesMax: movesMax - newcomers.count { $0 != nil })
     return owned()
   }
 
@@ -216,8 +217,8 @@ struct SegmentPlacement {
     }
   }
 
-  private mutating func repair(wanted: Int, _ staying: [Int]) {
-    var left = Self.repairsMax(segments: keepers.count)
+  private mutating func repair(wanted: Int, _ staying: [Int], movesMax: Int) {
+    var left = min(movesMax, Self.repairsMax(segments: keepers.count))
     // Those with the fewest keepers first.
     let poor = keepers.indices
       .filter { segment in keepers[segment].count { !members[$0].isLeaving } < wanted }
@@ -234,8 +235,8 @@ struct SegmentPlacement {
   }
 
   /// Moves segments from the busiest to the idlest, a few.
-  private mutating func even(_ staying: [Int]) {
-    var left = Self.movesMax(segments: keepers.count)
+  private mutating func even(_ staying: [Int], movesMax: Int) {
+    var left = min(movesMax, Self.movesMax(segments: keepers.count))
     while left > 0, let idlest = staying.min(by: { (load[$0], $0) < (load[$1], $1) }),
       let busiest = staying.max(by: { (load[$0], -$0) < (load[$1], -$1) }),
       load[busiest] - load[idlest] > 1,

@@ -118,7 +118,7 @@ extension TrainingMachine {
     }
     var placement = SegmentPlacement(
       members: able, replication: plan.recipe.replication, keepers: kept)
-    return (placement.place(), nil)
+    return (placement.place(movesMax: timeouts > 0 ? 0 : movesMax), nil)
   }
 
   /// Who computes which virtual rank: all who have the weights and stay, by their pace.

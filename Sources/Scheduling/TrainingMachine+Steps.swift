@@ -70,12 +70,16 @@ extension TrainingMachine {
     stepPlan.base = base
     isRunning = true
     for worker in members { tell(worker, .openStep(stepPlan), at: now, &turn) }
-    let voters = Set(keepers.flatMap(\.keepers)).sorted().map { members[$0] }
+    let keeping = Set(keepers.flatMap(\.keepers))
+    // Who is sent a segment is waited for: on a busy machine, or over a slow line, it would be late
+    // in every step otherwise, and never keep anything.
+    let voters = keeping.union(keepers.compactMap(\.newcomer)).sorted().map { members[$0] }
     mode = .stepping(
       Round(
         plan: stepPlan, openedAt: now,
         deadline: now + patience.limit(ranksMax: ranksMax, timeouts: timeouts),
-        ranksMax: ranksMax, voters: voters))
+        ranksMax: ranksMax, voters: voters,
+        needed: Set(keeping.union(owners).map { members[$0] })))
   }
 
   mutating func newPlan(
@@ -108,23 +112,27 @@ extension TrainingMachine {
 
   /// - Returns: whether the round is over, one way or the other.
   mutating func judge(_ round: Round, at now: Moment, _ turn: inout Turn) -> Bool {
-    let missing = round.voters.filter { round.votes[$0] == nil }
+    // A member without ranks that keeps nothing may go: nobody waits for it.
+    let missing = round.voters.filter { worker in
+      round.votes[worker] == nil && (round.needed.contains(worker) || participants[worker] != nil)
+    }
     if missing.isEmpty {
       settle(round, at: now, &turn)
       return true
     }
-    // A member without ranks that keeps nothing may go: nobody waits for it.
-    let needed = Set(round.voters + round.plan.rankOwners.map { round.plan.members[$0].worker })
-    if let lost = needed.sorted().first(where: { participants[$0] == nil }) {
+    if let lost = round.needed.sorted().first(where: { participants[$0] == nil }) {
       fence(round, .memberLost(lost), &turn)
       return true
     }
-    if let failed = needed.sorted().first(where: { participants[$0]?.failure != nil }) {
+    if let failed = round.needed.sorted().first(where: { participants[$0]?.failure != nil }) {
       fence(round, .memberBehind(failed), &turn)
       return true
     }
     guard now >= round.deadline else { return false }
     timeouts += 1
+    // The next attempt moves nothing, later steps a few segments, and more again as they succeed.
+    let moved = round.plan.segments.count { $0.newcomer != nil }
+    if moved > 0 { movesMax = moved / 4 }
     if timeouts > 1 { benchForTimeout(missing, of: round.voters, at: now) }
     gatherUntil = now + timing.resendAfter
     fence(round, .timedOut(missing: missing), &turn)
@@ -220,6 +228,7 @@ extension TrainingMachine {
     lastLoss = totals.loss
     timeouts = 0
     disagreements = 0
+    if movesMax < round.plan.segments.count { movesMax = max(1, movesMax * 2) }
     mode = .between
   }
 

@@ -61,8 +61,10 @@ struct TrainingMachine: Sendable {
     var openedAt: Moment
     var deadline: Moment
     var ranksMax: Int
-    /// Without their votes it is no step: all who keep a segment.
+    /// Whose votes are waited for: all who keep a segment, or are being sent one.
     var voters: [WorkerID]
+    /// Without them it is no step: who keeps a segment or computes a rank.
+    var needed: Set<WorkerID>
   }
 
   struct Export: Sendable {
@@ -110,6 +112,8 @@ struct TrainingMachine: Sendable {
   /// Of the present step.
   var timeouts = 0
   var disagreements = 0
+  /// Segments that a step may send to new keepers: fewer after one that took too long.
+  var movesMax = Int.max
   /// Until then workers that are not ready are waited for.
   var gatherUntil: Moment
   /// Until then no step begins: after a restart the workers are coming back one by one.
