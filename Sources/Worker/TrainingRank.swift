@@ -110,8 +110,11 @@ actor TrainingRank {
     switch command {
     case .prepareTraining(let plan): await prepare(plan)
     case .openStep(let plan): await open(plan)
-    case .commitStep(let training, _, let step, let totals, let isSaved):
-      guard state?.plan.training == training, step == self.step else { return }
+    case .commitStep(let training, let epoch, let step, let totals, let isSaved):
+      // One of before all went back may have been long on its way.
+      guard let state, state.plan.training == training, epoch > state.plan.lineage,
+        step == self.step
+      else { return }
       let plan = await exchange.plan
       await apply(totals)
       if isSaved, let plan, plan.step == step { await save(plan) }
@@ -180,8 +183,9 @@ actor TrainingRank {
   }
 
   private func open(_ plan: StepPlan) async {
+    // As with commits, one of before all went back is of no use.
     guard !latestEpoch.isVoid(plan.training, epoch: plan.epoch), let state,
-      state.plan.training == plan.training
+      state.plan.training == plan.training, plan.epoch > state.plan.lineage
     else { return }
     if epoch == plan.epoch {
       if let lastVote { say(.vote(lastVote)) }
