@@ -350,7 +350,7 @@ def pair(options, folder):
 def checkpoint(options, folder):
     """All of the time of steps with a checkpoint every so many steps, over the same steps without."""
     records = dialogues(64, words=48, same=True)
-    every, count = 20, 40
+    every, count = 10, 20
     taken = {NEVER: [], every: []}
     for turn in range(options.rounds):
         for interval in taken:
