@@ -19,30 +19,10 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "scripts"))
 import chaos  # noqa: E402
+from blobs import SENDER, TAKER, in_node  # noqa: E402
 
 DESK = 0
 PORT = 7790
-SENDER = """
-import socket, sys
-server = socket.create_server(("0.0.0.0", 7800))
-print("ready", flush=True)
-peer, _ = server.accept()
-left, block = int(sys.argv[1]), bytes(1 << 20)
-while left > 0:
-    left -= peer.send(block[:left])
-"""
-TAKER = """
-import socket, sys, time
-peer = socket.create_connection((sys.argv[1], 7800))
-begun, count = time.monotonic(), 0
-while block := peer.recv(1 << 20):
-    count += len(block)
-print(count / (time.monotonic() - begun))
-"""
-
-
-def in_node(network, node, *words):
-    return ["ip", "netns", "exec", network.name(node), *words]
 
 
 def hinder(network, node, options):
