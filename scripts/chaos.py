@@ -243,6 +243,8 @@ class Cluster:
         # Trainings of some twenty steps: with checkpoints in them, and none so near that it never counts.
         text = text.replace("checkpoint_every: 50", "checkpoint_every: 7")
         text = text.replace("iterations: 4", "iterations: 2").replace("epochs: 4", "epochs: 2")
+        # Stage 1 sends f32.
+        text = text.replace("tune: {", "tune: { wire: bf16,")
         config = folder / "cluster.yaml"
         config.write_text(text)
         call(comd, "init", "--dir", str(folder), "--workers", str(workers), "--host",

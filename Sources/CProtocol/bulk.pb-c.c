@@ -1961,7 +1961,7 @@ const ProtobufCMessageDescriptor comd__rank_statistics__descriptor =
   (ProtobufCMessageInit) comd__rank_statistics__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__vector_cell__field_descriptors[8] =
+static const ProtobufCFieldDescriptor comd__vector_cell__field_descriptors[9] =
 {
   {
     "training",
@@ -2059,11 +2059,24 @@ static const ProtobufCFieldDescriptor comd__vector_cell__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "half",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Comd__VectorCell, half),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__vector_cell__field_indices_by_name[] = {
   5,   /* field[5] = cell */
   6,   /* field[6] = count */
   1,   /* field[1] = epoch */
+  8,   /* field[8] = half */
   3,   /* field[3] = kind */
   4,   /* field[4] = node */
   7,   /* field[7] = ranks */
@@ -2073,7 +2086,7 @@ static const unsigned comd__vector_cell__field_indices_by_name[] = {
 static const ProtobufCIntRange comd__vector_cell__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor comd__vector_cell__descriptor =
 {
@@ -2083,7 +2096,7 @@ const ProtobufCMessageDescriptor comd__vector_cell__descriptor =
   "Comd__VectorCell",
   "comd",
   sizeof(Comd__VectorCell),
-  8,
+  9,
   comd__vector_cell__field_descriptors,
   comd__vector_cell__field_indices_by_name,
   1,  comd__vector_cell__number_ranges,
@@ -2231,7 +2244,7 @@ const ProtobufCMessageDescriptor comd__peer_message__descriptor =
   (ProtobufCMessageInit) comd__peer_message__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue comd__cell_kind__enum_values_by_number[6] =
+static const ProtobufCEnumValue comd__cell_kind__enum_values_by_number[8] =
 {
   { "CELL_UNSPECIFIED", "COMD__CELL_KIND__CELL_UNSPECIFIED", 0 },
   { "CELL_PARTIAL", "COMD__CELL_KIND__CELL_PARTIAL", 1 },
@@ -2239,13 +2252,17 @@ static const ProtobufCEnumValue comd__cell_kind__enum_values_by_number[6] =
   { "CELL_WEIGHTS", "COMD__CELL_KIND__CELL_WEIGHTS", 3 },
   { "CELL_FIRST_MOMENT", "COMD__CELL_KIND__CELL_FIRST_MOMENT", 4 },
   { "CELL_SECOND_MOMENT", "COMD__CELL_KIND__CELL_SECOND_MOMENT", 5 },
+  { "CELL_MASTER", "COMD__CELL_KIND__CELL_MASTER", 6 },
+  { "CELL_CHANGE", "COMD__CELL_KIND__CELL_CHANGE", 7 },
 };
 static const ProtobufCIntRange comd__cell_kind__value_ranges[] = {
-{0, 0},{0, 6}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex comd__cell_kind__enum_values_by_name[6] =
+static const ProtobufCEnumValueIndex comd__cell_kind__enum_values_by_name[8] =
 {
+  { "CELL_CHANGE", 7 },
   { "CELL_FIRST_MOMENT", 4 },
+  { "CELL_MASTER", 6 },
   { "CELL_PARTIAL", 1 },
   { "CELL_SECOND_MOMENT", 5 },
   { "CELL_SUM", 2 },
@@ -2259,9 +2276,9 @@ const ProtobufCEnumDescriptor comd__cell_kind__descriptor =
   "CellKind",
   "Comd__CellKind",
   "comd",
-  6,
+  8,
   comd__cell_kind__enum_values_by_number,
-  6,
+  8,
   comd__cell_kind__enum_values_by_name,
   1,
   comd__cell_kind__value_ranges,

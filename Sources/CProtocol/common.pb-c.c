@@ -1058,7 +1058,7 @@ const ProtobufCMessageDescriptor comd__low_rank_adapters__descriptor =
   (ProtobufCMessageInit) comd__low_rank_adapters__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[17] =
+static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[18] =
 {
   {
     "batch",
@@ -1264,6 +1264,18 @@ static const ProtobufCFieldDescriptor comd__training_recipe__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "wire",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Comd__TrainingRecipe, wire),
+    &comd__precision__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__training_recipe__field_indices_by_name[] = {
   15,   /* field[15] = adapters */
@@ -1283,11 +1295,12 @@ static const unsigned comd__training_recipe__field_indices_by_name[] = {
   10,   /* field[10] = virtual_ranks */
   2,   /* field[2] = warmup_ratio */
   4,   /* field[4] = weight_decay */
+  17,   /* field[17] = wire */
 };
 static const ProtobufCIntRange comd__training_recipe__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 17 }
+  { 0, 18 }
 };
 const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
 {
@@ -1297,7 +1310,7 @@ const ProtobufCMessageDescriptor comd__training_recipe__descriptor =
   "Comd__TrainingRecipe",
   "comd",
   sizeof(Comd__TrainingRecipe),
-  17,
+  18,
   comd__training_recipe__field_descriptors,
   comd__training_recipe__field_indices_by_name,
   1,  comd__training_recipe__number_ranges,

@@ -3,6 +3,19 @@ public enum TrainedPart: Int, Hashable, Codable, Sendable, CaseIterable {
   case projector, projectorAndLanguage, all
 }
 
+/// How sums, and what steps add to weights, are written on their way between members.
+public enum WirePrecision: String, Hashable, Codable, Sendable, CaseIterable {
+  /// As they are.
+  case f32
+  /// Half the traffic. Every sum of the tree is rounded, wherever it is made; members compute with
+  /// weights that follow the master weights by rounded changes, and what a change leaves out is in
+  /// the next one (error feedback).
+  case bf16
+
+  /// Of an element.
+  public var bytes: Int { self == .f32 ? 4 : 2 }
+}
+
 /// The recipe of one training: stage 1 or the tuning of an iteration.
 public struct TrainingRecipe: Hashable, Codable, Sendable {
   /// Samples in a global batch, over all virtual ranks.
@@ -25,6 +38,9 @@ public struct TrainingRecipe: Hashable, Codable, Sendable {
   public var replication = 2
   /// Less memory for one more forward pass: a worker keeps only what enters each layer.
   public var recompute = false
+  /// Part of the result, as another precision is: with bf16 the weights have other bits, the same
+  /// for every number of workers and every history.
+  public var wire: WirePrecision = .f32
   /// What is trained in place of the language model's weights; nil: the weights.
   public var adapters: LowRankAdapters?
   public var seed: UInt64
@@ -292,7 +308,11 @@ public struct TrainingProgress: Hashable, Sendable {
 }
 
 /// A vector of a training state.
-public enum StatePart: Hashable, Sendable, CaseIterable { case weights, firstMoment, secondMoment }
+public enum StatePart: Hashable, Sendable, CaseIterable {
+  case weights, firstMoment, secondMoment
+  /// The weights that steps update, where members compute with others: see `WirePrecision.bf16`.
+  case master
+}
 
 /// What one virtual rank adds to the loss of a step.
 public struct RankStatistics: Hashable, Sendable {

@@ -19,6 +19,24 @@ public func roundToBF16(_ x: Floats, on compute: Compute) {
   runElements(CK_ROUND, into: x, x, on: compute)
 }
 
+/// The upper halves of values that are bf16 already, such as `roundToBF16` leaves behind.
+/// - Returns: ((n + 1) / 2), to be read as bytes: 2 for each value, little-endian.
+public func halves(of x: Floats) -> Floats {
+  let halves = Floats(zeros: (x.count + 1) / 2)
+  unsafe ck_halves_pack(halves.base, x.base, x.count)
+  return halves
+}
+
+extension Floats {
+  /// New memory for the values of which these bytes are the upper halves, 2 for each.
+  /// - Precondition: an even number of bytes.
+  public init(halves: UnsafeRawBufferPointer) {
+    precondition(halves.count % 2 == 0, "2 bytes for each value expected, \(halves.count) given")
+    self.init(zeros: halves.count / 2)
+    if let start = halves.baseAddress { unsafe ck_halves_unpack(base, start, count) }
+  }
+}
+
 /// `x *= a`.
 public func scale(_ x: Floats, by a: Float, on compute: Compute) {
   runElements(CK_SCALE, into: x, factor: a, on: compute)

@@ -80,6 +80,8 @@ public enum CellKind: Hashable, Sendable {
   case sum
   /// Of the state after as many steps as the message says.
   case state(StatePart)
+  /// What the last of so many steps adds to the weights.
+  case change
 }
 
 /// A cell of a training's vector on its way between two members.
@@ -89,15 +91,16 @@ public struct VectorCell: Hashable, Sendable {
   public var epoch: UInt64
   public var step: Int
   public var kind: CellKind
-  /// Index of the cell, and how many f32 elements the raw frame holds.
+  /// Index of the cell, and how many elements the raw frame holds, in which precision.
   public var cell: Int
   public var count: Int
+  public var precision: WirePrecision
   /// With sums: of the virtual ranks in them.
   public var ranks: [RankStatistics]
 
   public init(
     training: TrainingID, epoch: UInt64, step: Int, kind: CellKind, cell: Int, count: Int,
-    ranks: [RankStatistics]
+    precision: WirePrecision = .f32, ranks: [RankStatistics]
   ) {
     self.training = training
     self.epoch = epoch
@@ -105,14 +108,16 @@ public struct VectorCell: Hashable, Sendable {
     self.kind = kind
     self.cell = cell
     self.count = count
+    self.precision = precision
     self.ranks = ranks
   }
 }
 
 /// Between two members of a training, over their mesh.
 public enum PeerMessage: Hashable, Sendable {
-  /// Raw: `count` little-endian f32.
+  /// Raw: `count` little-endian f32 or bf16.
   case cell(VectorCell)
-  /// Asks for a segment's part of the state after `step` steps; of a moment, for both.
+  /// Asks for a segment's part of the state after `step` steps; of a moment, for all that its
+  /// keepers have.
   case ask(TrainingID, step: Int, part: StatePart, segment: Int)
 }

@@ -35,13 +35,14 @@ public func decodePeerMessage(
     switch unsafe message.kind_case {
     case COMD__PEER_MESSAGE__KIND_CELL:
       let cell = try unsafe VectorCell(Checked.present(message.cell, "cell"))
-      try checkPayload(payloadBytes, stated: cell.count * elementBytes, name)
+      try checkPayload(payloadBytes, stated: cell.payloadBytes, name)
       return .cell(cell)
     case COMD__PEER_MESSAGE__KIND_ASK:
       try checkPayload(payloadBytes, stated: 0, name)
       let ask = try unsafe Checked.present(message.ask, "ask")
       guard case .state(let part) = try unsafe CellKind(ask.part, node: 0) else {
-        throw .outOfRange(field: "ask.part", found: "a sum", allowed: "a part of the state")
+        throw .outOfRange(
+          field: "ask.part", found: "a sum or a change", allowed: "a part of the state")
       }
       return .ask(
         try unsafe Checked.training(ask.training, "ask.training"),
@@ -53,8 +54,7 @@ public func decodePeerMessage(
   }
 }
 
-private let elementBytes = MemoryLayout<Float>.size
-private let elementsMax = WireLimits.tensorBytesMax / elementBytes
+private let elementsMax = WireLimits.tensorBytesMax / WirePrecision.f32.bytes
 
 extension CellKind {
   init(_ value: Comd__CellKind, node: Int) throws(ProtocolError) {
@@ -64,6 +64,8 @@ extension CellKind {
     case COMD__CELL_KIND__CELL_WEIGHTS: self = .state(.weights)
     case COMD__CELL_KIND__CELL_FIRST_MOMENT: self = .state(.firstMoment)
     case COMD__CELL_KIND__CELL_SECOND_MOMENT: self = .state(.secondMoment)
+    case COMD__CELL_KIND__CELL_MASTER: self = .state(.master)
+    case COMD__CELL_KIND__CELL_CHANGE: self = .change
     default: throw .missing(field: "cell.kind")
     }
   }
@@ -75,6 +77,8 @@ extension CellKind {
     case .state(.weights): (COMD__CELL_KIND__CELL_WEIGHTS, 0)
     case .state(.firstMoment): (COMD__CELL_KIND__CELL_FIRST_MOMENT, 0)
     case .state(.secondMoment): (COMD__CELL_KIND__CELL_SECOND_MOMENT, 0)
+    case .state(.master): (COMD__CELL_KIND__CELL_MASTER, 0)
+    case .change: (COMD__CELL_KIND__CELL_CHANGE, 0)
     }
   }
 }
@@ -98,6 +102,8 @@ extension RankStatistics {
 }
 
 extension VectorCell {
+  var payloadBytes: Int { count * precision.bytes }
+
   init(_ message: Comd__VectorCell) throws(ProtocolError) {
     self.init(
       training: try unsafe Checked.training(message.training, "cell.training"),
@@ -107,6 +113,7 @@ extension VectorCell {
         node: Checked.integer(message.node, "cell.node", in: 0...2 * WireLimits.ranksMax)),
       cell: try unsafe Checked.integer(message.cell, "cell.cell"),
       count: try unsafe Checked.integer(message.count, "cell.count", in: 1...elementsMax),
+      precision: unsafe message.half != 0 ? .bf16 : .f32,
       ranks: try unsafe Checked.messages(
         message.ranks, message.n_ranks, "cell.ranks", max: WireLimits.ranksMax
       ) { rank throws(ProtocolError) in try unsafe RankStatistics(rank) })
@@ -121,6 +128,7 @@ extension VectorCell {
     unsafe c.pointee.node = UInt32(kind.value.node)
     unsafe c.pointee.cell = UInt32(cell)
     unsafe c.pointee.count = UInt64(count)
+    unsafe c.pointee.half = precision == .bf16 ? 1 : 0
     unsafe c.pointee.n_ranks = ranks.count
     unsafe c.pointee.ranks = arena.pointers(ranks.map { unsafe $0.message(in: arena) })
     return unsafe c

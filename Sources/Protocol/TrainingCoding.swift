@@ -66,6 +66,7 @@ extension TrainingRecipe {
     recompute = unsafe message.recompute != 0
     replication = try unsafe Checked.integer(
       message.replication, "recipe.replication", in: 0...WireLimits.membersMax)
+    wire = try unsafe WirePrecision(message.wire, "recipe.wire")
     if let adapters = unsafe message.adapters {
       self.adapters = try unsafe LowRankAdapters(adapters.pointee)
     }
@@ -94,8 +95,26 @@ extension TrainingRecipe {
     unsafe c.pointee.recompute = recompute ? 1 : 0
     unsafe c.pointee.replication = UInt32(replication)
     unsafe c.pointee.precision = precision.message
+    unsafe c.pointee.wire = wire.message
     unsafe c.pointee.adapters = adapters.map { unsafe $0.message(in: arena) }
     return unsafe c
+  }
+}
+
+extension WirePrecision {
+  fileprivate init(_ message: Comd__Precision, _ field: String) throws(ProtocolError) {
+    switch message {
+    case COMD__PRECISION__PRECISION_F32: self = .f32
+    case COMD__PRECISION__PRECISION_BF16: self = .bf16
+    default: throw .outOfRange(field: field, found: "another precision", allowed: "f32 or bf16")
+    }
+  }
+
+  fileprivate var message: Comd__Precision {
+    switch self {
+    case .f32: COMD__PRECISION__PRECISION_F32
+    case .bf16: COMD__PRECISION__PRECISION_BF16
+    }
   }
 }
 

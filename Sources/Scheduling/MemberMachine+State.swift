@@ -15,27 +15,53 @@ extension MemberMachine {
   ) -> [Action] {
     switch part {
     case .weights:
-      if version == step + 1 {
-        early[cell] = (version, value)
+      if version > step {
+        if early[cell].map({ $0.step < version || $0.isChange }) ?? true {
+          early[cell] = Early(step: version, isChange: false, value: value)
+        }
         return []
       }
-      guard version == step, weights[cell] < step, !updating.contains(cell) else { return [] }
-      weights[cell] = step
-      staleCells -= 1
+      // Of the step before they are good, too, where what comes next is added to them.
+      guard version == step || version < step && wire == .bf16, weights[cell] < version,
+        !updating.contains(cell)
+      else { return [] }
+      weights[cell] = version
+      if version == step { staleCells -= 1 }
       return [.write(.weights, cell: cell, value)] + begin()
-    case .firstMoment, .secondMoment:
+    case .firstMoment, .secondMoment, .master:
       let segment = grid.segmentOfCell[cell]
-      guard version == step, let round, round.plan.step == step, moments[cell] != step,
+      guard keptParts.contains(part), version == step, let round, round.plan.step == step,
+        moments[cell] != step,
         round.keeps.contains(segment) || round.acquires.contains(segment)
       else { return [] }
       arrived[cell, default: []].insert(part)
       var actions: [Action] = [.write(part, cell: cell, value)]
-      if arrived[cell]?.count == 2 {
+      if arrived[cell]?.count == keptParts.count {
         moments[cell] = step
         actions += voteIfReady()
       }
       return actions
     }
+  }
+
+  mutating func receivedChange(_ version: Int, _ cell: Int, _ value: Value) -> [Action] {
+    guard wire == .bf16 else { return [] }
+    if version == step + 1 {
+      // Weights are better than what is added to some.
+      if early[cell] == nil {
+        early[cell] = Early(step: version, isChange: true, value: value)
+      }
+      return []
+    }
+    guard version == step, weights[cell] == step - 1, !updating.contains(cell) else { return [] }
+    weights[cell] = step
+    staleCells -= 1
+    return [.add(cell: cell, value)] + begin()
+  }
+
+  /// What a keeper has of a segment beside its weights.
+  var keptParts: [StatePart] {
+    wire == .f32 ? [.firstMoment, .secondMoment] : [.firstMoment, .secondMoment, .master]
   }
 
   /// A member asks for a segment of the state after `version` steps.
@@ -54,9 +80,27 @@ extension MemberMachine {
       return []
     }
     guard version == step, let to, cells.allSatisfy({ versions[$0] == step }) else { return [] }
-    let parts: [StatePart] = part == .weights ? [.weights] : [.firstMoment, .secondMoment]
+    let parts = part == .weights ? [.weights] : keptParts
     return cells.flatMap { cell in
       parts.map { .send(.state($0, step: step), cell: cell, nil, to: to) }
+    }
+  }
+
+  /// Looks again at what was asked before it could be answered.
+  mutating func answer() -> [Action] {
+    let waiting = asks
+    asks = []
+    return waiting.flatMap { asked($0.part, segment: $0.segment, step: $0.step, by: $0.from) }
+  }
+
+  mutating func takeEarly() -> [Action] {
+    let waiting = early
+    early = [:]
+    return waiting.keys.sorted().flatMap { cell -> [Action] in
+      guard let early = waiting[cell] else { return [] }
+      return early.isChange
+        ? receivedChange(early.step, cell, early.value)
+        : received(.weights, early.step, cell, early.value)
     }
   }
 }

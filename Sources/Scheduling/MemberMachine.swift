@@ -8,6 +8,8 @@ public enum PeerCell: Hashable, Sendable {
   case sum
   /// A part of the state after `step` steps.
   case state(StatePart, step: Int)
+  /// What the last of `step` steps adds to the weights.
+  case change(step: Int)
 }
 
 /// The decisions of one member of a training's steps: what it has of which step, what is missing,
@@ -15,7 +17,9 @@ public enum PeerCell: Hashable, Sendable {
 /// simulation both run it.
 ///
 /// Weights and moments have versions: the number of steps in them. A sum belongs to an epoch on its
-/// way, and to its step once it is whole: it has the same bits in every attempt.
+/// way, and to its step once it is whole: it has the same bits in every attempt. In bf16 members
+/// are sent what a step adds to their weights, which fits those of the step before alone; who has
+/// others asks for the weights themselves.
 public struct MemberMachine<Value> {
   public enum Action {
     /// All weights of the step are here: compute.
@@ -28,6 +32,8 @@ public struct MemberMachine<Value> {
     case load(segment: Int)
     /// Put values into the state.
     case write(StatePart, cell: Int, Value)
+    /// Add values to the weights.
+    case add(cell: Int, Value)
     /// This member keeps the segment no more: its moments may be forgotten.
     case forget(segment: Int)
     /// Holds the sums of these segments and could apply them.
@@ -41,6 +47,12 @@ public struct MemberMachine<Value> {
     var segment: Int
     var step: Int
     var from: WorkerID
+  }
+
+  struct Early {
+    var step: Int
+    var isChange: Bool
+    var value: Value
   }
 
   struct Round {
@@ -61,6 +73,7 @@ public struct MemberMachine<Value> {
 
   public let grid: VectorGrid
   public let lineage: UInt64
+  public let wire: WirePrecision
   /// Committed steps, as this member knows.
   public private(set) var step: Int
   var weights: [Int]
@@ -71,8 +84,8 @@ public struct MemberMachine<Value> {
   var arrived: [Int: Set<StatePart>] = [:]
   var sums: [Value?]
   var round: Round?
-  /// Weights of the next step from members that have heard of its commit before this one.
-  var early: [Int: (step: Int, value: Value)] = [:]
+  /// Weights of steps of whose commit others have heard before this one: of each cell the newest.
+  var early: [Int: Early] = [:]
   /// Cells that the worker is updating: what others send of them is not wanted.
   var updating: Set<Int> = []
   var asks: [Ask] = []
@@ -84,10 +97,12 @@ public struct MemberMachine<Value> {
   ///   - step: of the weights.
   ///   - add: the sum of two halves, in either order.
   public init(
-    grid: VectorGrid, lineage: UInt64, step: Int, add: @escaping (Value, Value) -> Value
+    grid: VectorGrid, lineage: UInt64, wire: WirePrecision, step: Int,
+    add: @escaping (Value, Value) -> Value
   ) {
     self.grid = grid
     self.lineage = lineage
+    self.wire = wire
     self.add = add
     self.step = step
     weights = Array(repeating: step, count: grid.cells.count)
@@ -162,7 +177,10 @@ public struct MemberMachine<Value> {
       keeps: plan.segments.indices.filter { plan.segments[$0].keepers.contains(place) },
       acquires: plan.segments.indices.filter { plan.segments[$0].newcomer == place })
     actions += gatherMoments()
-    if ranks.isEmpty || ranks.contains(place) { actions += gatherWeights(after: last?.plan) }
+    // Who computes nothing has the time to wait for what all are sent; changes are no weights.
+    if ranks.isEmpty || ranks.contains(place) || wire == .bf16 {
+      actions += gatherWeights(after: last?.plan)
+    }
     return actions + begin() + voteIfReady() + answer()
   }
 
@@ -205,10 +223,10 @@ public struct MemberMachine<Value> {
     guard let round else { return [] }
     let members = Set(round.plan.members.map(\.worker))
     return round.plan.segments.indices.compactMap { segment in
-      guard grid.cellsOfSegment[segment].contains(where: { weights[$0] != step }) else {
-        return nil
-      }
+      let oldest = grid.cellsOfSegment[segment].map { weights[$0] }.min() ?? step
+      if oldest == step { return nil }
       if let last, last.step == step - 1, last.segments.count == round.plan.segments.count,
+        wire == .f32 || oldest == step - 1,
         members.contains(last.members[last.segments[segment].owner].worker)
       {
         return nil
@@ -275,8 +293,10 @@ public struct MemberMachine<Value> {
     _ what: PeerCell, cell: Int, _ value: Value, ranks: [RankStatistics], from member: WorkerID
   ) -> [Action] {
     guard grid.cells.indices.contains(cell) else { return [] }
-    if case .state(let part, let version) = what {
-      return received(part, version, cell, value)
+    switch what {
+    case .state(let part, let version): return received(part, version, cell, value)
+    case .change(let version): return receivedChange(version, cell, value)
+    case .partial, .sum: break
     }
     guard let round, round.plan.step == step,
       let sender = round.plan.members.firstIndex(where: { $0.worker == member }),
@@ -295,7 +315,7 @@ public struct MemberMachine<Value> {
       note(ranks)
       if sums[cell] == nil { sums[cell] = value }
       return voteIfReady()
-    case .state: return []
+    case .state, .change: return []
     }
   }
 
@@ -351,7 +371,9 @@ public struct MemberMachine<Value> {
   }
 
   /// Weights and moments of these cells are of the new step; their sums are used up.
-  public mutating func updated(_ cells: [Int]) -> [Action] {
+  ///
+  /// - Parameter changes: by cell, what the step added to the weights; empty in f32.
+  public mutating func updated(_ cells: [Int], changes: [Int: Value] = [:]) -> [Action] {
     var actions: [Action] = []
     for cell in cells {
       moments[cell] = step
@@ -361,7 +383,9 @@ public struct MemberMachine<Value> {
       let segment = round.plan.segments[grid.segmentOfCell[cell]]
       guard segment.owner == round.me else { continue }
       for member in round.plan.members.indices where !segment.keepers.contains(member) {
-        actions.append(.send(.state(.weights, step: step), cell: cell, nil, to: member))
+        let what: PeerCell =
+          changes[cell] == nil ? .state(.weights, step: step) : .change(step: step)
+        actions.append(.send(what, cell: cell, changes[cell], to: member))
       }
     }
     return actions
@@ -372,20 +396,5 @@ public struct MemberMachine<Value> {
     sums = Array(repeating: nil, count: sums.count)
     updating = []
     return takeEarly() + answer()
-  }
-
-  /// Looks again at what was asked before it could be answered.
-  mutating func answer() -> [Action] {
-    let waiting = asks
-    asks = []
-    return waiting.flatMap { asked($0.part, segment: $0.segment, step: $0.step, by: $0.from) }
-  }
-
-  mutating func takeEarly() -> [Action] {
-    let waiting = early
-    early = [:]
-    return waiting.keys.sorted().flatMap { cell in
-      waiting[cell].map { received(.weights, $0.step, cell, $0.value) } ?? []
-    }
   }
 }

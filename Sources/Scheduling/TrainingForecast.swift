@@ -1,4 +1,4 @@
-import Domain
+public import Domain
 
 /// What a training takes of each of its members, found by making the plans that it would make: how
 /// ranks, segments and their copies lie, what is sent in a step, and what moves when a member is
@@ -9,7 +9,7 @@ public struct TrainingForecast: Hashable, Sendable {
     public var weights: Int
     /// Gradients that are alive at once while a member adds its ranks up.
     public var gradients: Int
-    /// Both moments of the segments that it keeps.
+    /// Both moments of the segments that it keeps, and the master weights where there are such.
     public var moments: Int
     /// Sums that it finishes as an owner and has until they are applied.
     public var sums: Int
@@ -45,16 +45,19 @@ public struct TrainingForecast: Hashable, Sendable {
   /// - Parameters:
   ///   - parameters: that are trained.
   ///   - replication: 0 for all, as in the settings.
-  public init(parameters: Int, members: Int, virtualRanks: Int, replication: Int) {
+  public init(
+    parameters: Int, members: Int, virtualRanks: Int, replication: Int, wire: WirePrecision = .f32
+  ) {
     precondition(parameters > 0 && members > 0 && virtualRanks > 0, "numbers above 0 expected")
     let layout = Layout(
       parameters: parameters, members: members, virtualRanks: virtualRanks,
-      replication: replication)
+      replication: replication, wire: wire)
     self.parameters = parameters
     self.members = members
     ranksMax = layout.ranksMax
     let plan = layout.plan
-    sentBytes = plan.traffic(segmentBytes: layout.segmentBytes).map(\.sentBytes).max() ?? 0
+    let sent = layout.segmentBytes.map { $0 / 4 * wire.bytes }
+    sentBytes = plan.traffic(segmentBytes: sent).map(\.sentBytes).max() ?? 0
     excess = plan.trafficExcess
     memory = layout.memory
     let kept = layout.segments.map { $0.keepers.sorted() }
@@ -75,12 +78,17 @@ public struct TrainingForecast: Hashable, Sendable {
 /// How everything lies in one step.
 private struct Layout {
   let replication: Int
+  /// Vectors of what keepers have of a segment beside its weights.
+  let keptVectors: Int
   let bytesOfSegment: (Int) -> Int
   let segments: [SegmentKeepers]
   let plan: ReductionPlan
 
-  init(parameters: Int, members: Int, virtualRanks: Int, replication: Int) {
+  init(
+    parameters: Int, members: Int, virtualRanks: Int, replication: Int, wire: WirePrecision
+  ) {
     self.replication = replication
+    keptVectors = wire == .f32 ? 2 : 3
     let count = segmentCount(of: parameters)
     bytesOfSegment = { 4 * segmentRange($0, of: parameters, segments: count).count }
     let ranks = rankOwners(
@@ -114,7 +122,7 @@ private struct Layout {
     }
     return TrainingForecast.Memory(
       weights: vector, gradients: vector * (members.map(vectorsAlive).max() ?? 0),
-      moments: 2 * (shares.map(\.kept).max() ?? 0),
+      moments: keptVectors * (shares.map(\.kept).max() ?? 0),
       sums: shares.map { $0.kept + $0.owned }.max() ?? 0)
   }
 
@@ -143,7 +151,7 @@ private struct Layout {
       let placed = placement.place()
       let moved = placed.indices.filter { placed[$0].newcomer != nil }
       if moved.isEmpty { return move }
-      move.bytes += moved.reduce(0) { $0 + 2 * bytesOfSegment($1) }
+      move.bytes += moved.reduce(0) { $0 + keptVectors * bytesOfSegment($1) }
       move.steps += 1
       kept = placed.map { $0.keepers + ($0.newcomer.map { [$0] } ?? []) }
     }

@@ -139,6 +139,7 @@ private func readTraining(_ section: Section, defaults: TrainingRecipe) -> Train
   section.take("checkpoint_every", .integer(1...1_000_000), into: &recipe.checkpointEvery)
   section.take("recompute", .flag, into: &recipe.recompute)
   section.take("replication", .integer(0...64), into: &recipe.replication)
+  section.take("wire", .oneOf, into: &recipe.wire)
   return recipe
 }
 

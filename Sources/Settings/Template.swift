@@ -72,6 +72,7 @@ extension ClusterSettings {
     # workers that you will use. checkpoint_every: steps.
     # recompute: true takes less memory and a third more time; the same bits. replication: workers
     # that keep the moments of each part of the student: 2, so that any one may be lost; 0: all.
+    # wire: bf16 halves what workers send each other, for slow networks, and rounds it.
     pretrain:
     \(lines(of: pretrain))
 
@@ -126,6 +127,7 @@ extension ClusterSettings {
       checkpoint_every: \(recipe.checkpointEvery)
       replication: \(recipe.replication)
       recompute: \(recipe.recompute)
+      wire: \(recipe.wire.rawValue)
     """
   }
 

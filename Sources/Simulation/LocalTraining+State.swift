@@ -13,8 +13,7 @@ extension Simulator {
       let range = segmentRange(
         segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
       let zeros = [Float](repeating: 0, count: range.count)
-      put(zeros, segment, worker)
-      put(zeros, segment, second: true, worker)
+      put([zeros, zeros, Array(local.weights[range])], segment, worker)
     case .checkpoint(let checkpoint):
       guard reachesCoordinator(worker) else {
         schedule(
@@ -23,17 +22,22 @@ extension Simulator {
       }
       let saved = manifests[checkpoint.state]?.first { $0.segment == segment }
       guard let moments = saved.flatMap({ blobs[$0.moments] }) else { return }
-      put(Array(moments.prefix(moments.count / 2)), segment, worker)
-      put(Array(moments.suffix(moments.count / 2)), segment, second: true, worker)
+      let range = segmentRange(
+        segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
+      let parts = range.isEmpty ? 0 : moments.count / range.count
+      put(
+        (0..<parts).map { Array(moments[$0 * range.count..<($0 + 1) * range.count]) }, segment,
+        worker)
     }
     decide(worker) { $0.loaded(segment: segment) }
   }
 
-  func put(
-    _ values: [Float], _ segment: Int, second: Bool = false, _ worker: SimulatedWorker
-  ) {
+  /// - Parameter parts: first moments, second ones, master weights where there are any.
+  func put(_ parts: [[Float]], _ segment: Int, _ worker: SimulatedWorker) {
     guard var local = worker.training else { return }
-    if second { put(values, segment, &local.second) } else { put(values, segment, &local.first) }
+    for (part, vector) in zip(parts, [\LocalTraining.first, \.second, \.master]) {
+      put(part, segment, &local[keyPath: vector])
+    }
     worker.training = local
   }
 

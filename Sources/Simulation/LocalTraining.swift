@@ -9,6 +9,8 @@ struct LocalTraining {
   var weights: [Float] = []
   var first = [Float](repeating: 0, count: parameterCount)
   var second = [Float](repeating: 0, count: parameterCount)
+  /// Only where `wire` is bf16.
+  var master = [Float](repeating: 0, count: parameterCount)
   var fetchToken = 0
   var isFetching = false
   var failure: String?
@@ -20,6 +22,23 @@ struct LocalTraining {
   var early: [(message: PeerMessage, from: WorkerID)] = []
   /// Only for a planted mistake: first contributions that wait for the next of their cell.
   var held: [Int: [Float]] = [:]
+
+  /// What a keeper has of a segment beside the weights.
+  func kept(_ range: Range<Int>) -> [Float] {
+    Array(first[range]) + Array(second[range])
+      + (plan.recipe.wire == .bf16 ? Array(master[range]) : [])
+  }
+
+  /// Lets the weights follow the master weights; what they did is sent to others.
+  mutating func follow(_ range: Range<Int>) -> [Float]? {
+    let wire = plan.recipe.wire
+    if wire == .f32 { return nil }
+    return range.map { place in
+      let change = wire.rounded(master[place] - weights[place])
+      weights[place] += change
+      return change
+    }
+  }
 
   var standing: TrainingStanding {
     if let failure { return .failed(failure) }
@@ -73,9 +92,10 @@ extension Simulator {
       counts.statesLoaded += 1
       for segment in saved { put(blobs[segment.weights] ?? [], segment.segment, &local.weights) }
     }
+    let wire = local.plan.recipe.wire
     local.member = MemberMachine(
-      grid: simulatedGrid, lineage: local.plan.lineage, step: local.plan.baseStep
-    ) { a, b in zip(a, b).map { $0 + $1 } }
+      grid: simulatedGrid, lineage: local.plan.lineage, wire: wire, step: local.plan.baseStep
+    ) { a, b in zip(a, b).map { wire.rounded($0 + $1) } }
     worker.training = local
     say(.standing(local.plan.training, local.standing), worker)
   }
@@ -121,17 +141,24 @@ extension Simulator {
   func computed(epoch: UInt64, _ program: [ReductionInstruction], _ worker: SimulatedWorker) {
     guard let local = worker.training, local.epochSeen == epoch, let plan = local.member?.plan
     else { return }
+    let wire = local.plan.recipe.wire
     var stack: [(sum: [Float], ranks: [RankStatistics])] = []
     for instruction in program {
       switch instruction {
       case .push(let rank):
         let (slopes, loss) = gradient(
           of: local.plan, step: plan.step, rank: rank, weights: local.weights)
-        stack.append((slopes, [RankStatistics(rank: rank, lossSum: loss, tokens: 1)]))
+        stack.append(
+          (
+            slopes.map(wire.rounded), [RankStatistics(rank: rank, lossSum: loss, tokens: 1)]
+          ))
       case .add:
         let right = stack.removeLast()
         let left = stack.removeLast()
-        stack.append((zip(left.sum, right.sum).map { $0 + $1 }, left.ranks + right.ranks))
+        stack.append(
+          (
+            zip(left.sum, right.sum).map { wire.rounded($0 + $1) }, left.ranks + right.ranks
+          ))
       case .emit(let node):
         let (sum, ranks) = stack.removeLast()
         decide(worker) { member in
@@ -177,6 +204,7 @@ extension Simulator {
         .momentsLoaded(segment: segment, epoch: plan.epoch), for: worker,
         after: .milliseconds(10 + random.below(300)))
     case .write(let part, let cell, let values): write(part, cell, values, worker)
+    case .add(let cell, let change): add(change, cell, worker)
     case .forget: break
     case .vote(let segments): vote(for: segments, worker)
     case .fail(let reason): fail(reason, worker)
@@ -209,6 +237,14 @@ extension Simulator {
       counts.momentsSent += 1
       worker.training?.first.replaceSubrange(range, with: values)
     case .secondMoment: worker.training?.second.replaceSubrange(range, with: values)
+    case .master: worker.training?.master.replaceSubrange(range, with: values)
+    }
+  }
+
+  func add(_ change: [Float], _ cell: Int, _ worker: SimulatedWorker) {
+    counts.changesSent += 1
+    for (place, value) in zip(simulatedGrid.cells[cell], change) {
+      worker.training?.weights[place] += value
     }
   }
 
@@ -226,7 +262,8 @@ extension Simulator {
     case .state(.weights, _): Array(local.weights[range])
     case .state(.firstMoment, _): Array(local.first[range])
     case .state(.secondMoment, _): Array(local.second[range])
-    case .partial, .sum: []
+    case .state(.master, _): Array(local.master[range])
+    case .partial, .sum, .change: []
     }
   }
 
@@ -258,71 +295,6 @@ extension Simulator {
     }
   }
 
-  // MARK: Between workers
-
-  func tellPeer(_ parts: [PeerPart], _ peer: WorkerID, _ worker: SimulatedWorker) {
-    guard let local = worker.training, let number = workerNumbers[peer.name] else { return }
-    worker.training?.sent[peer, default: []] += parts
-    let message = PeerMessage(
-      training: local.plan.training, epoch: local.epochSeen, parts: parts)
-    for delay in network.fate(from: .worker(worker.number), to: .worker(number), at: now) {
-      queue.schedule(.toPeer(message, from: worker.id, peer), at: now + delay)
-    }
-  }
-
-  /// Real connections lose nothing while they stand; here all that was sent in the epoch comes
-  /// again, until it is over.
-  func exchangeAgain(epoch: UInt64, _ worker: SimulatedWorker) {
-    guard let local = worker.training, local.epochSeen == epoch, local.member?.plan != nil else {
-      return
-    }
-    let sent = local.sent
-    worker.training?.sent = [:]
-    for peer in sent.keys.sorted() {
-      let parts = sent[peer]?.filter { if case .ask = $0 { false } else { true } } ?? []
-      if !parts.isEmpty { tellPeer(parts, peer, worker) }
-    }
-    decide(worker) { $0.askAgain() }
-    schedule(.exchange(epoch: epoch), for: worker, after: .seconds(1))
-  }
-
-  func hear(_ message: PeerMessage, from sender: WorkerID, _ worker: SimulatedWorker) {
-    guard let local = worker.training, message.training == local.plan.training else { return }
-    guard local.member != nil, message.epoch <= local.epochSeen else {
-      if local.early.count < 64 { worker.training?.early.append((message, sender)) }
-      return
-    }
-    for part in message.parts {
-      switch part {
-      case .ask(let what, let segment, let step):
-        decide(worker) { $0.asked(what, segment: segment, step: step, by: sender) }
-      case .cell(.state(let what, let step), let cell, let values, _):
-        decide(worker) {
-          $0.received(.state(what, step: step), cell: cell, values, ranks: [], from: sender)
-        }
-      case .cell(let what, let cell, let values, let ranks):
-        guard message.epoch == worker.training?.epochSeen else { continue }
-        var values = values
-        if bug == .sumInArrivalOrder, case .partial = what {
-          values = inArrivalOrder(values, cell, worker)
-        }
-        decide(worker) { $0.received(what, cell: cell, values, ranks: ranks, from: sender) }
-      }
-    }
-  }
-
-  /// A planted mistake: what came first is added to what comes next, wherever they stand in the
-  /// tree.
-  func inArrivalOrder(
-    _ values: [Float], _ cell: Int, _ worker: SimulatedWorker
-  ) -> [Float] {
-    if let first = worker.training?.held.removeValue(forKey: cell) {
-      return zip(first, values).map { $0 + $1 }
-    }
-    worker.training?.held[cell] = values
-    return values.map { _ in 0 }
-  }
-
   // MARK: The commit
 
   func commit(
@@ -343,21 +315,22 @@ extension Simulator {
       schedule(
         .segmentSaved(
           id, step: step + 1, segment: segment, weights: Array(saved[range]),
-          moments: Array(local.first[range]) + Array(local.second[range])), for: worker,
+          moments: local.kept(range)), for: worker,
         after: .milliseconds(50 + random.below(1000)))
     }
   }
 
   func apply(_ totals: StepTotals, step: Int, _ worker: SimulatedWorker) {
     guard let cells = worker.training?.member?.commit(step: step) else { return }
+    var changes: [Int: [Float]] = [:]
     for cell in cells {
       guard let sum = worker.training?.member?.sum(of: cell) else { continue }
-      for (place, slope) in zip(simulatedGrid.cells[cell], sum) {
-        update(place, slope, worker)
-      }
+      let places = simulatedGrid.cells[cell]
+      for (place, slope) in zip(places, sum) { update(place, slope, worker) }
+      changes[cell] = worker.training?.follow(places)
     }
     worker.training?.vote = nil
-    decide(worker) { $0.updated(cells) + $0.settled() }
+    decide(worker) { $0.updated(cells, changes: changes) + $0.settled() }
     sayStanding(worker)
   }
 
@@ -366,7 +339,11 @@ extension Simulator {
     worker.training = nil
     local.first[place] = local.first[place] * 0.5 + slope
     local.second[place] = local.second[place] * 0.25 + abs(slope)
-    local.weights[place] -= 1e-6 * (local.first[place] + 0.001 * local.second[place])
+    let change = 1e-6 * (local.first[place] + 0.001 * local.second[place])
+    switch local.plan.recipe.wire {
+    case .f32: local.weights[place] -= change
+    case .bf16: local.master[place] -= change
+    }
     worker.training = local
   }
 

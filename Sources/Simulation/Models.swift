@@ -104,3 +104,12 @@ func gradient(
 func digest(of weights: [Float], step: Int) -> Digest {
   simulatedDigest("weights", [UInt64(step)] + weights.map { UInt64($0.bitPattern) })
 }
+
+extension WirePrecision {
+  /// The nearest number that is sent, ties to even.
+  func rounded(_ value: Float) -> Float {
+    if self == .f32 { return value }
+    let bits = value.bitPattern
+    return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
+  }
+}

@@ -29,6 +29,8 @@ public struct SimulationCounts: Hashable, Sendable {
   /// Cells of weights, and of moments, that a worker took from another one.
   public var weightsSent = 0
   public var momentsSent = 0
+  /// Cells of changes of weights that a worker added to its own.
+  public var changesSent = 0
 
   public init() {}
 
@@ -43,6 +45,7 @@ public struct SimulationCounts: Hashable, Sendable {
       ("steps fenced", stepsFenced), ("step time-outs", stepTimeouts),
       ("steps back", stepsBack), ("states loaded", statesLoaded),
       ("weights sent", weightsSent), ("moments sent", momentsSent),
+      ("changes sent", changesSent),
     ]
   }
 
@@ -66,6 +69,7 @@ public struct SimulationCounts: Hashable, Sendable {
     a.statesLoaded += b.statesLoaded
     a.weightsSent += b.weightsSent
     a.momentsSent += b.momentsSent
+    a.changesSent += b.changesSent
   }
 
   mutating func count(_ note: Note) {

@@ -58,6 +58,10 @@ struct World: Sendable {
       teacherTemplate: .plain, studentTemplate: .plain, teacher: role(.teacher),
       student: role(.student), judge: role(.judge), augmentor: role(.augmentor),
       pretrain: recipe(.projector), tune: recipe(.projectorAndLanguage))
+    var draw = SeededRandom(seed: seed, "wire")
+    for part in [\RunSettings.pretrain, \.tune] where draw.below(3) == 0 {
+      settings[keyPath: part].wire = .bf16
+    }
     settings.reuse = random.below(2) == 0
     settings.limits.creditMax = 1 + random.below(5)
     settings.limits.askedAheadMax = 1 + random.below(12)

@@ -240,8 +240,9 @@ struct ChangeWriter {
       INSERT INTO trainings (iteration, model, dataset, steps_total, batch, learning_rate,
         warmup_ratio, epochs, weight_decay, beta1, beta2, epsilon, clip_norm, trained,
         virtual_ranks, checkpoint_every, seed, planned_step, planned_state,
-        recompute, precision, adapter_rank, adapter_alpha, adapter_targets, replication)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        recompute, precision, adapter_rank, adapter_alpha, adapter_targets, replication,
+        wire)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (iteration) DO UPDATE SET model = excluded.model, dataset = excluded.dataset,
         steps_total = excluded.steps_total, batch = excluded.batch,
         learning_rate = excluded.learning_rate, warmup_ratio = excluded.warmup_ratio,
@@ -252,7 +253,8 @@ struct ChangeWriter {
         planned_step = excluded.planned_step, planned_state = excluded.planned_state,
         recompute = excluded.recompute, precision = excluded.precision,
         adapter_rank = excluded.adapter_rank, adapter_alpha = excluded.adapter_alpha,
-        adapter_targets = excluded.adapter_targets, replication = excluded.replication
+        adapter_targets = excluded.adapter_targets, replication = excluded.replication,
+        wire = excluded.wire
       """,
       [
         plan.training.iteration, plan.model.data, plan.dataset.data, plan.stepsTotal,
@@ -261,7 +263,7 @@ struct ChangeWriter {
         recipe.virtualRanks, recipe.checkpointEvery, column(recipe.seed), plan.checkpoint?.step,
         plan.checkpoint?.state.data, recipe.recompute, recipe.precision.rawValue,
         recipe.adapters?.rank, recipe.adapters?.alpha, recipe.adapters?.targetsText,
-        recipe.replication,
+        recipe.replication, recipe.wire.rawValue,
       ])
   }
 

@@ -272,7 +272,7 @@ extension RunReader {
         weight_decay, beta1, beta2, epsilon, clip_norm, trained, virtual_ranks, checkpoint_every,
         seed, planned_step, planned_state, epoch, export_model, export_weights,
         (SELECT coalesce(max(step) + 1, 0) FROM steps WHERE training = iteration),
-        recompute, precision, adapter_rank, adapter_alpha, adapter_targets, replication
+        recompute, precision, adapter_rank, adapter_alpha, adapter_targets, replication, wire
       FROM trainings ORDER BY iteration
       """
     ) { fields in
@@ -312,6 +312,8 @@ extension RunReader {
       seed: try fields.word(16), precision: precision)
     recipe.recompute = try fields.integer(23) != 0
     recipe.replication = try fields.integer(28)
+    guard let wire = WirePrecision(rawValue: try fields.text(29)) else { throw fields.damaged(29) }
+    recipe.wire = wire
     if let targets = try fields.optionalText(27) {
       guard
         let adapters = LowRankAdapters(

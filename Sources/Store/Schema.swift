@@ -40,6 +40,10 @@ func migrations() -> DatabaseMigrator {
           PRIMARY KEY (training, step, segment)) WITHOUT ROWID;
         """)
   }
+  // What is sent of sums and changes; f32 in older runs.
+  migrator.registerMigration("7") { db in
+    try db.execute(sql: "ALTER TABLE trainings ADD COLUMN wire TEXT NOT NULL DEFAULT 'f32'")
+  }
   return migrator
 }
 

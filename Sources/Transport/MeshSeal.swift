@@ -79,15 +79,7 @@ struct Sealer {
     guard let sealedHead = seal(head) else { return nil }
     guard let payload else { return [Frame(clear + sealedHead)] }
     guard let sealed = unsafe seal(payload.bytes) else { return nil }
-    // Its memory stays where it is as long as it lives.
-    let kept = sealed as NSData
-    nonisolated(unsafe) let owner = kept
-    return unsafe [
-      Frame(clear + sealedHead),
-      Frame(
-        Payload(
-          keeping: Keeper(owner), UnsafeRawBufferPointer(start: kept.bytes, count: kept.length))),
-    ]
+    return [Frame(clear + sealedHead), Frame(Payload(sealed))]
   }
 
   private mutating func seal(_ bytes: some DataProtocol) -> Data? {
@@ -97,10 +89,16 @@ struct Sealer {
   }
 }
 
-/// Holds what nobody changes any more.
-private final class Keeper: @unchecked Sendable {
-  private let kept: AnyObject
-  init(_ kept: AnyObject) { self.kept = kept }
+extension Payload {
+  /// Bytes that nobody changes any more, where they lie.
+  fileprivate init(_ data: Data) {
+    // Few of them lie in the value itself; others in memory that is theirs as long as it lives. (An
+    // `NSData` would copy them.)
+    self =
+      data.count < 256
+      ? Frame([UInt8](data)).payload
+      : unsafe data.withUnsafeBytes { unsafe Payload(keeping: data, $0) }
+  }
 }
 
 private func nonce(_ count: UInt64) -> [UInt8] {
@@ -145,9 +143,7 @@ struct Opener {
             deallocator: .none), &link),
         link.count == count + 1
       else { return nil }
-      let kept = opened as NSData
-      payload = unsafe Payload(
-        keeping: Keeper(kept), UnsafeRawBufferPointer(start: kept.bytes, count: kept.length))
+      payload = Payload(opened)
       withExtendedLifetime(sealed) {}
     }
     remember(link, clear)

@@ -10,15 +10,46 @@ struct Chunk: Sendable {
   var isScratch: Bool
 }
 
-/// AdamW's moments of one segment.
+/// What keepers of a segment have beside its weights: AdamW's moments and, where members compute
+/// with weights that follow them by rounded changes, the master weights.
 struct Moments: Sendable {
   var first: Floats
   var second: Floats
+  var master: Floats?
 
-  init(zeros count: Int) {
+  init(zeros count: Int, _ wire: WirePrecision) {
     first = Floats(zeros: count)
     second = Floats(zeros: count)
+    if wire == .bf16 { master = Floats(zeros: count) }
   }
+
+  /// As a training begins from these weights.
+  init(from weights: Floats, _ wire: WirePrecision) {
+    self.init(zeros: weights.count, wire)
+    master?.copy(from: weights)
+  }
+
+  /// A window on a part of it.
+  subscript(range: Range<Int>) -> Moments {
+    var part = self
+    part.first = first[range]
+    part.second = second[range]
+    part.master = master?[range]
+    return part
+  }
+
+  /// Nil for what it has not.
+  subscript(part: StatePart) -> Floats? {
+    switch part {
+    case .weights: nil
+    case .firstMoment: first
+    case .secondMoment: second
+    case .master: master
+    }
+  }
+
+  /// All of it, as a checkpoint has it.
+  var bytes: [UInt8] { first.bytes + second.bytes + (master?.bytes ?? []) }
 }
 
 /// A cell that a committed step changes.
@@ -28,8 +59,7 @@ struct CellUpdate: Sendable {
   var range: Range<Int>
   var gradient: Floats
   /// Of this cell.
-  var first: Floats
-  var second: Floats
+  var moments: Moments
 }
 
 /// What an exchange tells the thread that computes.

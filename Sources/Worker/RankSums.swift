@@ -17,8 +17,12 @@ struct RankSums {
   private var free: [Floats] = []
   /// Elements of a vector.
   private let count: Int
+  private let wire: WirePrecision
 
-  init(count: Int) { self.count = count }
+  init(count: Int, _ wire: WirePrecision) {
+    self.count = count
+    self.wire = wire
+  }
 
   mutating func borrow() -> Floats { free.popLast() ?? Floats(zeros: count) }
 
@@ -29,7 +33,7 @@ struct RankSums {
   /// Begins the sum of the next rank's gradient, which is being made in `gradient`, and of the last
   /// `additions` sums of the stack, in the order of the tree.
   mutating func begin(_ gradient: Floats, additions: Int) -> GradientSum {
-    var sum = GradientSum(result: gradient)
+    var sum = GradientSum(gradient, wire)
     for _ in 0..<additions {
       let left = stack.removeLast()
       sum.ranksBefore = left.ranks + sum.ranksBefore
@@ -62,7 +66,7 @@ struct RankSums {
       (target, other) = (borrow(), right.values)
       target.copy(from: left.values)
     }
-    Kernels.add(into: target, other, on: compute)
+    wire.add(into: target, other, on: compute)
     stack.append(Sum(values: target, ranks: left.ranks + right.ranks))
   }
 
@@ -95,15 +99,24 @@ struct GradientSum {
     var into: Floats
     var from: Floats
   }
+  let gradient: Floats
+  let wire: WirePrecision
   /// Where the sum comes to be.
   var result: Floats
   var additions: [Addition] = []
   var ranksBefore: [RankStatistics] = []
 
+  init(_ gradient: Floats, _ wire: WirePrecision) {
+    self.gradient = gradient
+    self.wire = wire
+    result = gradient
+  }
+
   /// Adds up a part of which the gradient is finished.
   func finish(_ range: Range<Int>, on compute: Compute) {
+    wire.round(gradient[range], on: compute)
     for addition in additions {
-      Kernels.add(into: addition.into[range], addition.from[range], on: compute)
+      wire.add(into: addition.into[range], addition.from[range], on: compute)
     }
   }
 }

@@ -61,10 +61,10 @@ struct SavedState: Sendable {
 
   /// The stored moments of a segment of a vector of `count` elements.
   nonisolated(nonsending) func moments(
-    of segment: Int, segments: Int, count: Int, _ blobs: BlobClient
+    of segment: Int, segments: Int, count: Int, _ wire: WirePrecision, _ blobs: BlobClient
   ) async throws -> Moments {
     let range = segmentRange(segment, of: count, segments: segments)
-    let moments = Moments(zeros: range.count)
+    let moments = Moments(zeros: range.count, wire)
     switch form {
     case .whole(let bytes):
       try copy(bytes, part: 1, range, of: count, into: moments.first)
@@ -74,11 +74,14 @@ struct SavedState: Sendable {
         throw TrainingStateError.foreign(bytes: manifest.segments.count, expected: segments)
       }
       let bytes = try await blobs.bytes(of: manifest.segments[segment].moments)
-      guard bytes.count == 8 * range.count else {
-        throw TrainingStateError.foreign(bytes: bytes.count, expected: 8 * range.count)
+      let parts = [moments.first, moments.second] + (moments.master.map { [$0] } ?? [])
+      let size = 4 * range.count
+      guard bytes.count == parts.count * size else {
+        throw TrainingStateError.foreign(bytes: bytes.count, expected: parts.count * size)
       }
-      try fill(moments.first, from: bytes[..<(4 * range.count)])
-      try fill(moments.second, from: bytes[(4 * range.count)...])
+      for (place, part) in parts.enumerated() {
+        try fill(part, from: bytes[place * size..<(place + 1) * size])
+      }
     }
     return moments
   }

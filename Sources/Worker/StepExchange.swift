@@ -13,7 +13,8 @@ actor StepExchange {
   /// Messages of steps that are not open here yet; at the limit one is dropped, and its step is
   /// then fenced by the coordinator's patience.
   static let earlyMax = 4096
-  /// What has not come after this is asked for again.
+  /// What has not come is asked for again when nothing at all has come for so long: a slow line
+  /// brings it still.
   static let patience = Duration.seconds(2)
 
   private struct Early {
@@ -44,6 +45,7 @@ actor StepExchange {
   private var moments: [Int: Moments] = [:]
   private var marks: [Mark?] = []
   private var early: [Early] = []
+  private var hasHeard = false
   private var said: TrainingProgress?
 
   /// - Parameter tell: called on the mesh's thread.
@@ -70,14 +72,17 @@ actor StepExchange {
   func watch() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.patience)
-      decide { $0.askAgain() }
+      if !hasHeard { decide { $0.askAgain() } }
+      hasHeard = false
     }
   }
 
   // MARK: What the computing thread says
 
   /// Takes part in a training from now on, with these weights after `step` steps and no moments.
-  func begin(_ training: TrainingID, _ weights: Floats, lineage: UInt64, step: Int) {
+  func begin(
+    _ training: TrainingID, _ weights: Floats, lineage: UInt64, wire: WirePrecision, step: Int
+  ) {
     let compute = compute
     self.training = training
     self.weights = weights
@@ -86,12 +91,12 @@ actor StepExchange {
     let grid = VectorGrid(
       count: weights.count, segments: segmentCount(of: weights.count), cellMax: Self.cellMax)
     marks = Array(repeating: nil, count: grid.cells.count)
-    member = MemberMachine(grid: grid, lineage: lineage, step: step) { a, b in
+    member = MemberMachine(grid: grid, lineage: lineage, wire: wire, step: step) { a, b in
       // A member's own contributions are the largest subtrees that it has: no two are halves of one
       // sum, so one of the two came from a peer.
       let (target, other) = a.isScratch ? (a, b) : (b, a)
       precondition(target.isScratch, "two own contributions are one")
-      Kernels.add(into: target.values, other.values, on: compute)
+      wire.add(into: target.values, other.values, on: compute)
       return target
     }
     sayProgress()
@@ -157,14 +162,17 @@ actor StepExchange {
     mesh.dropUnsent()
     return cells.compactMap { cell in
       guard let sum = member.sum(of: cell) else { return nil }
-      let (moments, window) = place(of: cell, member.grid)
       return CellUpdate(
         cell: cell, range: member.grid.cells[cell], gradient: sum.values,
-        first: moments.first[window], second: moments.second[window])
+        moments: kept(cell, member))
     }
   }
 
-  func updated(_ cells: [Int]) { decide { $0.updated(cells) } }
+  /// - Parameter changes: by cell, as `TrainingState.apply` gives them.
+  func updated(_ cells: [Int], changes: [Int: Floats]) {
+    let changes = changes.mapValues { Chunk(values: $0, isScratch: false) }
+    decide { $0.updated(cells, changes: changes) }
+  }
 
   func settled() {
     marks = Array(repeating: nil, count: marks.count)
@@ -185,7 +193,7 @@ actor StepExchange {
     guard let member, let kept = moments[segment] else { return nil }
     let range = segmentRange(
       segment, of: member.grid.count, segments: member.grid.cellsOfSegment.count)
-    return (weights[range].bytes, kept.first.bytes + kept.second.bytes)
+    return (weights[range].bytes, kept.bytes)
   }
 
   // MARK: What comes
@@ -206,9 +214,12 @@ actor StepExchange {
   }
 
   private func received(_ cell: VectorCell, _ payload: Payload, from peer: String) {
-    if case .state = cell.kind {
+    hasHeard = true
+    switch cell.kind {
+    case .state, .change:
       if cell.training == training { take(cell, payload, from: peer) }
       return
+    case .partial, .sum: break
     }
     if fence.isVoid(cell.training, epoch: cell.epoch) { return }
     if cell.training == training, cell.epoch == member?.plan?.epoch {
@@ -225,8 +236,9 @@ actor StepExchange {
 
   private func take(_ header: VectorCell, _ payload: Payload, from peer: String) {
     guard let member, member.grid.cells.indices.contains(header.cell),
-      let values = Floats(payload), values.count == member.grid.cells[header.cell].count,
-      let sender = worker(peer)
+      header.precision == header.kind.precision(member.wire),
+      let values = header.precision.values(payload),
+      values.count == member.grid.cells[header.cell].count, let sender = worker(peer)
     else { return }
     let what: PeerCell
     switch header.kind {
@@ -236,6 +248,7 @@ actor StepExchange {
       what = .partial(node)
     case .sum: what = .sum
     case .state(let part): what = .state(part, step: header.step)
+    case .change: what = .change(step: header.step)
     }
     decide {
       $0.received(
@@ -259,7 +272,7 @@ actor StepExchange {
     // A million cells come and change nothing that is worth a word.
     let isNews = actions.contains { action in
       switch action {
-      case .send, .compute, .ask, .write(.weights, _, _): false
+      case .send, .compute, .ask, .write(.weights, _, _), .add: false
       case .write, .load, .forget, .vote, .fail: true
       }
     }
@@ -285,7 +298,10 @@ actor StepExchange {
     case .load(let segment):
       if isBare { return decide { $0.loaded(segment: segment) } }
       tell(.load(segment: segment, plan))
-    case .write(let part, let cell, let chunk): write(chunk.values, part, cell, member.grid)
+    case .write(let part, let cell, let chunk):
+      state(.state(part), cell, member).copy(from: chunk.values)
+    case .add(let cell, let chunk):
+      Kernels.add(into: weights[member.grid.cells[cell]], chunk.values, on: compute)
     case .forget(let segment): moments[segment] = nil
     case .vote(let segments): vote(for: segments, member, plan)
     case .fail(let reason): tell(.failed(training, reason))
@@ -310,44 +326,36 @@ actor StepExchange {
     case .state(let part, let version):
       kind = .state(part)
       step = version
+    case .change(let version):
+      kind = .change
+      step = version
     }
-    let values = chunk?.values ?? read(kind, cell, member.grid)
+    let precision = kind.precision(member.wire)
+    let values = chunk?.values ?? state(kind, cell, member)
     let head = VectorCell(
       training: plan.training, epoch: plan.epoch, step: step, kind: kind, cell: cell,
-      count: values.count, ranks: ranks)
+      count: values.count, precision: precision, ranks: ranks)
     mesh.send(
-      encode(PeerMessage.cell(head)), values.payload, to: peer,
+      encode(PeerMessage.cell(head)), precision.payload(of: values), to: peer,
       as: step == plan.step && chunk != nil ? .sum : .state)
   }
 
-  private func read(_ kind: CellKind, _ cell: Int, _ grid: VectorGrid) -> Floats {
-    let (moments, window) = place(of: cell, grid)
-    return switch kind {
-    case .state(.firstMoment): moments.first[window]
-    case .state(.secondMoment): moments.second[window]
-    case .state(.weights), .partial, .sum: weights[grid.cells[cell]]
+  /// Where a cell of the state lies.
+  private func state(_ kind: CellKind, _ cell: Int, _ member: MemberMachine<Chunk>) -> Floats {
+    if case .state(let part) = kind, part != .weights, let values = kept(cell, member)[part] {
+      return values
     }
+    return weights[member.grid.cells[cell]]
   }
 
-  private func write(_ values: Floats, _ part: StatePart, _ cell: Int, _ grid: VectorGrid) {
-    switch part {
-    case .weights: weights[grid.cells[cell]].copy(from: values)
-    case .firstMoment, .secondMoment:
-      let (moments, window) = place(of: cell, grid)
-      (part == .firstMoment ? moments.first : moments.second)[window].copy(from: values)
-    }
-  }
-
-  /// A segment's moments, made when they are wanted first, and where a cell lies in them.
-  private func place(of cell: Int, _ grid: VectorGrid) -> (Moments, Range<Int>) {
-    let segment = grid.segmentOfCell[cell]
+  /// A cell's moments; those of its segment are made when they are wanted first.
+  private func kept(_ cell: Int, _ member: MemberMachine<Chunk>) -> Moments {
+    let (grid, segment) = (member.grid, member.grid.segmentOfCell[cell])
     let range = segmentRange(segment, of: grid.count, segments: grid.cellsOfSegment.count)
-    let kept = moments[segment] ?? Moments(zeros: range.count)
-    moments[segment] = kept
+    let all = moments[segment] ?? Moments(zeros: range.count, member.wire)
+    moments[segment] = all
     let window = grid.cells[cell]
-    return (
-      kept, window.lowerBound - range.lowerBound..<window.upperBound - range.lowerBound
-    )
+    return all[window.lowerBound - range.lowerBound..<window.upperBound - range.lowerBound]
   }
 
   private func vote(for segments: [Int], _ member: MemberMachine<Chunk>, _ plan: StepPlan) {

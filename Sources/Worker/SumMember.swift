@@ -1,4 +1,4 @@
-import Domain
+public import Domain
 import Kernels
 public import Logging
 import Protocol
@@ -28,6 +28,7 @@ public actor SumMember {
   private let allowList: AllowList
   private let keys: CurveKeyPair
   private let vector: Floats
+  private let wire: WirePrecision
   private let votes: AsyncStream<StepVote>
 
   private var members: [StepMember] = []
@@ -39,11 +40,12 @@ public actor SumMember {
   ///   - isPlain: without encryption.
   ///   - isLocal: through local sockets rather than TCP.
   public init(
-    index: Int, members: Int, elements: Int, desk: String, isPlain: Bool, isLocal: Bool,
-    log: Logger
+    index: Int, members: Int, elements: Int, desk: String, wire: WirePrecision = .f32,
+    isPlain: Bool, isLocal: Bool, log: Logger
   ) throws {
     self.index = index
     membersCount = members
+    self.wire = wire
     keys = try CurveKeyPair.generate()
     allowList = AllowList()
     mesh = try Mesh(
@@ -59,7 +61,7 @@ public actor SumMember {
       if case .vote(let vote) = event { feed.yield(vote) }
     }
     vector = Floats(zeros: elements)
-    for place in 0..<elements { vector[place] = Self.value(place, of: index) }
+    for place in 0..<elements { vector[place] = value(place, of: index) }
     exchange.start()
   }
 
@@ -94,7 +96,7 @@ public actor SumMember {
   }
 
   private func sum(_ vector: Floats, epoch: UInt64) async throws {
-    await exchange.begin(.pretraining, vector, lineage: 0, step: 0)
+    await exchange.begin(.pretraining, vector, lineage: 0, wire: wire, step: 0)
     let all = Array(0..<membersCount)
     let segments = segmentCount(of: vector.count)
     let plan = StepPlan(
@@ -120,15 +122,16 @@ public actor SumMember {
       guard let sum = await exchange.sum(of: cell) else { return false }
       let isRight = range.allSatisfy { place in
         sum[place - range.lowerBound]
-          == (0..<membersCount).reduce(0) { $0 + Self.value(place, of: $1) }
+          == (0..<membersCount).reduce(0) { $0 + value(place, of: $1) }
       }
       if !isRight { return false }
     }
     return true
   }
 
-  private static func value(_ place: Int, of member: Int) -> Float {
-    Float((place &* 31 &+ member &* 17) % 127)
+  /// Whole numbers whose sums are exact in bf16, too.
+  private nonisolated func value(_ place: Int, of member: Int) -> Float {
+    Float((place &* 31 &+ member &* 17) % (256 / membersCount))
   }
 
   private static func name(_ place: Int) -> WorkerID { WorkerID(name: "m\(place)", boot: 1) }

@@ -38,17 +38,17 @@ struct TrainingLoader: Sendable {
     return state
   }
 
-  /// The moments of a segment of a vector of `count` elements, as a training begins or as a
-  /// checkpoint has them.
+  /// The moments of a segment, as a training begins or as a checkpoint has them.
+  /// - Parameter weights: (N), as the training begins or as the checkpoint has them.
   nonisolated(nonsending) func moments(
-    of segment: Int, segments: Int, count: Int, _ base: TrainingBase
+    of segment: Int, segments: Int, weights: Floats, _ base: TrainingBase, _ wire: WirePrecision
   ) async throws -> Moments {
+    let range = segmentRange(segment, of: weights.count, segments: segments)
     switch base {
-    case .beginning:
-      return Moments(zeros: segmentRange(segment, of: count, segments: segments).count)
+    case .beginning: return Moments(from: weights[range], wire)
     case .checkpoint(let checkpoint):
       return try await SavedState(checkpoint, blobs)
-        .moments(of: segment, segments: segments, count: count, blobs)
+        .moments(of: segment, segments: segments, count: weights.count, wire, blobs)
     }
   }
 

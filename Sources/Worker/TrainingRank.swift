@@ -44,7 +44,7 @@ actor TrainingRank {
   /// Of the step that is open here.
   private var epoch: UInt64 = 0
   private var lastVote: StepVote?
-  private var sums = RankSums(count: 0)
+  private var sums = RankSums(count: 0, .f32)
   private var computing = Duration.zero
   /// The last step after which all weights were here.
   private var wholeAt = 0
@@ -171,12 +171,13 @@ actor TrainingRank {
     do {
       let loaded = try await loader.load(plan, compute: compute)
       state = loaded
-      sums = RankSums(count: loaded.weights.count)
+      sums = RankSums(count: loaded.weights.count, plan.recipe.wire)
       step = plan.baseStep
       wholeAt = step
       log.info("\(plan.training): ready at step \(step) of \(plan.stepsTotal)")
       await exchange.begin(
-        plan.training, loaded.weights, lineage: plan.lineage, step: plan.baseStep)
+        plan.training, loaded.weights, lineage: plan.lineage, wire: plan.recipe.wire,
+        step: plan.baseStep)
     } catch {
       fail(plan.training, "\(error)")
     }
@@ -224,6 +225,7 @@ actor TrainingRank {
         } else {
           let sum = sums.begin(sums.borrow(), additions: 0)
           let found = try gradient(of: rank, plan, into: sum.result)
+          sum.finish(0..<sum.result.count, on: compute)
           sums.push(sum, found)
         }
       case .recall(let node): sums.recall(node)
@@ -285,8 +287,11 @@ actor TrainingRank {
     let updates = await exchange.commit(step: step)
     for start in stride(from: 0, to: updates.count, by: Self.cellsAtOnce) {
       let some = updates[start..<min(start + Self.cellsAtOnce, updates.count)]
-      for update in some { state.apply(update, step: step, totals, on: compute) }
-      await exchange.updated(some.map(\.cell))
+      var changes: [Int: Floats] = [:]
+      for update in some {
+        changes[update.cell] = state.apply(update, step: step, totals, on: compute)
+      }
+      await exchange.updated(some.map(\.cell), changes: changes)
     }
     await exchange.settled()
     step += 1
@@ -311,7 +316,8 @@ actor TrainingRank {
     guard plan.epoch == epoch, let state, let base = plan.base else { return }
     do {
       let moments = try await loader.moments(
-        of: segment, segments: plan.segments.count, count: state.weights.count, base)
+        of: segment, segments: plan.segments.count, weights: state.weights, base,
+        state.plan.recipe.wire)
       await exchange.loaded(segment: segment, moments, epoch: plan.epoch)
     } catch {
       fail(plan.training, "moments of segment \(segment): \(error)")
@@ -322,7 +328,7 @@ actor TrainingRank {
     await exchange.end()
     state = nil
     lastVote = nil
-    sums = RankSums(count: 0)
+    sums = RankSums(count: 0, .f32)
     standing.set(nil)
   }
 

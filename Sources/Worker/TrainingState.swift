@@ -67,15 +67,20 @@ struct TrainingState {
   }
 
   /// Applies a cell of the summed gradient of a step.
-  func apply(_ update: CellUpdate, step: Int, _ totals: StepTotals, on compute: Compute) {
+  /// - Returns: what that added to the weights, where they follow master weights; see `follow`.
+  func apply(
+    _ update: CellUpdate, step: Int, _ totals: StepTotals, on compute: Compute
+  ) -> Floats? {
     let (scale, _) = AdamWOptimizer.gradientScale(
       sumOfSquares: totals.sumOfSquares, tokens: Int(totals.tokens), clipNorm: adamW.clipNorm)
+    let weights = weights[update.range]
     Kernels.adamW(
-      weights[update.range], firstMoments: update.first, secondMoments: update.second,
-      gradients: update.gradient,
+      update.moments.master ?? weights, firstMoments: update.moments.first,
+      secondMoments: update.moments.second, gradients: update.gradient,
       adamW.step(
         index: step + 1, learningRate: schedule.rate(step: step), gradientScale: scale),
       on: compute)
+    return update.moments.master.map { follow(weights, master: $0, on: compute) }
   }
 }
 

@@ -141,6 +141,20 @@ struct WholeRunTests {
     #expect(changed.contains { $0.hasPrefix("multi_modal_projector.") })
   }
 
+  @Test("in bf16 on the wire has one student, too, with 1 worker as with 3, and it is another one")
+  func wire() async throws {
+    let cluster = try TinyCluster(tune: "wire: bf16,")
+    defer { cluster.remove() }
+    let one = try await run(cluster, workers: 1, name: "with-1")
+    let three = try await run(cluster, workers: 3, name: "with-3")
+    #expect(one.report.weights == three.report.weights)
+    #expect(
+      try TinyCluster.tensorsThatDiffer(one.folder + "/student", three.folder + "/student").isEmpty)
+    let exact = try TinyCluster()
+    defer { exact.remove() }
+    #expect(try await run(exact, workers: 1, name: "exact").report.weights != one.report.weights)
+  }
+
   @Test("trains the projector alone in stage 1, then the language model with it")
   func trainedParts() async throws {
     let cluster = try TinyCluster()

@@ -112,6 +112,7 @@ struct RandomMessages: RandomValues {
       virtualRanks: pick([1, 16, 65_536]), checkpointEvery: count(), seed: word(),
       precision: pick([.f32, .bf16]))
     recipe.recompute = pick([false, true])
+    recipe.wire = pick(WirePrecision.allCases)
     recipe.adapters = pick([
       nil, LowRankAdapters(rank: pick([1, 65_536]), alpha: pick([0.5, 32])),
       LowRankAdapters(rank: 8, targets: [pick(AdaptedLayer.allCases), .down]),
@@ -269,15 +270,16 @@ struct RandomMessages: RandomValues {
     let part = pick(StatePart.allCases)
     switch kind % RandomMessages.peerKinds {
     case 0:
-      let kinds: [CellKind] = [.partial(node: upTo(99)), .sum, .state(part)]
+      let kinds: [CellKind] = [.partial(node: upTo(99)), .sum, .state(part), .change]
+      let precision = pick(WirePrecision.allCases)
       let cell = VectorCell(
         training: training(), epoch: word(), step: long(), kind: pick(kinds), cell: upTo(1 << 30),
-        count: elements,
+        count: elements, precision: precision,
         ranks: several(4) {
           RankStatistics(
             rank: $0.upTo(65_536), lossSum: $0.pick([0, -1.5]), tokens: Int64($0.long()))
         })
-      return (.cell(cell), 4 * elements)
+      return (.cell(cell), (precision == .f32 ? 4 : 2) * elements)
     default:
       return (
         .ask(

@@ -61,7 +61,7 @@ struct ReadingTests {
         tune: { batch: 2, learning_rate: 1.5e-3, warmup_ratio: 0, epochs: 3,
                 weight_decay: 0.1, betas: [0.8, 0.98], epsilon: 1e-6, clip_norm: 0, trained: all,
                 virtual_ranks: 4, checkpoint_every: 7, recompute: true,
-                replication: 1 }
+                replication: 1, wire: bf16 }
         noun_phrases: { spacy: "python3 np.py" }
         prompts: ../words
         timing: { heartbeat: 250ms, suspect_after: 500ms, gone_after: 1.5s,
@@ -91,6 +91,7 @@ struct ReadingTests {
       checkpointEvery: 7, seed: .max)
     tune.recompute = true
     tune.replication = 1
+    tune.wire = .bf16
     #expect(settings.tune == tune)
     #expect(settings.nounPhrases == .spacy(command: "python3 np.py"))
     #expect(settings.prompts == "/words")

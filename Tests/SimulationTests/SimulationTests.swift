@@ -38,7 +38,7 @@ struct SimulationTests {
     let first = simulate(seed: 7, faults: .all, fingerprinted: true)
     let second = simulate(seed: 7, faults: .all, fingerprinted: true)
     #expect(first.fingerprint == second.fingerprint)
-    #expect(first.fingerprint == 7_332_949_302_467_763_405)
+    #expect(first.fingerprint == 1_572_120_472_847_063_009)
     #expect(first.fingerprint != simulate(seed: 8, faults: .all, fingerprinted: true).fingerprint)
     #expect(first.replayCommand == "comd simulate --seeds 7..7")
   }
@@ -152,7 +152,7 @@ private let hunts: [Hunt] = [
   Hunt(.sumInArrivalOrder, by: .weightsDiffer),
   Hunt(.skipSpool, by: .finishedLost),
   // Rare: it takes a failure, a second attempt on the same worker, and a late acknowledgement.
-  Hunt(.acknowledgeWholeJobs, by: .finishedLost, seeds: 2490...2499),
+  Hunt(.acknowledgeWholeJobs, by: .finishedLost, seeds: 2586...2595),
 ]
 
 private func report(_ outcome: SimulationOutcome) -> String {

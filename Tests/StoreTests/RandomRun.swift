@@ -179,6 +179,7 @@ struct RandomRun: RandomValues {
         precision: pick([.f32, .bf16]))
       recipe.recompute = pick([false, true])
       recipe.replication = pick([0, 1, 2])
+      recipe.wire = pick(WirePrecision.allCases)
       recipe.adapters = pick([
         nil, LowRankAdapters(),
         LowRankAdapters(rank: 3, alpha: 0.5, targets: [pick(AdaptedLayer.allCases), .up]),

@@ -21,6 +21,7 @@ struct VersionTests {
       ]
     ),
     ("6", [("trainings", "replication"), ("steps", "tokens"), ("steps", "sum_of_squares")]),
+    ("7", [("trainings", "wire")]),
   ]
 
   /// The run as a release that had only the versions up to this one would have left it.
@@ -51,12 +52,13 @@ struct VersionTests {
         training.plan.recipe.replication = 2
         training.lastTotals = nil
       }
+      if version < 7 { training.plan.recipe.wire = .f32 }
       return training
     }
     return restored
   }
 
-  @Test("is brought up to date with all that it has, and goes on", arguments: 1...6)
+  @Test("is brought up to date with all that it has, and goes on", arguments: 1...7)
   func upgraded(version: Int) throws {
     var hasTrainings = false
     for seed: UInt64 in 60..<64 {

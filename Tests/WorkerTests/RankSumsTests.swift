@@ -47,12 +47,12 @@ struct RankSumsTests {
 
   @Test(
     "are those of the tree to the last bit, whatever is known from earlier attempts",
-    arguments: 1...40 as ClosedRange<UInt64>)
-  func bits(seed: UInt64) throws {
+    arguments: 1...40 as ClosedRange<UInt64>, WirePrecision.allCases)
+  func bits(seed: UInt64, wire: WirePrecision) throws {
     let compute = try Compute(threads: 1)
     var random = SeededRandom(seed: seed, "sums")
     let ranks = 1 + random.below(16)
-    var sums = RankSums(count: count)
+    var sums = RankSums(count: count, wire)
     // Attempts of one step, each with other owners; this member's place is 0.
     for _ in 0..<3 {
       let owners = (0..<ranks).map { _ in random.below(2) }
@@ -62,7 +62,7 @@ struct RankSumsTests {
       let found = run(program, &sums, parts: 1 + random.below(5), compute)
       for node in plan.contributions[0] {
         let leaves = node.ranks(of: ranks)
-        let expected = treeSum(leaves.map(leaf))
+        let expected = treeSum(leaves.map(leaf), wire)
         let sum = try #require(found[node])
         #expect(sum.values.array.map(\.bitPattern) == expected.map(\.bitPattern))
         #expect(sum.ranks.map(\.rank) == Array(leaves))
@@ -76,13 +76,14 @@ struct RankSumsTests {
     let plan = ReductionPlan(
       rankOwners: Array(repeating: 0, count: ranks), segmentOwners: [0], members: 1)
     let found = run(plan.localProgram(member: 0), &sums, parts: 3, compute)
-    #expect(found[.root(virtualRanks: ranks)]?.values.array == treeSum((0..<ranks).map(leaf)))
+    #expect(
+      found[.root(virtualRanks: ranks)]?.values.array == treeSum((0..<ranks).map(leaf), wire))
   }
 
   @Test("that are given up leave what is known as it was")
   func abandoned() throws {
     let compute = try Compute(threads: 1)
-    var sums = RankSums(count: count)
+    var sums = RankSums(count: count, .f32)
     let node = TreeNode(rank: 0)
     _ = run([.push(rank: 0), .emit(node)], &sums, parts: 1, compute)
     _ = run([.recall(node), .push(rank: 1)], &sums, parts: 1, compute)

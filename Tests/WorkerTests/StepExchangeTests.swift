@@ -38,17 +38,19 @@ private final class Party: Sendable {
   }
 
   /// Computes and sends its part; `leaves` are the ranks' vectors.
-  func contribute(_ plan: StepPlan, _ leaves: [[Float]]) async throws {
+  func contribute(
+    _ plan: StepPlan, _ leaves: [[Float]], _ wire: WirePrecision = .f32
+  ) async throws {
     let place = try #require(plan.members.firstIndex { $0.worker == id })
     await exchange.begin(
-      plan.training, Floats(zeros: leaves[0].count), lineage: 0, step: plan.step)
+      plan.training, Floats(zeros: leaves[0].count), lineage: 0, wire: wire, step: plan.step)
     try await exchange.open(plan)
     let reduction = ReductionPlan(
       rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count)
     for node in reduction.contributions[place] {
       let ranks = node.ranks(of: leaves.count)
       await exchange.computed(
-        node, Floats(treeSum(Array(leaves[ranks]))),
+        node, Floats(treeSum(Array(leaves[ranks]), wire)),
         ranks: ranks.map { RankStatistics(rank: $0, lossSum: 0.1, tokens: Int64($0 + 1)) },
         epoch: plan.epoch)
     }
@@ -89,8 +91,8 @@ struct StepExchangeTests {
 
   @Test(
     "gives every keeper the same bits as one worker would have, whoever owns what",
-    arguments: 1...8 as ClosedRange<UInt64>)
-  func sameBits(seed: UInt64) async throws {
+    arguments: 1...8 as ClosedRange<UInt64>, WirePrecision.allCases)
+  func sameBits(seed: UInt64, wire: WirePrecision) async throws {
     var random = SeededRandom(seed: seed)
     let parties = try (0..<1 + random.below(4)).map(Party.init)
     for party in parties {
@@ -102,9 +104,9 @@ struct StepExchangeTests {
       let ranks = 1 + random.below(17)
       let leaves = Self.leaves(ranks, count: 1 + random.below(400), random: &random)
       let plan = Self.plan(parties, epoch: epoch, ranks: ranks, random: &random)
-      let expected = treeSum(leaves).map(\.bitPattern)
+      let expected = treeSum(leaves, wire).map(\.bitPattern)
       // One after the other: the first ones' messages come before the others know of the step.
-      for party in random.shuffled(parties) { try await party.contribute(plan, leaves) }
+      for party in random.shuffled(parties) { try await party.contribute(plan, leaves, wire) }
       var said: Set<[SegmentSum]> = []
       for party in parties {
         let vote = try #require(await party.vote())

@@ -267,6 +267,11 @@ void ck_attention_backward(ck_pool *pool, const ck_attention *work);
 // See `checksum(of:)`.
 uint64_t ck_checksum(const float *values, size_t count);
 
+/// Upper halves of floats, little-endian, one after the other; and floats of such, whose lower
+/// halves are 0.
+void ck_halves_pack(void *to, const float *from, size_t count);
+void ck_halves_unpack(float *to, const void *from, size_t count);
+
 // See `keepFreedMemory`; other C libraries than GNU's are left as they are.
 void ck_keep_freed_memory(void);
 

@@ -54,7 +54,12 @@ typedef enum _Comd__CellKind {
    */
   COMD__CELL_KIND__CELL_WEIGHTS = 3,
   COMD__CELL_KIND__CELL_FIRST_MOMENT = 4,
-  COMD__CELL_KIND__CELL_SECOND_MOMENT = 5
+  COMD__CELL_KIND__CELL_SECOND_MOMENT = 5,
+  COMD__CELL_KIND__CELL_MASTER = 6,
+  /*
+   * what step `step` adds to the weights
+   */
+  COMD__CELL_KIND__CELL_CHANGE = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(COMD__CELL_KIND)
 } Comd__CellKind;
 
@@ -334,10 +339,11 @@ struct  Comd__VectorCell
   uint64_t count;
   size_t n_ranks;
   Comd__RankStatistics **ranks;
+  protobuf_c_boolean half;
 };
 #define COMD__VECTOR_CELL__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__vector_cell__descriptor) \
-    , 0, 0, 0, COMD__CELL_KIND__CELL_UNSPECIFIED, 0, 0, 0, 0,NULL }
+    , 0, 0, 0, COMD__CELL_KIND__CELL_UNSPECIFIED, 0, 0, 0, 0,NULL, 0 }
 
 
 struct  Comd__StateAsk

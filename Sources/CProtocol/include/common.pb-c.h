@@ -212,10 +212,14 @@ struct  Comd__TrainingRecipe
    * 0: all
    */
   uint32_t replication;
+  /*
+   * of sums and changes on their way: f32, as when absent, or bf16
+   */
+  Comd__Precision wire;
 };
 #define COMD__TRAINING_RECIPE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__training_recipe__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0, COMD__PRECISION__PRECISION_F32, NULL, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, COMD__TRAINED_PART__TRAINED_UNSPECIFIED, 0, 0, 0, 0, COMD__PRECISION__PRECISION_F32, NULL, 0, COMD__PRECISION__PRECISION_F32 }
 
 
 struct  Comd__TrainingPlan

@@ -1,6 +1,14 @@
 import ArgumentParser
+import Domain
 import Foundation
 import Settings
+
+/// The settings' `wire`.
+enum Wire: String, CaseIterable, ExpressibleByArgument {
+  case f32, bf16
+
+  var precision: WirePrecision { self == .f32 ? .f32 : .bf16 }
+}
 
 /// `A..B`, both ends included, or one number.
 struct SeedRange: ExpressibleByArgument, Equatable {

@@ -30,6 +30,8 @@ struct BenchAllReduce: AsyncParsableCommand {
   var plain = false
   @Flag(help: "Over TCP, as between machines; local sockets otherwise.")
   var tcp = false
+  @Option(help: "What is sent: f32 or bf16.")
+  var wire = Wire.f32
   @Option(help: "Where to wait for members of other machines.")
   var listen: String?
   @Option(help: "Where the process listens that measures: this one is a member.")
@@ -82,7 +84,7 @@ struct BenchAllReduce: AsyncParsableCommand {
     [
       "bench", "allreduce", "--member", "\(member)", "--join", desk, "--workers", "\(workers)",
       "--bytes", "\(bytes.count)", "--threads",
-      "\(max(1, options.computing.threads / workers))",
+      "\(max(1, options.computing.threads / workers))", "--wire", wire.rawValue,
     ] + (plain ? ["--plain"] : []) + (tcp ? ["--tcp"] : [])
   }
 
@@ -90,8 +92,8 @@ struct BenchAllReduce: AsyncParsableCommand {
   private func takePart(as index: Int, desk: String) async throws {
     keepFreedMemory()
     let member = try SumMember(
-      index: index, members: workers, elements: Int(bytes.count) / 4, desk: desk, isPlain: plain,
-      isLocal: !tcp, log: makeQuietLogger("allreduce"))
+      index: index, members: workers, elements: Int(bytes.count) / 4, desk: desk,
+      wire: wire.precision, isPlain: plain, isLocal: !tcp, log: makeQuietLogger("allreduce"))
     let client = try MessageClient(endpoint: desk, security: .plainForBenchmarks)
     while let event = await client.events.next() {
       switch event {
@@ -110,9 +112,10 @@ struct BenchAllReduce: AsyncParsableCommand {
             seats.map { SumAddress(endpoint: $0.endpoint, publicKey: $0.key) })
         case .sum(let round):
           let taken = try await member.sum(round: round)
-          let done = SumWord.done(seconds: taken / .seconds(1), isExact: await member.check())
-          try client.send([Frame(done)])
-        case .here, .done: break
+          try client.send([Frame(SumWord.done(seconds: taken / .seconds(1)))])
+        case .check:
+          try client.send([Frame(SumWord.checked(isExact: await member.check()))])
+        case .here, .done, .checked: break
         }
       }
     }
@@ -129,7 +132,10 @@ private enum SumWord: Codable {
   case here(member: Int, endpoint: String, key: String)
   case meet([Seat])
   case sum(round: Int)
-  case done(seconds: Double, isExact: Bool)
+  case done(seconds: Double)
+  /// Asked when all are done: it takes longer than the sum.
+  case check
+  case checked(isExact: Bool)
 
   init(_ frame: Frame) throws {
     self = try JSONDecoder().decode(SumWord.self, from: Data(frame.bytes))
@@ -164,16 +170,28 @@ private struct SumDesk {
 
   /// One sum; seconds of the slowest member.
   func sum(round: Int) async throws -> Double {
-    try tellAll(.sum(round: round))
-    var slowest = 0.0
-    var done = 0
-    while done < members {
-      guard case .done(let seconds, let isExact) = try await next().word else { continue }
-      if !isExact { throw CommandError.failed("round \(round): the sum of a member is wrong") }
-      slowest = max(slowest, seconds)
-      done += 1
+    let seconds = try await all(.sum(round: round)) { word in
+      if case .done(let seconds) = word { seconds } else { nil }
     }
-    return slowest
+    let exact = try await all(.check) { word in
+      if case .checked(let isExact) = word { isExact } else { nil }
+    }
+    if exact.contains(false) {
+      throw CommandError.failed("round \(round): the sum of a member is wrong")
+    }
+    return seconds.max() ?? 0
+  }
+
+  /// Tells all members something, and waits for what each answers.
+  private func all<Answer>(
+    _ word: SumWord, _ answer: (SumWord) -> Answer?
+  ) async throws -> [Answer] {
+    try tellAll(word)
+    var answers: [Answer] = []
+    while answers.count < members {
+      if let said = answer(try await next().word) { answers.append(said) }
+    }
+    return answers
   }
 
   private func tellAll(_ word: SumWord) throws {

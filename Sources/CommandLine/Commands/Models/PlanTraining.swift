@@ -26,6 +26,8 @@ struct PlanTraining: ParsableCommand {
   var virtualRanks = 64
   @Option(help: "The settings' replication; 0: all.")
   var replication = 2
+  @Option(help: "The settings' wire: f32 or bf16.")
+  var wire = Wire.f32
   @Option(help: "What each worker's link carries each way, in Gbit/s.")
   var gigabits = 10.0
   @OptionGroup var facts: FactOptions
@@ -58,7 +60,8 @@ struct PlanTraining: ParsableCommand {
     let trained = try parameters ?? ModelOutline(model ?? "").parameterCount
     return workers.numbers.map {
       TrainingForecast(
-        parameters: trained, members: Int($0), virtualRanks: virtualRanks, replication: replication)
+        parameters: trained, members: Int($0), virtualRanks: virtualRanks,
+        replication: replication, wire: wire.precision)
     }
   }
 
