@@ -117,6 +117,10 @@ public struct TrainingPlan: Hashable, Sendable {
     self.checkpoint = checkpoint
   }
 
+  /// Whether a step's epoch is one of this training as it goes on now: plans and commits of before
+  /// all went back may have been long on their way.
+  public func isCurrent(epoch: UInt64) -> Bool { epoch > lineage }
+
   /// Committed steps in the state that can be had without another worker.
   public var baseStep: Int { checkpoint?.step ?? 0 }
   public var base: TrainingBase { checkpoint.map { .checkpoint($0) } ?? .beginning }

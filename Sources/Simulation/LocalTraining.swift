@@ -117,7 +117,7 @@ extension Simulator {
 
   func open(_ plan: StepPlan, _ worker: SimulatedWorker) {
     guard let local = worker.training, local.plan.training == plan.training,
-      local.member != nil, plan.epoch >= local.epochSeen, plan.epoch > local.plan.lineage
+      local.member != nil, plan.epoch >= local.epochSeen, local.plan.isCurrent(epoch: plan.epoch)
     else { return }
     if plan.epoch == local.epochSeen {
       if let vote = local.vote { say(.vote(vote), worker) }
@@ -301,7 +301,8 @@ extension Simulator {
     _ id: TrainingID, epoch: UInt64, step: Int, _ totals: StepTotals, isSaved: Bool,
     _ worker: SimulatedWorker
   ) {
-    guard let local = worker.training, local.plan.training == id, epoch > local.plan.lineage,
+    guard let local = worker.training, local.plan.training == id,
+      local.plan.isCurrent(epoch: epoch),
       let member = local.member, member.step == step, let plan = member.plan, plan.step == step
     else { return }
     apply(totals, step: step, worker)

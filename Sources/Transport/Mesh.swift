@@ -39,7 +39,8 @@ public enum MeshSecurity: Sendable {
 ///
 /// One thread does everything: it moves frames, seals and opens them, and runs whatever actor has
 /// the mesh as its executor, so that what arrives is worked on where it lies in the cache. A peer
-/// on the same machine is spoken to through a local socket.
+/// on the same machine is spoken to through a local socket, and large payloads go through memory
+/// that both processes share.
 public final class Mesh: SerialExecutor {
   public let endpoint: String
   private let jobs: Guarded<Jobs>
@@ -123,7 +124,7 @@ public final class Mesh: SerialExecutor {
   /// Queues a message for a member; who is none gets nothing. `payload` is read when the member
   /// can take it, so it must not change before it has left or was dropped.
   public func send(_ head: [UInt8], _ payload: Payload?, to peer: String, as kind: Kind = .word) {
-    loop.links[peer]?.waiting.append(MeshLoop.Message(head: head, payload: payload, kind: kind))
+    loop.links[peer]?.add(MeshLoop.Message(head: head, payload: payload, kind: kind))
   }
 
   /// Drops what no member has taken yet.
@@ -136,6 +137,9 @@ public final class Mesh: SerialExecutor {
 
   /// Messages that were thrown away: from nobody who may speak here, changed, or copies.
   public var dropped: Int { loop.dropped }
+
+  /// Payloads that were sent through memory shared with a member on this machine.
+  public var shared: Int { loop.shared }
 }
 
 /// What the mesh's thread does.
@@ -146,58 +150,12 @@ final class MeshLoop {
     var kind: Mesh.Kind
   }
 
-  /// To one member.
-  final class Link {
-    let peer: MeshPeer
-    let socket: Socket
-    private let name: String?
-    var sealer: Sealer?
-    var waiting: [Message] = []
-    private var first = 0
-    /// Sealed already, and not taken by libzmq.
-    private var next: [Frame]?
-
-    init(_ peer: MeshPeer, _ socket: Socket, _ sealer: Sealer?, name: String?) {
-      self.peer = peer
-      self.name = name
-      self.socket = socket
-      self.sealer = sealer
-    }
-
-    var hasWork: Bool { next != nil || first < waiting.count }
-
-    /// Sends until the member takes no more.
-    func send() {
-      while hasWork {
-        guard let frames = next ?? take() else { continue }
-        next = nil
-        if socket.send(frames) == .wouldBlock {
-          next = frames
-          return
-        }
-      }
-    }
-
-    private func take() -> [Frame]? {
-      let message = waiting[first]
-      first += 1
-      if first == waiting.count { drop { _ in true } }
-      guard sealer != nil else {
-        let name = Frame(Array((name ?? "").utf8))
-        return [name, Frame(message.head)] + (message.payload.map { [Frame($0)] } ?? [])
-      }
-      return sealer?.seal(message.head, message.payload)
-    }
-
-    func drop(_ isVoid: (Mesh.Kind) -> Bool) {
-      waiting = waiting.dropFirst(first).filter { !isVoid($0.kind) }
-      first = 0
-    }
-  }
-
   let endpoint: String
   var links: [String: Link] = [:]
   private(set) var dropped = 0
+  private(set) var shared = 0
+  /// Memory of members on this machine, by name, from which payloads are taken.
+  private var memories: [String: SharedSlots] = [:]
   let thread = Guarded<pthread_t?>(nil)
   private let context: Context
   private let router: Socket
@@ -218,6 +176,8 @@ final class MeshLoop {
 
   /// Messages that are read before outgoing ones get their turn.
   private static let turnMessages = 16
+  /// Memories that are kept of members that this one does not speak to at the moment.
+  private static let memoriesMax = 64
 
   init(
     endpoint: String, security: MeshSecurity, limits: SocketLimits, isLocal: Bool
@@ -268,14 +228,58 @@ final class MeshLoop {
     for link in links.values where link.hasWork {
       awaited.append(.socket(link.socket, readable: false, writable: true))
     }
-    poll(awaited, milliseconds: nil)
+    let isHeld = links.values.contains { $0.heldSince != nil }
+    poll(awaited, milliseconds: isHeld ? 500 : nil)
     wakeUp.drain()
     _ = authenticator?.answer()
+    var freed: [String: [Int]] = [:]
     for _ in 0..<Self.turnMessages {
       guard let frames = router.receive() else { break }
-      if let message = message(Array(frames.dropFirst())) { receive(message) } else { dropped += 1 }
+      guard let message = message(Array(frames.dropFirst())),
+        let (envelope, head) = MeshEnvelope.unwrap(message.head)
+      else {
+        dropped += 1
+        continue
+      }
+      handle(
+        MeshMessage(peer: message.peer, head: head, payload: message.payload), envelope, &freed,
+        receive)
     }
-    for link in links.values { link.send() }
+    for (peer, slots) in freed {
+      if let memory = memories[peer] { links[peer]?.say(.freed(slots, token: memory.offer.token)) }
+    }
+    for link in links.values {
+      if isHeld { link.checkPatience(at: .now) }
+      shared += link.send()
+    }
+  }
+
+  private func handle(
+    _ message: MeshMessage, _ envelope: MeshEnvelope, _ freed: inout [String: [Int]],
+    _ receive: (MeshMessage) -> Void
+  ) {
+    let peer = message.peer
+    switch envelope {
+    case .plain: receive(message)
+    case .inSlot(let slot, let count, let token):
+      guard let memory = memories[peer], memory.offer.token == token,
+        let payload = memory.take(slot, count: count)
+      else {
+        dropped += 1
+        return
+      }
+      freed[peer, default: []].append(slot)
+      receive(MeshMessage(peer: peer, head: message.head, payload: payload))
+    case .offer(let offer):
+      guard isLocal, let memory = SharedSlots(opening: offer) else { return }
+      if memories.count >= Self.memoriesMax {
+        memories = memories.filter { links[$0.key] != nil }
+      }
+      memories[peer] = memory
+      links[peer]?.say(.accepted(token: offer.token))
+    case .accepted(let token): links[peer]?.accepted(token: token)
+    case .freed(let slots, let token): links[peer]?.freed(slots, token: token)
+    }
   }
 
   private func message(_ frames: [Frame]) -> MeshMessage? {
@@ -293,7 +297,11 @@ final class MeshLoop {
       link.socket.close()
       links[name] = nil
     }
-    for peer in peers where links[peer.name] == nil { links[peer.name] = try link(to: peer) }
+    for peer in peers where links[peer.name] == nil {
+      let link = try link(to: peer)
+      if let memory = memories[peer.name] { link.say(.accepted(token: memory.offer.token)) }
+      links[peer.name] = link
+    }
   }
 
   private func link(to peer: MeshPeer) throws(TransportError) -> Link {
@@ -314,8 +322,9 @@ final class MeshLoop {
         try socket.set(ZMQ_PLAIN_PASSWORD, password)
       }
       let local = localEndpoint(of: secrets == nil ? peer.endpoint : peer.publicKey)
-      try socket.connect(isLocal && isListening(local) ? local : peer.endpoint)
-      return Link(peer, socket, sealer, name: plainName)
+      let isHere = isLocal && isListening(local)
+      try socket.connect(isHere ? local : peer.endpoint)
+      return Link(peer, socket, sealer, name: plainName, slots: isHere ? SharedSlots() : nil)
     } catch {
       socket.close()
       throw error

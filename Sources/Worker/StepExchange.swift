@@ -255,6 +255,8 @@ actor StepExchange {
         what, cell: header.cell, Chunk(values: values, isScratch: true), ranks: header.ranks,
         from: sender)
     }
+    // A sum that this has made whole lies in the cache now.
+    if let sum = self.member?.sum(of: header.cell) { _ = mark(header.cell, sum.values) }
   }
 
   // MARK: What follows

@@ -111,8 +111,7 @@ actor TrainingRank {
     case .prepareTraining(let plan): await prepare(plan)
     case .openStep(let plan): await open(plan)
     case .commitStep(let training, let epoch, let step, let totals, let isSaved):
-      // One of before all went back may have been long on its way.
-      guard let state, state.plan.training == training, epoch > state.plan.lineage,
+      guard let state, state.plan.training == training, state.plan.isCurrent(epoch: epoch),
         step == self.step
       else { return }
       let plan = await exchange.plan
@@ -184,9 +183,8 @@ actor TrainingRank {
   }
 
   private func open(_ plan: StepPlan) async {
-    // As with commits, one of before all went back is of no use.
     guard !latestEpoch.isVoid(plan.training, epoch: plan.epoch), let state,
-      state.plan.training == plan.training, plan.epoch > state.plan.lineage
+      state.plan.training == plan.training, state.plan.isCurrent(epoch: plan.epoch)
     else { return }
     if epoch == plan.epoch {
       if let lastVote { say(.vote(lastVote)) }

@@ -37,6 +37,7 @@ private actor Member {
   }
 
   var dropped: Int { mesh.dropped }
+  var shared: Int { mesh.shared }
 
   nonisolated func next() async -> MeshMessage? {
     for await message in inbox { return message }
@@ -71,6 +72,41 @@ struct MeshTests {
     }
     #expect(texts == ["a": (0..<40).map { "to b \($0)" }, "c": (0..<40).map { "c to b \($0)" }])
     for member in members { await member.mesh.close() }
+  }
+
+  @Test(
+    "brings more at once than the memory that two processes share has room for, both ways",
+    arguments: [true, false])
+  func plenty(isLocal: Bool) async throws {
+    let members = try ["a", "b"].map { try Member($0, isLocal: isLocal) }
+    let addresses = members.map(\.address)
+    for (one, other) in zip(members, members.reversed()) { one.letIn(other) }
+    for (one, other) in zip(members, addresses.reversed()) { try await one.connect([other]) }
+    // Which each of them says first.
+    for (one, other) in zip(members, addresses.reversed()) { await one.send("", to: other.name) }
+    for one in members { #expect(await one.next()?.text == "") }
+    let sizes = [1, 5000, SharedSlots.slotBytes - 3, SharedSlots.slotBytes, 700_000]
+    func payload(_ number: Int, _ name: String) -> [UInt8] {
+      let first = UInt8(truncatingIfNeeded: number) ^ Array(name.utf8)[0]
+      return [UInt8](repeating: first, count: sizes[number % sizes.count])
+    }
+    for (one, other) in zip(members, addresses.reversed()) {
+      for number in 0..<150 {
+        await one.send("\(number)", payload(number, one.name), to: other.name)
+      }
+    }
+    for (one, other) in zip(members, members.reversed()) {
+      for number in 0..<150 {
+        let message = try #require(await one.next())
+        #expect(message.text == "\(number)" && message.bytes == payload(number, other.name))
+      }
+    }
+    for one in members {
+      // Sixty of these are neither too small nor too large for it.
+      #expect(isLocal ? await one.shared > 20 : await one.shared == 0)
+      #expect(await one.dropped == 0)
+      await one.mesh.close()
+    }
   }
 
   @Test("lets in who is on the list, as soon as it is, and nobody else")
