@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How much of slow, far links an all-reduce uses.
 
-usage: wan.py --comd FILE [--mib 50] [--mbit 100] [--milliseconds 80] [--workers 2] [--runs 3]
+usage: wan.py --comd FILE [--mib 50] [--mbit 100] [--milliseconds 80] [--workers 2] [--runs 3] [--wire f32]
 
 Needs root, iproute2 with tc's tbf, and /dev/net/tun: every member has a network namespace of its own, whose
 link carries so many Mbit/s and whose packets take so many milliseconds there and back, by a relay in user
@@ -54,7 +54,8 @@ def plain(network, options, count):
 
 
 def all_reduce(network, options):
-    words = ["bench", "allreduce", "--bytes", str(options.mib << 20), "--workers", str(options.workers)]
+    words = ["bench", "allreduce", "--bytes", str(options.mib << 20), "--workers", str(options.workers),
+             "--wire", options.wire]
     runs = ["--runs", str(options.runs), "--json", "--listen", f"tcp://0.0.0.0:{PORT}"]
     desk = subprocess.Popen(in_node(network, DESK, options.comd, *words, *runs),
                             stdout=subprocess.PIPE, text=True)  # fmt: skip
@@ -78,6 +79,7 @@ def main():
     parser.add_argument("--comd", default=str(TOP / ".build/release/comd"))
     for name, value in dict(mib=50, mbit=100, milliseconds=80, workers=2, runs=3).items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--wire", default="f32", choices=("f32", "bf16"))
     options = parser.parse_args()
     options.comd = str(pathlib.Path(options.comd).resolve())
     network = chaos.Network(options.workers + 1)
@@ -88,6 +90,8 @@ def main():
         for node in range(1, options.workers + 1):
             hinder(network, node, options)
         sent = (options.mib << 20) * 2 * (options.workers - 1) / options.workers
+        if options.wire == "bf16":
+            sent /= 2
         rates = plain(network, options, int(sent))
         sums = all_reduce(network, options)
         link = options.mbit * 1e6 / 8

@@ -40,10 +40,15 @@ public func simulate(
 /// before a message of a training's step is taken in, or before anything else that a member does
 /// then.
 ///
-/// - Parameter boundary: from 0.
+/// - Parameters:
+///   - boundary: from 0.
+///   - wire: of the training.
 /// - Returns: nil when the step has fewer.
-func simulate(seed: UInt64, killing worker: Int, at boundary: Int) -> SimulationOutcome? {
-  let world = World(seed: seed)
+func simulate(
+  seed: UInt64, killing worker: Int, at boundary: Int, wire: WirePrecision
+) -> SimulationOutcome? {
+  var world = World(seed: seed)
+  world.settings.pretrain.wire = wire
   let nothing = FaultPlan([], workers: 3, seed: seed)
   let undisturbed = Simulator(seed: seed, world: world, plan: nothing, workers: 3)
   undisturbed.run()

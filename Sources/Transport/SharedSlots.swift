@@ -5,8 +5,8 @@ import Glibc
 /// other takes out what is in them.
 ///
 /// It is a file without a name, gone when both processes are. The other one opens it by way of
-/// `/proc`, which the system allows the same user (and root), who may read either process's memory
-/// anyway: that is why nothing in it is sealed.
+/// `/proc`, which the system allows the same user alone (and root), who has the keys of both as
+/// well: that is why nothing in it is sealed.
 @safe final class SharedSlots {
   /// Where another process finds the memory, and how it knows that it has found it.
   struct Offer: Hashable {

@@ -1,3 +1,4 @@
+import Domain
 import Testing
 
 @testable import Simulation
@@ -65,11 +66,12 @@ struct KilledStepTests {
   /// In seeds 3 and 5 stage 1 has several steps.
   @Test(
     "goes on from memory, to the same bits, wherever in it one of them is killed",
-    arguments: [3, 5] as [UInt64], 0..<3)
-  func everyBoundary(seed: UInt64, worker: Int) {
+    arguments: [(3, .f32), (5, .f32), (3, .bf16)] as [(UInt64, WirePrecision)], 0..<3)
+  func everyBoundary(training: (seed: UInt64, wire: WirePrecision), worker: Int) {
+    let (seed, wire) = training
     var boundary = 0
     var fenced = 0
-    while let outcome = simulate(seed: seed, killing: worker, at: boundary) {
+    while let outcome = simulate(seed: seed, killing: worker, at: boundary, wire: wire) {
       #expect(outcome.violations.isEmpty, "boundary \(boundary): \(report(outcome))")
       #expect(outcome.counts.stepsBack == 0, "boundary \(boundary)")
       fenced += outcome.counts.stepsFenced
