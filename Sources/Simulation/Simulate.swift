@@ -1,4 +1,5 @@
 import Domain
+import Scheduling
 
 /// What a simulated history showed.
 public struct SimulationOutcome: Sendable {
