@@ -333,18 +333,26 @@ def spread(values):
 
 
 def pair(options, folder):
-    """Two workers with a thread each and all of the batch, one with half of it: in turns."""
-    records = dialogues(64, words=48, same=True)
-    taken = {1: [], 2: []}
+    """Two workers with a thread each and all of the batch, one with half of it: in turns.
+
+    With one keeper of each segment, too: with two, both workers make every update.
+    """
+    records = dialogues(64, words=options.words, same=True)
+    sides = {"one": (1, 2), "two": (2, 2), "two, one keeper": (2, 1)}
+    taken = {side: [] for side in sides}
     for turn in range(options.rounds):
-        for workers in (1, 2):
-            with Training(options, f"{folder}/{turn}-{workers}", recipe(8 * workers, 9, 64),
+        for side, (workers, replication) in sides.items():
+            with Training(options, f"{folder}/{turn}-{side}",
+                          recipe(8 * workers, 9, 64, replication=replication),
                           options.model, records).begin(workers) as training:  # fmt: skip
                 training.wait(7)
-                taken[workers] += training.step_seconds(2, 7)
-                say(f"{workers}: {[round(t, 2) for t in training.step_seconds(2, 7)]}")
-    one, two = spread(taken[1]), spread(taken[2])
-    return {"one": one, "two": two, "ratio": round(two["median"] / one["median"], 4)}
+                taken[side] += training.step_seconds(2, 7)
+                say(f"{side}: {[round(t, 2) for t in training.step_seconds(2, 7)]}")
+    found = {side: spread(times) for side, times in taken.items()}
+    return found | {"words": options.words} | {
+        f"ratio of {side}": round(found[side]["median"] / found["one"]["median"], 4)
+        for side in list(sides)[1:]
+    }
 
 
 def checkpoint(options, folder):
@@ -465,6 +473,7 @@ def main():
     parser.add_argument("--only", default=",".join(measures))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--words", type=int, default=48, help="of pair: in each answer")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--keep", help="a folder for the runs, which is kept")
     options = parser.parse_args()
