@@ -17,6 +17,12 @@ private struct Finished {
 }
 
 /// A whole cluster in this process: the real coordinator and real workers over TCP and CURVE.
+private func expectSameStudent(_ one: Finished, _ other: Finished) throws {
+  #expect(one.report.weights == other.report.weights)
+  #expect(
+    try TinyCluster.tensorsThatDiffer(one.folder + "/student", other.folder + "/student").isEmpty)
+}
+
 private func run(_ cluster: TinyCluster, workers: Int, name: String) async throws -> Finished {
   let folder = "\(cluster.folder)/\(name)"
   let settings = try ClusterSettings.load(file: cluster.config)
@@ -127,9 +133,7 @@ struct WholeRunTests {
     defer { cluster.remove() }
     let one = try await run(cluster, workers: 1, name: "with-1")
     let two = try await run(cluster, workers: 2, name: "with-2")
-    #expect(one.report.weights == two.report.weights)
-    #expect(
-      try TinyCluster.tensorsThatDiffer(one.folder + "/student", two.folder + "/student").isEmpty)
+    try expectSameStudent(one, two)
     let changed = try TinyCluster.tensorsThatDiffer(
       one.folder + "/students/0", one.folder + "/student")
     let block = "language_model.model.layers.0"
@@ -147,9 +151,7 @@ struct WholeRunTests {
     defer { cluster.remove() }
     let one = try await run(cluster, workers: 1, name: "with-1")
     let three = try await run(cluster, workers: 3, name: "with-3")
-    #expect(one.report.weights == three.report.weights)
-    #expect(
-      try TinyCluster.tensorsThatDiffer(one.folder + "/student", three.folder + "/student").isEmpty)
+    try expectSameStudent(one, three)
     let exact = try TinyCluster()
     defer { exact.remove() }
     #expect(try await run(exact, workers: 1, name: "exact").report.weights != one.report.weights)
