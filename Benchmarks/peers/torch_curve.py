@@ -4,7 +4,9 @@ usage: torch_curve.py --model FOLDER --steps FILE [--most N] [--out FILE]
 
 FOLDER is the student as the training began with it (Hugging Face form); FILE is what
 `comd parity training` writes: samples, learning rates and the run's losses. Each step's gradient is
-that of the mean loss over all counted tokens, clipped by its norm, applied with torch.optim.AdamW.
+that of the mean loss over all counted tokens, clipped by its norm, applied with torch.optim.AdamW. All of
+it is in f32 but the loss that is told: PyTorch's f32 sum over a large vocabulary is wrong by some 1e-5, so it
+is taken of the f32 logits in f64.
 Prints the largest difference between the two curves; exits with 1 where it is above --tolerance.
 """
 
@@ -46,10 +48,10 @@ def main():
             loss = torch.nn.functional.cross_entropy(
                 logits, labels[:, 1:].flatten(), ignore_index=-100, reduction="sum")  # fmt: skip
             (loss / tokens).backward()
-            # PyTorch's own sum over a large vocabulary is wrong by some 1e-5 in f32: it is measured in f64.
             with torch.no_grad():
                 total += torch.nn.functional.cross_entropy(
-                    logits.double(), labels[:, 1:].flatten(), ignore_index=-100, reduction="sum").item()  # fmt: skip
+                    logits.double(), labels[:, 1:].flatten(), ignore_index=-100,
+                    reduction="sum").item()  # fmt: skip
         if recipe["clip_norm"] > 0:
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe["clip_norm"])
         for group in optimizer.param_groups:
