@@ -27,7 +27,7 @@ extension MemberMachine {
       else { return [] }
       weights[cell] = version
       if version == step { staleCells -= 1 }
-      return [.write(.weights, cell: cell, value)] + begin()
+      return [.write(.weights, cell: cell, value)] + begin() + voteIfReady()
     case .firstMoment, .secondMoment, .master:
       let segment = grid.segmentOfCell[cell]
       guard keptParts.contains(part), version == step, let round, round.plan.step == step,
@@ -56,7 +56,7 @@ extension MemberMachine {
     guard version == step, weights[cell] == step - 1, !updating.contains(cell) else { return [] }
     weights[cell] = step
     staleCells -= 1
-    return [.add(cell: cell, value)] + begin()
+    return [.add(cell: cell, value)] + begin() + voteIfReady()
   }
 
   /// What a keeper has of a segment beside its weights.
@@ -91,6 +91,24 @@ extension MemberMachine {
     let waiting = asks
     asks = []
     return waiting.flatMap { asked($0.part, segment: $0.segment, step: $0.step, by: $0.from) }
+  }
+
+  /// What this member waits for before it can vote, in words; nil when it waits for nothing.
+  public var lacking: String? {
+    guard let round, round.plan.step == step, round.voted == nil, let reduction = round.reduction
+    else { return nil }
+    let cells = (round.keeps + round.acquires).flatMap { grid.cellsOfSegment[$0] }
+    let silent = round.statistics.indices.filter { round.statistics[$0] == nil }
+    // Who computes does so with all weights.
+    let needed = reduction.contributions[round.me].isEmpty ? cells : Array(grid.cells.indices)
+    let found = [
+      (needed.count { weights[$0] != step }, "weights"),
+      (cells.count { moments[$0] != step }, "moments"),
+      (cells.count { sums[$0] == nil }, "sums"),
+    ]
+    let words = found.filter { $0.0 > 0 }.map { "\($0.1) of \($0.0) cells" }
+    let ranks = silent.isEmpty ? [] : ["ranks " + silent.map(String.init).joined(separator: ", ")]
+    return (words + ranks).joined(separator: "; ")
   }
 
   mutating func takeEarly() -> [Action] {

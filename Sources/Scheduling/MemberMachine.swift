@@ -2,7 +2,7 @@ public import Domain
 
 /// What a member sends another one about a cell of the vector.
 public enum PeerCell: Hashable, Sendable {
-  /// The sum over a subtree of virtual ranks, to the owner of the segment.
+  /// The sum over a subtree of virtual ranks, to who adds it to another one.
   case partial(TreeNode)
   /// The finished sum, to those who keep the segment, too.
   case sum
@@ -59,7 +59,6 @@ public struct MemberMachine<Value> {
     let plan: StepPlan
     let me: Int
     let reduction: ReductionPlan?
-    let tree: ContributionTree?
     var open: [Int: CellSum<Value>] = [:]
     var statistics: [RankStatistics?]
     var voted: [Int]?
@@ -172,15 +171,12 @@ public struct MemberMachine<Value> {
         rankOwners: ranks, segmentOwners: plan.segments.map(\.owner),
         members: plan.members.count)
     round = Round(
-      plan: plan, me: place, reduction: reduction, tree: reduction.map(ContributionTree.init),
+      plan: plan, me: place, reduction: reduction,
       statistics: Array(repeating: nil, count: ranks.count),
       keeps: plan.segments.indices.filter { plan.segments[$0].keepers.contains(place) },
       acquires: plan.segments.indices.filter { plan.segments[$0].newcomer == place })
     actions += gatherMoments()
-    // Who computes nothing has the time to wait for what all are sent; changes are no weights.
-    if ranks.isEmpty || ranks.contains(place) || wire == .bf16 {
-      actions += gatherWeights(after: last?.plan)
-    }
+    actions += gatherWeights(after: last?.plan)
     return actions + begin() + voteIfReady() + answer()
   }
 
@@ -219,10 +215,17 @@ public struct MemberMachine<Value> {
   }
 
   /// Asks for weights that nobody is about to send: those of an owner that is no member any more.
+  ///
+  /// Who computes nothing has the time to wait for what all are sent, but for what it is to vote
+  /// for; in bf16 all are sent changes, which are no weights.
   func gatherWeights(after last: StepPlan?) -> [Action] {
     guard let round else { return [] }
+    let ranks = round.plan.rankOwners
+    let isPatient = !ranks.isEmpty && !ranks.contains(round.me) && wire == .f32
+    let voted = round.keeps + round.acquires
+    let wanted = isPatient ? voted : Array(round.plan.segments.indices)
     let members = Set(round.plan.members.map(\.worker))
-    return round.plan.segments.indices.compactMap { segment in
+    return wanted.compactMap { segment in
       let oldest = grid.cellsOfSegment[segment].map { weights[$0] }.min() ?? step
       if oldest == step { return nil }
       if let last, last.step == step - 1, last.segments.count == round.plan.segments.count,
@@ -266,94 +269,6 @@ public struct MemberMachine<Value> {
     else { return [] }
     self.round?.isComputing = true
     return [.compute(reduction.localProgram(member: round.me))]
-  }
-
-  // MARK: Sums
-
-  /// Takes in a sum that this member computed, or some cells of it; `value` gives one.
-  public mutating func computed(
-    _ node: TreeNode, ranks: [RankStatistics], cells: [Int]? = nil, value: (Int) -> Value
-  ) -> [Action] {
-    guard let round, round.plan.step == step else { return [] }
-    note(ranks)
-    var actions: [Action] = []
-    for cell in cells ?? Array(grid.cells.indices) {
-      let owner = round.plan.segments[grid.segmentOfCell[cell]].owner
-      if owner == round.me {
-        actions += take(value(cell), of: node, cell)
-      } else {
-        actions.append(.send(.partial(node), cell: cell, value(cell), to: owner))
-      }
-    }
-    return actions + voteIfReady()
-  }
-
-  /// Takes in what a member sent for the open epoch, or of the state.
-  public mutating func received(
-    _ what: PeerCell, cell: Int, _ value: Value, ranks: [RankStatistics], from member: WorkerID
-  ) -> [Action] {
-    guard grid.cells.indices.contains(cell) else { return [] }
-    switch what {
-    case .state(let part, let version): return received(part, version, cell, value)
-    case .change(let version): return receivedChange(version, cell, value)
-    case .partial, .sum: break
-    }
-    guard let round, round.plan.step == step,
-      let sender = round.plan.members.firstIndex(where: { $0.worker == member }),
-      ranks.allSatisfy({ round.statistics.indices.contains($0.rank) })
-    else { return [] }
-    let segment = round.plan.segments[grid.segmentOfCell[cell]]
-    switch what {
-    case .partial(let node):
-      guard segment.owner == round.me, let reduction = round.reduction,
-        reduction.contributions[sender].contains(node)
-      else { return [] }
-      note(ranks)
-      return take(value, of: node, cell) + voteIfReady()
-    case .sum:
-      guard segment.owner == sender, sender != round.me else { return [] }
-      note(ranks)
-      if sums[cell] == nil { sums[cell] = value }
-      return voteIfReady()
-    case .state, .change: return []
-    }
-  }
-
-  mutating func note(_ ranks: [RankStatistics]) {
-    for rank in ranks { round?.statistics[rank.rank] = rank }
-  }
-
-  mutating func take(_ value: Value, of node: TreeNode, _ cell: Int) -> [Action] {
-    guard let tree = round?.tree, let slot = tree.slot(of: node) else { return [] }
-    let sum = round?.open[cell, default: CellSum()].take(value, at: slot, of: tree, add: add)
-    guard let sum, let round else { return [] }
-    self.round?.open[cell] = nil
-    if sums[cell] == nil { sums[cell] = sum }
-    let segment = round.plan.segments[grid.segmentOfCell[cell]]
-    return (segment.keepers.dropFirst() + (segment.newcomer.map { [$0] } ?? [])).map {
-      .send(.sum, cell: cell, sums[cell], to: $0)
-    }
-  }
-
-  mutating func voteIfReady() -> [Action] {
-    guard let round, round.voted == nil, round.reduction != nil, round.plan.step == step,
-      round.statistics.allSatisfy({ $0 != nil })
-    else { return [] }
-    func isReady(_ segment: Int) -> Bool { grid.cellsOfSegment[segment].allSatisfy(canUpdate) }
-    let wanted = round.keeps + round.acquires
-    // What is ready stays so: each segment is looked at once when it is, not with every message.
-    var ready = round.ready
-    while ready < wanted.count, isReady(wanted[ready]) { ready += 1 }
-    self.round?.ready = ready
-    guard ready == wanted.count, !wanted.isEmpty else { return [] }
-    let segments = wanted.sorted()
-    self.round?.voted = segments
-    return [.vote(segments: segments)]
-  }
-
-  /// Whether it has all that the cell's next state follows from.
-  func canUpdate(_ cell: Int) -> Bool {
-    moments[cell] == step && weights[cell] == step && sums[cell] != nil
   }
 
   // MARK: The commit

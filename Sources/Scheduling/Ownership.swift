@@ -4,9 +4,6 @@ import Domain
 /// member of a large group has its share within a few percent.
 public func segmentCount(of elements: Int) -> Int { min(256, max(8, elements >> 16)) }
 
-/// What the traffic of a step's sums may be above the least that there is, as a share, where a
-/// little more time of the busiest member buys it.
-private let trafficExcessMax = 0.3
 /// How much later than it could the busiest member may be done for it, as a share.
 private let latenessMax = 0.1
 
@@ -27,34 +24,14 @@ public func rankOwners(virtualRanks: Int, paces: [Double]) -> [Int] {
   var best: (owners: [Int], excess: Double)?
   for end in [first] + laterEnds(than: first, virtualRanks: virtualRanks, paces: paces) {
     let caps = rankCaps(virtualRanks: virtualRanks, paces: paces, end: end)
-    let (owners, counts) = cut(virtualRanks: virtualRanks, caps: caps)
-    let excess = leastExcess(subtrees: counts)
+    let owners = cut(virtualRanks: virtualRanks, caps: caps)
+    let excess = ReductionPlan(
+      rankOwners: owners, segmentOwners: Array(paces.indices), members: paces.count
+    ).trafficExcess
     if excess <= trafficExcessMax { return owners }
     if excess < best?.excess ?? .infinity { best = (owners, excess) }
   }
   return best?.owners ?? []
-}
-
-/// The traffic of sums of which each member sends so many subtrees, when segments are owned by who
-/// sends the most, above the least that there is.
-private func leastExcess(subtrees: [Int]) -> Double {
-  excess(subtrees: subtrees, own: Double(subtrees.max() ?? 0))
-}
-
-/// - Parameter own: of a segment's subtrees those that its owner makes itself, on average.
-private func excess(subtrees: [Int], own: Double) -> Double {
-  let others = Double(subtrees.count - 1)
-  if others == 0 { return 0 }
-  return (Double(subtrees.reduce(0, +)) - own + others) / (2 * others) - 1
-}
-
-/// What speaks for each member as an owner of segments: nothing, as long as segments can be owned
-/// evenly without too much traffic, so that nobody has more to send than others; then how many
-/// partial sums it would not have to send.
-func ownerWeights(_ plan: ReductionPlan) -> [Int] {
-  let counts = plan.contributions.map(\.count)
-  let even = Double(counts.reduce(0, +)) / Double(counts.count)
-  return excess(subtrees: counts, own: even) > trafficExcessMax ? counts : counts.map { _ in 0 }
 }
 
 /// Some of the moments, up to a tenth later, at which members could have done one more rank.
@@ -69,7 +46,7 @@ private func laterEnds(than first: Double, virtualRanks: Int, paces: [Double]) -
 }
 
 /// Cuts the ranks into contiguous blocks of so many at most, with the fewest subtrees.
-private func cut(virtualRanks: Int, caps: [Int]) -> (owners: [Int], subtrees: [Int]) {
+private func cut(virtualRanks: Int, caps: [Int]) -> [Int] {
   // fewest[m][v]: subtrees that the first m members send who have the first v ranks.
   let unreachable = Int.max / 2
   var fewest = [[Int]](
@@ -88,15 +65,13 @@ private func cut(virtualRanks: Int, caps: [Int]) -> (owners: [Int], subtrees: [I
     }
   }
   var owners: [Int] = []
-  var counts = Array(repeating: 0, count: caps.count)
   var end = virtualRanks
   for member in caps.indices.reversed() {
     let count = share[member + 1][end]
     owners += Array(repeating: member, count: count)
-    counts[member] = subtrees(in: end - count..<end, of: virtualRanks)
     end -= count
   }
-  return (owners.reversed(), counts)
+  return owners.reversed()
 }
 
 /// How many ranks each member can have done at a moment.
@@ -146,8 +121,6 @@ struct SegmentPlacement {
     var isWhole: Bool
     /// Gives away what it keeps.
     var isLeaving: Bool
-    /// See `ownerWeights`.
-    var weight = 0
   }
 
   let members: [Member]
@@ -252,21 +225,19 @@ struct SegmentPlacement {
     }
   }
 
-  /// Spreads ownership over the keepers of the largest weight, in runs where it can.
+  /// Spreads ownership over the keepers, in runs where it can.
   private func owned() -> [SegmentKeepers] {
     var owns = Array(repeating: 0, count: members.count)
     let share = (keepers.count + members.count - 1) / max(1, members.count)
     var last: Int?
-    let able = keepers.map { kept in
-      let most = kept.map { members[$0].weight }.max()
-      return kept.filter { members[$0].weight == most }
-    }
-    var owners = able.map { $0[0] }
+    var owners = keepers.map { $0[0] }
     // Where there is a choice it is made last.
-    for segment in keepers.indices.sorted(by: { (able[$0].count, $0) < (able[$1].count, $1) }) {
+    for segment in keepers.indices.sorted(by: {
+      (keepers[$0].count, $0) < (keepers[$1].count, $1)
+    }) {
       let owner =
-        last.flatMap { able[segment].contains($0) && owns[$0] < share ? $0 : nil }
-        ?? able[segment].min { (owns[$0], $0) < (owns[$1], $1) } ?? owners[segment]
+        last.flatMap { keepers[segment].contains($0) && owns[$0] < share ? $0 : nil }
+        ?? keepers[segment].min { (owns[$0], $0) < (owns[$1], $1) } ?? owners[segment]
       owns[owner] += 1
       last = owner
       owners[segment] = owner

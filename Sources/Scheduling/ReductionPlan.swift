@@ -5,23 +5,26 @@ public enum ReductionInstruction: Hashable, Sendable {
   case push(rank: Int)
   /// Push the sum of this node, which this member has from an earlier attempt at the step.
   case recall(TreeNode)
-  /// Push the partial sum of this node that `member` sent. Sums may arrive in any order; they are
-  /// used in this one.
-  case receive(TreeNode, member: Int)
   /// Pop the right sum, then the left; push left + right.
   case add
   /// Pop the sum of this node: it is complete as far as this member goes.
   case emit(TreeNode)
 }
 
+/// What the traffic of a step's sums may be above the least that there is, as a share, where
+/// something else can be had for it: less to wait for, or members that are done earlier.
+let trafficExcessMax = 0.3
+
 /// Who computes, sends and adds what in one step, so that the sum of the whole tree comes out in
 /// the same bits for every ownership.
 ///
 /// A member adds up the maximal subtrees of which it owns every rank (`localProgram`). Of each of
-/// these sums it sends segment `s` to the owner of `s` (`contributions`). The owner finishes the
-/// tree over what it was sent (`finishProgram`), and sends the finished segment to everyone.
+/// these sums it sends segment `s` to the owner of `s` (`contributions`), who finishes the tree
+/// over what it was sent, and sends the finished segment to everyone. Where blocks of ranks fit the
+/// tree so badly that this would take much more than the least traffic, members whose subtrees are
+/// neighbours add these up first.
 ///
-/// - Source: architecture.md's reduce-scatter and all-gather in two hops.
+/// - Source: architecture.md's reduce-scatter and all-gather in two hops; the third one is ours.
 public struct ReductionPlan: Hashable, Sendable {
   public let virtualRanks: Int
   /// For each rank the member that computes it.
@@ -30,8 +33,10 @@ public struct ReductionPlan: Hashable, Sendable {
   public let segmentOwners: [Int]
   /// For each member the maximal subtrees that it owns, in rank order; empty when it owns no rank.
   public let contributions: [[TreeNode]]
-  /// What a segment's owner does once it has all contributions of the segment; ends with the root.
-  public let finishProgram: [ReductionInstruction]
+  let tree: ContributionTree
+  /// By the owner of a segment: for each slot of the tree the member that has its sum first. Empty
+  /// where a member owns no segment.
+  let makers: [[Int]]
 
   /// - Parameters:
   ///   - rankOwners: (V), each in `0..<members`; need not be contiguous.
@@ -44,14 +49,25 @@ public struct ReductionPlan: Hashable, Sendable {
     virtualRanks = rankOwners.count
     self.rankOwners = rankOwners
     self.segmentOwners = segmentOwners
+    let tree = ContributionTree(rankOwners: rankOwners)
+    self.tree = tree
     var contributions = [[TreeNode]](repeating: [], count: members)
-    var program: [ReductionInstruction] = []
-    finish(
-      .root(virtualRanks: rankOwners.count), rankOwners, into: &program,
-      contributions: &contributions)
-    program.append(.emit(.root(virtualRanks: rankOwners.count)))
+    for slot in tree.slots {
+      if case .contribution(let member) = slot.origin { contributions[member].append(slot.node) }
+    }
     self.contributions = contributions
-    finishProgram = program
+    var segments = [Int](repeating: 0, count: members)
+    for owner in segmentOwners { segments[owner] += 1 }
+    func makers(_ toOwner: (Int) -> [Int]) -> [[Int]] {
+      segments.indices.map { segments[$0] == 0 ? [] : toOwner($0) }
+    }
+    let direct = makers(tree.direct)
+    if excess(of: direct, tree, segments) <= trafficExcessMax {
+      self.makers = direct
+    } else {
+      let fewest = tree.fewestSent(members: members)
+      self.makers = makers { tree.relayed(to: $0, fewest) }
+    }
   }
 
   /// How `member` computes its contributions: its ranks in order, sums as early as they can be
@@ -69,20 +85,22 @@ public struct ReductionPlan: Hashable, Sendable {
     return program
   }
 
-  /// Bytes that each member sends and receives in one step: partial sums to the owner of each
-  /// segment, and from there the sum, or the new weights, to everyone.
+  /// Bytes that each member sends and receives in one step: partial sums on their way to the owner
+  /// of each segment, and from there the sum, or the new weights, to everyone.
   ///
   /// - Parameter segmentBytes: (S), the bytes of each segment.
   public func traffic(segmentBytes: [Int]) -> [MemberTraffic] {
     precondition(segmentBytes.count == segmentOwners.count, "one size per segment expected")
-    let members = contributions.count
-    var traffic = [MemberTraffic](repeating: MemberTraffic(), count: members)
-    for (owner, bytes) in zip(segmentOwners, segmentBytes) {
-      for member in 0..<members where member != owner {
-        traffic[member].sentBytes += contributions[member].count * bytes
-        traffic[owner].receivedBytes += contributions[member].count * bytes
-        traffic[owner].sentBytes += bytes
-        traffic[member].receivedBytes += bytes
+    let members = contributions.indices
+    var owned = [Int](repeating: 0, count: members.count)
+    for (owner, bytes) in zip(segmentOwners, segmentBytes) { owned[owner] += bytes }
+    var traffic = [MemberTraffic](repeating: MemberTraffic(), count: members.count)
+    for owner in members where owned[owner] > 0 {
+      let sums = tree.sent(makers[owner], owner: owner)
+      let others = members.filter { $0 != owner }.map { (from: owner, to: $0) }
+      for (from, to) in sums + others {
+        traffic[from].sentBytes += owned[owner]
+        traffic[to].receivedBytes += owned[owner]
       }
     }
     return traffic
@@ -90,12 +108,24 @@ public struct ReductionPlan: Hashable, Sendable {
 
   /// How much more all members send than the least that there is, `2 (W − 1)` vectors, as a share.
   public var trafficExcess: Double {
-    let members = contributions.count
-    guard members > 1 else { return 0 }
-    let sent = traffic(segmentBytes: Array(repeating: 1, count: segmentOwners.count))
-      .reduce(0) { $0 + $1.sentBytes }
-    return Double(sent) / Double(2 * (members - 1) * segmentOwners.count) - 1
+    var segments = [Int](repeating: 0, count: contributions.count)
+    for owner in segmentOwners { segments[owner] += 1 }
+    return excess(of: makers, tree, segments)
   }
+}
+
+/// - Parameter segments: for each member how many it owns.
+private func excess(
+  of makers: [[Int]], _ tree: ContributionTree, _ segments: [Int]
+) -> Double {
+  let members = segments.count
+  let all = segments.reduce(0, +)
+  if members == 1 || all == 0 { return 0 }
+  let sent = segments.indices.reduce(0) { sent, owner in
+    segments[owner] == 0
+      ? sent : sent + segments[owner] * (tree.sent(makers[owner], owner: owner).count + members - 1)
+  }
+  return Double(sent) / Double(2 * (members - 1) * all) - 1
 }
 
 public struct MemberTraffic: Hashable, Sendable {
@@ -109,25 +139,6 @@ public struct MemberTraffic: Hashable, Sendable {
 public func segmentRange(_ segment: Int, of count: Int, segments: Int) -> Range<Int> {
   precondition((0..<segments).contains(segment), "segment within 0..<\(segments) expected")
   return segment * count / segments..<(segment + 1) * count / segments
-}
-
-/// Descends until one member owns all ranks of a node; that node is sent by it.
-private func finish(
-  _ node: TreeNode, _ owners: [Int], into program: inout [ReductionInstruction],
-  contributions: inout [[TreeNode]]
-) {
-  let ranks = node.ranks(of: owners.count)
-  let owner = owners[ranks.lowerBound]
-  if ranks.allSatisfy({ owners[$0] == owner }) {
-    contributions[owner].append(node)
-    program.append(.receive(node, member: owner))
-    return
-  }
-  let (left, right) = node.children(of: owners.count)
-  finish(left, owners, into: &program, contributions: &contributions)
-  guard let right else { return }
-  finish(right, owners, into: &program, contributions: &contributions)
-  program.append(.add)
 }
 
 private func sum(

@@ -44,21 +44,22 @@ public struct TrainingSnapshot: Hashable, Sendable {
   public var epoch: UInt64
   public var loss: Double?
   public var members: [WorkerID]
-  /// Members of the open step that have not voted.
-  public var missing: [WorkerID]
   public var doing: TrainingActivity
 }
 
 public enum TrainingActivity: Hashable, Sendable, CustomStringConvertible {
   case waiting(QuorumWait)
-  case stepping(step: Int, epoch: UInt64)
+  /// Members that have not voted yet are waited for so long at most, since the step was opened.
+  case stepping(step: Int, epoch: UInt64, awaited: [WorkerID], patience: Duration)
   case exporting
   case finished
 
   public var description: String {
     switch self {
     case .waiting(let reason): "waiting: \(reason)"
-    case .stepping(let step, let epoch): "step \(step), epoch \(epoch)"
+    case .stepping(let step, let epoch, let awaited, let patience):
+      "step \(step), epoch \(epoch); waits for the \(awaited.count == 1 ? "vote" : "votes") of "
+        + "\(text(of: awaited)), \(text(of: patience)) at most"
     case .exporting: "saving the student"
     case .finished: "finished"
     }
@@ -151,19 +152,20 @@ extension TrainingMachine {
 
   var snapshot: TrainingSnapshot {
     var members: [WorkerID] = []
-    var missing: [WorkerID] = []
     let doing: TrainingActivity
     switch mode {
     case .between: doing = .waiting(waiting ?? .nobodyReady(preparing: []))
     case .stepping(let round):
       members = round.plan.members.map(\.worker)
-      missing = round.voters.filter { round.votes[$0] == nil }
-      doing = .stepping(step: round.plan.step, epoch: round.plan.epoch)
+      doing = .stepping(
+        step: round.plan.step, epoch: round.plan.epoch,
+        awaited: round.voters.filter { round.votes[$0] == nil },
+        patience: round.deadline - round.openedAt)
     case .exporting: doing = .exporting
     case .finished: doing = .finished
     }
     return TrainingSnapshot(
       training: plan.training, stepsCommitted: committed, stepsTotal: plan.stepsTotal,
-      epoch: epoch, loss: lastLoss, members: members, missing: missing, doing: doing)
+      epoch: epoch, loss: lastLoss, members: members, doing: doing)
   }
 }

@@ -4,7 +4,7 @@ import Domain
 ///
 /// Times are kept per virtual rank of the busiest member, so that they stay comparable when members
 /// come and go. The limit is median + 6 · MAD (about four standard deviations), twice over, and
-/// doubles with every time-out of the same step.
+/// doubles with every time-out of the same step; after one or two steps, ten times the longer one.
 struct StepPatience: Sendable {
   private var perRank: [Duration] = []
   private let first: Duration
@@ -23,10 +23,12 @@ struct StepPatience: Sendable {
 
   func limit(ranksMax: Int, timeouts: Int) -> Duration {
     let doubling = 1 << min(timeouts, 6)
-    guard perRank.count >= 3 else { return first * doubling }
+    guard let longest = perRank.max() else { return first * doubling }
     let middle = median(perRank)
     let deviation = median(perRank.map { $0 > middle ? $0 - middle : middle - $0 })
-    return max(least, (middle + deviation * 6) * (2 * max(1, ranksMax))) * doubling
+    // One or two tell nothing of how much they differ.
+    let usual = perRank.count < 3 ? longest * 5 : middle + deviation * 6
+    return max(least, usual * (2 * max(1, ranksMax))) * doubling
   }
 
   /// The middle of what was measured, for a step of this load; nil before the first.

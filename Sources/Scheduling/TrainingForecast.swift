@@ -93,12 +93,10 @@ private struct Layout {
     bytesOfSegment = { 4 * segmentRange($0, of: parameters, segments: count).count }
     let ranks = rankOwners(
       virtualRanks: virtualRanks, paces: Array(repeating: 1, count: members))
-    let weights = ownerWeights(
-      ReductionPlan(rankOwners: ranks, segmentOwners: [], members: members))
     segments = SegmentPlacement.fresh(
-      members: weights.map {
-        SegmentPlacement.Member(isWhole: true, isLeaving: false, weight: $0)
-      }, replication: replication, segments: count)
+      members: Array(
+        repeating: SegmentPlacement.Member(isWhole: true, isLeaving: false), count: members),
+      replication: replication, segments: count)
     plan = ReductionPlan(
       rankOwners: ranks, segmentOwners: segments.map(\.owner), members: members)
   }
@@ -133,7 +131,7 @@ private struct Layout {
       switch instruction {
       case .push: alive += 1
       case .add: alive -= 1
-      case .recall, .receive, .emit: break
+      case .recall, .emit: break
       }
       most = max(most, alive)
     }

@@ -45,7 +45,7 @@ extension TrainingMachine {
       return
     }
     let there = members.compactMap { worker in participants[worker].map { (worker, $0) } }
-    let (keepers, base) = placement(there, ranks: [])
+    let (keepers, base) = placement(there)
     var last = newPlan(members, ranks: [], segments: keepers, &turn)
     last.base = base
     for worker in members { tell(worker, .openStep(last), at: now, &turn) }

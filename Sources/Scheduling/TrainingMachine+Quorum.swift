@@ -91,21 +91,13 @@ extension TrainingMachine {
   }
 
   /// Who keeps which segment: those who do now, with a few changes.
-  ///
-  /// - Parameter ranks: (V), who computes which; none where nothing is computed.
   func placement(
-    _ members: [(WorkerID, Participant)], ranks: [Int]
+    _ members: [(WorkerID, Participant)]
   ) -> (keepers: [SegmentKeepers], base: TrainingBase?) {
     let segments = segments ?? 1
-    let weights =
-      ranks.isEmpty
-      ? nil
-      : ownerWeights(
-        ReductionPlan(rankOwners: ranks, segmentOwners: [], members: members.count))
-    let able = members.enumerated().map { place, member in
+    let able = members.map { member in
       SegmentPlacement.Member(
-        isWhole: member.1.hasWeights(at: position), isLeaving: member.1.draining,
-        weight: weights?[place] ?? 0)
+        isWhole: member.1.hasWeights(at: position), isLeaving: member.1.draining)
     }
     let kept = (0..<segments).map { segment in
       members.indices.filter { members[$0].1.keeps(segment, at: position) }

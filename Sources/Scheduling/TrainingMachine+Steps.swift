@@ -64,7 +64,7 @@ extension TrainingMachine {
   mutating func open(_ members: [WorkerID], at now: Moment, _ turn: inout Turn) {
     let there = members.compactMap { worker in participants[worker].map { (worker, $0) } }
     let owners = ranks(there)
-    let (keepers, base) = placement(there, ranks: owners)
+    let (keepers, base) = placement(there)
     let ranksMax = there.indices.map { member in owners.count { $0 == member } }.max() ?? 1
     var stepPlan = newPlan(members, ranks: owners, segments: keepers, &turn)
     stepPlan.base = base

@@ -44,6 +44,13 @@ func text(of standing: TrainingStanding) -> String {
   }
 }
 
+/// Names, the first few where there are many.
+func text(of workers: [WorkerID]) -> String {
+  let shown = workers.count > 6 ? 5 : workers.count
+  let rest = workers.count > shown ? " and \(workers.count - shown) others" : ""
+  return workers.prefix(shown).map(\.name).joined(separator: ", ") + rest
+}
+
 /// Seconds with one decimal, like `4.1 s`.
 func text(of duration: Duration) -> String {
   let tenths = Int((seconds(duration) * 10).rounded())

@@ -6,24 +6,24 @@ import Scheduling
 extension Simulator {
   func tellPeer(_ parts: [PeerPart], _ peer: WorkerID, _ worker: SimulatedWorker) {
     guard let local = worker.training, let number = workerNumbers[peer.name] else { return }
-    worker.training?.sent[peer, default: []] += parts
     let message = PeerMessage(
       training: local.plan.training, epoch: local.epochSeen, parts: parts)
-    for delay in network.fate(from: .worker(worker.number), to: .worker(number), at: now) {
+    let copies = network.fate(from: .worker(worker.number), to: .worker(number), at: now)
+    if copies.isEmpty { worker.training?.lost[peer, default: []] += parts }
+    for delay in copies {
       queue.schedule(.toPeer(message, from: worker.id, peer), at: now + delay)
     }
   }
 
-  /// Real connections lose nothing while they stand; here all that was sent in the epoch comes
-  /// again, until it is over.
+  /// Real connections lose nothing while they stand: what was lost here is sent again.
   func exchangeAgain(epoch: UInt64, _ worker: SimulatedWorker) {
     guard let local = worker.training, local.epochSeen == epoch, local.member?.plan != nil else {
       return
     }
-    let sent = local.sent
-    worker.training?.sent = [:]
-    for peer in sent.keys.sorted() {
-      let parts = sent[peer]?.filter { if case .ask = $0 { false } else { true } } ?? []
+    let lost = local.lost
+    worker.training?.lost = [:]
+    for peer in lost.keys.sorted() {
+      let parts = lost[peer]?.filter { if case .ask = $0 { false } else { true } } ?? []
       if !parts.isEmpty { tellPeer(parts, peer, worker) }
     }
     decide(worker) { $0.askAgain() }

@@ -15,9 +15,10 @@ struct LocalTraining {
   var isFetching = false
   var failure: String?
   var epochSeen: UInt64 = 0
-  /// What it said and sent in the open epoch, said again when the answer stays away.
+  /// What it said in the open epoch, said again when the answer stays away.
   var vote: StepVote?
-  var sent: [WorkerID: [PeerPart]] = [:]
+  /// What it sent in the open epoch and nobody received.
+  var lost: [WorkerID: [PeerPart]] = [:]
   /// What peers sent of a step that this worker has not been told of yet.
   var early: [(message: PeerMessage, from: WorkerID)] = []
   /// Only for a planted mistake: first contributions that wait for the next of their cell.
@@ -128,7 +129,7 @@ extension Simulator {
     }
     worker.training?.epochSeen = plan.epoch
     worker.training?.vote = nil
-    worker.training?.sent = [:]
+    worker.training?.lost = [:]
     worker.training?.held = [:]
     decide(worker) { $0.open(plan, me: worker.id) }
     let early = worker.training?.early ?? []
@@ -164,7 +165,7 @@ extension Simulator {
         decide(worker) { member in
           member.computed(node, ranks: ranks) { Array(sum[simulatedGrid.cells[$0]]) }
         }
-      case .recall, .receive: break
+      case .recall: break
       }
     }
   }

@@ -44,13 +44,18 @@ public func simulate(
 /// - Parameters:
 ///   - boundary: from 0.
 ///   - wire: of the training.
+///   - virtualRanks: of the training; nil: as the seed has it.
+///   - slowness: of each worker, times the fastest's.
 /// - Returns: nil when the step has fewer.
 func simulate(
-  seed: UInt64, killing worker: Int, at boundary: Int, wire: WirePrecision
+  seed: UInt64, killing worker: Int, at boundary: Int, wire: WirePrecision,
+  virtualRanks: Int? = nil, slowness: [Double] = [1, 1, 1]
 ) -> SimulationOutcome? {
   var world = World(seed: seed)
   world.settings.pretrain.wire = wire
-  let nothing = FaultPlan([], workers: 3, seed: seed)
+  if let virtualRanks { world.settings.pretrain.virtualRanks = virtualRanks }
+  var nothing = FaultPlan([], workers: 3, seed: seed)
+  nothing.slowness = slowness
   let undisturbed = Simulator(seed: seed, world: world, plan: nothing, workers: 3)
   undisturbed.run()
   if undisturbed.boundaries <= boundary { return nil }

@@ -9,6 +9,12 @@ final class Authenticator {
   let socket: Socket
   /// Given for a mesh: what the holder of a public key has to say at the door.
   private let password: ((String) -> String?)?
+  /// Who may be on a mesh's list in a moment: members hear of one another one after the other.
+  private var waiting: [(request: [Frame], since: ContinuousClock.Instant)] = []
+  /// More are refused at once: strangers cost little.
+  private static let waitingMax = 64
+  /// So often the list is looked at for those who wait.
+  static let lookMilliseconds = 10
 
   /// - Parameter password: nil where CURVE proves who holds a key.
   init(
@@ -16,49 +22,72 @@ final class Authenticator {
   ) throws(TransportError) {
     self.list = list
     self.password = password
-    socket = try Socket(context, type: ZMQ_REP)
+    socket = try Socket(context, type: ZMQ_ROUTER)
     try socket.set(ZMQ_LINGER, 0)
     try socket.bind("inproc://zeromq.zap.01")
   }
 
   func close() { socket.close() }
 
-  /// To a member of a mesh that is not on the list yet: libzmq tries again by itself, as it does
-  /// not after a final word.
+  /// Somebody waits to be on the list.
+  var hasWaiting: Bool { !waiting.isEmpty }
+
+  /// To a member of a mesh, when libzmq's own patience with its handshake is over: it tries again
+  /// by itself, as it does not after a final word.
   private var refusal: String { password == nil ? "400" : "300" }
 
-  /// Answers all that asked; returns how many it refused.
-  func answer() -> Int {
+  /// Answers all that asked, but those who may be on the list in a moment.
+  ///
+  /// - Parameter patience: with those.
+  /// - Returns: how many were refused.
+  func answer(patience: Duration = .zero) -> Int {
     var refused = 0
-    while let request = socket.receive() {
-      let key = key(in: request)
-      if key == nil { refused += 1 }
-      let words = key.map { ("200", "OK", $0) } ?? (refusal, "key not on the list", "")
-      let id = request.count > 1 ? request[1] : Frame([])
-      _ = socket.send([
-        Frame(Array("1.0".utf8)), id, Frame(Array(words.0.utf8)), Frame(Array(words.1.utf8)),
-        Frame(Array(words.2.utf8)), Frame([]),
-      ])
+    var asking = waiting
+    waiting = []
+    while let request = socket.receive() { asking.append((request, .now)) }
+    for (request, since) in asking {
+      switch judge(request) {
+      case .known(let key): reply(to: request, "200", "OK", user: key)
+      case .unknown where waiting.count < Self.waitingMax && since.duration(to: .now) < patience:
+        waiting.append((request, since))
+      case .unknown, .wrong:
+        refused += 1
+        reply(to: request, refusal, "key not on the list")
+      }
     }
     return refused
   }
 
-  /// The key of who may come in; nil for who may not.
-  ///
-  /// - Parameter request: version, request id, domain, address, identity, mechanism, credentials.
-  private func key(in request: [Frame]) -> String? {
-    guard request.count >= 7 else { return nil }
-    let mechanism = request[5].bytes
+  private func reply(to request: [Frame], _ code: String, _ reason: String, user: String = "") {
+    guard request.count > 3 else { return }
+    let words = [code, reason, user].map { Frame(Array($0.utf8)) }
+    _ = socket.send(
+      [request[0], request[1], Frame(Array("1.0".utf8)), request[3]] + words + [Frame([])])
+  }
+
+  private enum Judgement {
+    /// May come in with this key.
+    case known(String)
+    /// Its key is on no list.
+    case unknown
+    case wrong
+  }
+
+  /// - Parameter request: who asks, a delimiter, version, request id, domain, address, identity,
+  ///   mechanism, credentials.
+  private func judge(_ request: [Frame]) -> Judgement {
+    guard request.count >= 9 else { return .wrong }
+    let mechanism = request[7].bytes
     guard let password else {
-      guard request.count == 7, mechanism == Array("CURVE".utf8), let key = z85(request[6].bytes),
-        list.name(of: key) != nil
-      else { return nil }
-      return key
+      guard request.count == 9, mechanism == Array("CURVE".utf8), let key = z85(request[8].bytes)
+      else { return .wrong }
+      return list.name(of: key) == nil ? .unknown : .known(key)
     }
-    guard request.count == 8, mechanism == Array("PLAIN".utf8) else { return nil }
-    let key = String(decoding: request[6].bytes, as: UTF8.self)
-    guard list.name(of: key) != nil, let expected = password(key) else { return nil }
-    return isSame(request[7].bytes, Array(expected.utf8)) ? key : nil
+    guard request.count == 10, mechanism == Array("PLAIN".utf8) else { return .wrong }
+    let key = String(decoding: request[8].bytes, as: UTF8.self)
+    if list.name(of: key) == nil { return .unknown }
+    guard let expected = password(key) else { return .wrong }
+    return isSame(request[9].bytes, Array(expected.utf8)) ? .known(key) : .wrong
   }
 
   /// Takes as long wherever they differ.

@@ -229,9 +229,10 @@ final class MeshLoop {
       awaited.append(.socket(link.socket, readable: false, writable: true))
     }
     let isHeld = links.values.contains { $0.heldSince != nil }
-    poll(awaited, milliseconds: isHeld ? 500 : nil)
+    let isAwaited = authenticator?.hasWaiting ?? false
+    poll(awaited, milliseconds: isAwaited ? Authenticator.lookMilliseconds : isHeld ? 500 : nil)
     wakeUp.drain()
-    _ = authenticator?.answer()
+    _ = authenticator?.answer(patience: limits.handshakeTimeout)
     var freed: [String: [Int]] = [:]
     for _ in 0..<Self.turnMessages {
       guard let frames = router.receive() else { break }

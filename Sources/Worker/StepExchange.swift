@@ -72,7 +72,12 @@ actor StepExchange {
   func watch() async {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.patience)
-      if !hasHeard { decide { $0.askAgain() } }
+      if !hasHeard {
+        if let lacking = member?.lacking, let plan {
+          log.info("\(plan.training) step \(plan.step), epoch \(plan.epoch): waits for \(lacking)")
+        }
+        decide { $0.askAgain() }
+      }
       hasHeard = false
     }
   }

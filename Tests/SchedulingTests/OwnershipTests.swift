@@ -35,16 +35,6 @@ struct SegmentPlacementTests {
     #expect(Set(keepers.map { Set($0.keepers) }).count == 4)
   }
 
-  @Test("are owned by those of their keepers that have the most weight, and by these evenly")
-  func owners() {
-    var unequal = members(3)
-    for (member, weight) in [1, 2, 2].enumerated() { unequal[member].weight = weight }
-    let keepers = SegmentPlacement.fresh(members: unequal, replication: 2, segments: 240)
-    #expect(Set(keepers.map(\.owner)) == [1, 2])
-    #expect(abs(keepers.count { $0.owner == 1 } - 120) <= 1)
-    #expect(load(keepers, 3) == [160, 160, 160])
-  }
-
   /// One step after the other, as long as something moves; what each newcomer was sent it keeps.
   private func settle(
     _ keepers: [[Int]], _ members: [SegmentPlacement.Member], replication: Int,
@@ -114,72 +104,67 @@ struct SegmentPlacementTests {
 
 @Suite("The traffic of a step")
 struct TrafficTests {
-  private func excess(virtualRanks: Int, members count: Int) -> Double {
+  private func plan(virtualRanks: Int, members count: Int) -> ReductionPlan {
     let ranks = rankOwners(
       virtualRanks: virtualRanks, paces: Array(repeating: 1, count: count))
-    let plan = ReductionPlan(rankOwners: ranks, segmentOwners: [], members: count)
-    let members = ownerWeights(plan).map {
-      SegmentPlacement.Member(isWhole: true, isLeaving: false, weight: $0)
-    }
+    let members = Array(
+      repeating: SegmentPlacement.Member(isWhole: true, isLeaving: false), count: count)
     let segments = SegmentPlacement.fresh(members: members, replication: 2, segments: 256)
     return ReductionPlan(
-      rankOwners: ranks, segmentOwners: segments.map(\.owner), members: count
-    ).trafficExcess
+      rankOwners: ranks, segmentOwners: segments.map(\.owner), members: count)
   }
 
-  @Test("is the least that there is for powers of two, and little more for others")
+  @Test("is the least that there is for powers of two, and 30 % more at most for others")
   func little() {
-    for members in [2, 4, 8, 16] { #expect(excess(virtualRanks: 16, members: members) == 0) }
-    for members in 1...16 {
-      #expect(excess(virtualRanks: 16, members: members) <= 0.3 + 1e-9, "\(members) members")
+    for virtualRanks in [8, 16, 32, 64] {
+      for members in 1...64 {
+        let excess = plan(virtualRanks: virtualRanks, members: members).trafficExcess
+        if members <= virtualRanks, members.nonzeroBitCount == 1 { #expect(excess == 0) }
+        // Less takes a member with a sixth more ranks than its share: see docs/training.md.
+        let isHard = [[32, 5], [64, 5], [64, 10], [64, 13]].contains([virtualRanks, members])
+        #expect(
+          excess <= (isHard ? 0.38 : 0.3) + 1e-9, "\(virtualRanks) ranks, \(members) members")
+      }
     }
-    // Blocks of 10 and 11 ranks would be nine subtrees.
-    #expect(excess(virtualRanks: 32, members: 3) <= 0.3)
-  }
-}
-
-@Suite("What a training will take")
-struct TrainingForecastTests {
-  private func forecast(_ members: Int, replication: Int = 2) -> TrainingForecast {
-    TrainingForecast(
-      parameters: 1 << 24, members: members, virtualRanks: 16, replication: replication)
-  }
-  private let vector = 4 << 24
-
-  @Test("is the whole state for one, and for more its copies over all of them")
-  func memory() {
-    let one = forecast(1).memory
-    #expect(one.weights == vector && one.moments == 2 * vector && one.sums == 2 * vector)
-    // A tree over sixteen ranks, one after the other, is five sums deep.
-    #expect(one.gradients == 5 * vector)
-    let four = forecast(4).memory
-    #expect(four.moments == one.moments / 2 && four.gradients == 3 * vector)
-    #expect(four.sums == vector / 2 + vector / 4)
-    #expect(forecast(4, replication: 0).memory.moments == one.moments)
-    #expect(forecast(8).memory.moments == one.moments / 4)
   }
 
-  @Test("is 2(W-1)/W of the vector sent in each step by each of a power of two")
-  func traffic() {
-    #expect(forecast(1).sentBytes == 0)
-    for members in [2, 4, 8, 16] {
-      #expect(forecast(members).sentBytes == 2 * (members - 1) * vector / members)
+  @Test("takes no way over a third member where the straight one is short enough")
+  func straight() {
+    for members in [4, 9, 16] {
+      let plan = plan(virtualRanks: 64, members: members)
+      for owner in 0..<members { #expect(plan.makers[owner] == plan.tree.direct(to: owner)) }
     }
-    #expect(forecast(3).excess > 0 && forecast(3).sentBytes > 4 * vector / 3)
+    // Twelve blocks of five and six ranks.
+    let plan = plan(virtualRanks: 64, members: 12)
+    #expect(plan.makers[0] != plan.tree.direct(to: 0))
   }
 
-  @Test("is what moves when one is lost or joins, and how many losses are one too many")
-  func changes() throws {
-    #expect(forecast(1).loss == nil && forecast(4, replication: 1).loss == nil)
-    // Two copies on two: the other has all.
-    #expect(try #require(forecast(2).loss).bytes == 0 && forecast(2).fatalPairs == 1)
-    let loss = try #require(forecast(4).loss)
-    // What the lost one kept gets another keeper, and little else moves.
-    #expect(loss.bytes >= vector && loss.bytes < vector * 3 / 2 && loss.steps > 1)
-    let join = forecast(4).join
-    #expect(abs(join.bytes - vector * 4 / 5) <= vector / 32 && join.steps > loss.steps)
-    #expect(abs(forecast(4).fatalPairs - 1.0 / 3) < 1e-9)
-    #expect(forecast(4, replication: 3).fatalPairs == 0)
-    #expect(forecast(4, replication: 1).fatalPairs == 1)
+  @Test(
+    "over other members is the least that any way has", arguments: 1...40 as ClosedRange<UInt64>)
+  func least(seed: UInt64) {
+    var random = SeededRandom(seed: seed, "ways")
+    let members = 2 + random.below(3)
+    let ranks = (0..<4 + random.below(5)).map { _ in random.below(members) }.sorted()
+    let tree = ContributionTree(rankOwners: ranks)
+    let fewest = tree.fewestSent(members: members)
+    for owner in 0..<members {
+      let sums = tree.slots.indices.dropLast().filter { place in
+        if case .sum = tree.slots[place].origin { true } else { false }
+      }
+      var least = Int.max
+      var ways = 1
+      for _ in sums { ways *= members }
+      for way in 0..<ways {
+        var makers = tree.direct(to: owner)
+        var rest = way
+        for place in sums {
+          makers[place] = rest % members
+          rest /= members
+        }
+        least = min(least, tree.sent(makers, owner: owner).count)
+      }
+      let makers = tree.relayed(to: owner, fewest)
+      #expect(tree.sent(makers, owner: owner).count == least, "\(ranks) to \(owner)")
+    }
   }
 }

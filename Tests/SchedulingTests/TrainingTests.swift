@@ -62,6 +62,9 @@ struct TrainingTests {
     _ = group.ready(alice)
     let plan = try #require(group.ready(bob).steps(to: alice).first)
     #expect(group.vote(alice, plan).isEmpty)
+    #expect(
+      "\(group.driver.machine.explain(.phase, at: group.driver.now))"
+        == "pretraining: step 0, epoch 1; waits for the vote of bob, 300.0 s at most")
     let effects = group.vote(bob, plan)
     let totals = StepTotals(loss: 1.5, tokens: 7, sumOfSquares: 16)
     #expect(

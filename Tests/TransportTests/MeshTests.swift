@@ -120,8 +120,11 @@ struct MeshTests {
       await one.send("hello", to: "host")
     }
     // The stranger's key is as good as the guest's; it is not on the list.
+    let begun = ContinuousClock.now
     host.letIn(guest)
     #expect(await host.next()?.peer == "guest")
+    // Nobody waits for the next handshake.
+    #expect(begun.duration(to: .now) < SocketLimits.mesh.handshakeTimeout / 2)
     await guest.send("again", to: "host")
     #expect(await host.next()?.text == "again")
     #expect(await host.dropped == 0)
