@@ -324,6 +324,8 @@ actor TrainingRank {
   private func forget() async {
     await exchange.end()
     state = nil
+    // The next training counts from 1 again.
+    epoch = 0
     lastVote = nil
     sums = RankSums(count: 0, .f32)
     standing.set(nil)
