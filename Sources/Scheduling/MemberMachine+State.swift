@@ -93,10 +93,13 @@ extension MemberMachine {
     return waiting.flatMap { asked($0.part, segment: $0.segment, step: $0.step, by: $0.from) }
   }
 
-  /// What this member waits for before it can vote, in words; nil when it waits for nothing.
+  /// What this member waits for before it can vote, in words; nil when it waits for nothing but
+  /// its own computing.
   public var lacking: String? {
     guard let round, round.plan.step == step, round.voted == nil, let reduction = round.reduction
     else { return nil }
+    let own = reduction.contributions[round.me].count * grid.cells.count
+    if round.isComputing, round.computed < own { return nil }
     let cells = (round.keeps + round.acquires).flatMap { grid.cellsOfSegment[$0] }
     let silent = round.statistics.indices.filter { round.statistics[$0] == nil }
     // Who computes does so with all weights.
@@ -108,7 +111,8 @@ extension MemberMachine {
     ]
     let words = found.filter { $0.0 > 0 }.map { "\($0.1) of \($0.0) cells" }
     let ranks = silent.isEmpty ? [] : ["ranks " + silent.map(String.init).joined(separator: ", ")]
-    return (words + ranks).joined(separator: "; ")
+    return "\(round.plan.training) step \(step), epoch \(round.plan.epoch): waits for "
+      + (words + ranks).joined(separator: "; ")
   }
 
   mutating func takeEarly() -> [Action] {

@@ -12,9 +12,9 @@ extension MemberMachine {
     }
     note(ranks)
     var actions: [Action] = []
-    for cell in cells ?? Array(grid.cells.indices) {
-      actions += take(value(cell), at: slot, cell)
-    }
+    let cells = cells ?? Array(grid.cells.indices)
+    for cell in cells { actions += take(value(cell), at: slot, cell) }
+    round?.computed += cells.count
     return actions + voteIfReady()
   }
 

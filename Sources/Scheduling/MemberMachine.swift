@@ -65,6 +65,8 @@ public struct MemberMachine<Value> {
     /// How many of those it waits for, from the first, are known to be ready.
     var ready = 0
     var isComputing = false
+    /// Cells of its own sums that it has computed.
+    var computed = 0
     /// Segments to be had before it may vote, and those that it votes for when it has them.
     let keeps: [Int]
     let acquires: [Int]
@@ -206,7 +208,11 @@ public struct MemberMachine<Value> {
         } else {
           actions.append(.fail("does not have the moments of segment \(segment), which it owns"))
         }
-      } else if grid.cellsOfSegment[segment].contains(where: { moments[$0] >= 0 }) {
+      } else if grid.cellsOfSegment[segment].contains(where: { moments[$0] >= 0 }),
+        !keeps(segment)
+      {
+        // Moments of this step's state are not given up before the step counts: in another attempt
+        // this member may be who has them.
         for cell in grid.cellsOfSegment[segment] { moments[cell] = -1 }
         actions.append(.forget(segment: segment))
       }

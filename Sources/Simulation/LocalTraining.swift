@@ -224,6 +224,7 @@ extension Simulator {
 
   private func fail(_ reason: String, _ worker: SimulatedWorker) {
     worker.training?.failure = reason
+    counts.membersFailed += 1
     sayStanding(worker)
   }
 

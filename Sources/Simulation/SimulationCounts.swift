@@ -31,6 +31,8 @@ public struct SimulationCounts: Hashable, Sendable {
   public var momentsSent = 0
   /// Cells of changes of weights that a worker added to its own.
   public var changesSent = 0
+  /// Members that were told to go on with a state that they do not have: none should be.
+  public var membersFailed = 0
 
   public init() {}
 
@@ -51,6 +53,7 @@ public struct SimulationCounts: Hashable, Sendable {
 
   public static func += (a: inout SimulationCounts, b: SimulationCounts) {
     a.coordinatorCrashes += b.coordinatorCrashes
+    a.membersFailed += b.membersFailed
     a.workerCrashes += b.workerCrashes
     a.stalls += b.stalls
     a.deaths += b.deaths

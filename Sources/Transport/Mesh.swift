@@ -140,6 +140,9 @@ public final class Mesh: SerialExecutor {
 
   /// Payloads that were sent through memory shared with a member on this machine.
   public var shared: Int { loop.shared }
+
+  /// Members on this machine that free no shared memory at the moment.
+  var stalled: Int { loop.links.values.count { $0.isGivenUp } }
 }
 
 /// What the mesh's thread does.

@@ -14,16 +14,17 @@ extension MeshLoop {
     /// Sealed already, and not taken by libzmq.
     private var next: [Frame]?
     /// Memory for large payloads, to a member on this machine; nil: they go through the socket.
-    private var slots: SharedSlots?
+    private let slots: SharedSlots?
     /// The member has the memory open.
     private var isShared = false
     /// A message waits for a slot since then.
     private(set) var heldSince: ContinuousClock.Instant?
+    /// The member frees no slots: all goes through the socket until it does.
+    private(set) var isGivenUp = false
 
     /// A smaller payload goes through the socket: that takes as long.
     private static let sharedMin = 16 << 10
-    /// A member that frees no slot for so long has lost messages, or stands still: it is sent
-    /// whatever comes through the socket from then on.
+    /// A member that frees no slot for so long has lost messages, or stands still.
     static let patience = Duration.seconds(2)
 
     /// - Parameter slots: nil: there is no memory that both could share.
@@ -75,12 +76,13 @@ extension MeshLoop {
       guard let slots, token == slots.offer.token else { return }
       slots.release(freed)
       heldSince = nil
+      isGivenUp = false
     }
 
     /// Gives the shared memory up when nothing has been freed for long.
     func checkPatience(at now: ContinuousClock.Instant) {
       guard let held = heldSince, now - held >= Self.patience else { return }
-      slots = nil
+      isGivenUp = true
       heldSince = nil
     }
 
@@ -88,7 +90,7 @@ extension MeshLoop {
       if !words.isEmpty { return frames(words.removeFirst().wrap([]), nil) }
       let message = waiting[first]
       var envelope = MeshEnvelope.plain
-      if let slots, isShared, let payload = message.payload,
+      if let slots, isShared, !isGivenUp, let payload = message.payload,
         (Self.sharedMin...SharedSlots.slotBytes).contains(payload.count)
       {
         guard let slot = unsafe slots.put(payload.bytes) else {

@@ -33,7 +33,7 @@ actor StepExchange {
   private let me: WorkerID
   private let fence: EpochFence
   private let compute: Compute
-  /// Of sums alone: nothing is loaded, updated or sent of a state.
+  /// Of sums alone: a state is neither loaded nor updated.
   private let isBare: Bool
   private let tell: @Sendable (ExchangeEvent) -> Void
   private let log: Logger
@@ -47,6 +47,7 @@ actor StepExchange {
   private var early: [Early] = []
   private var hasHeard = false
   private var said: TrainingProgress?
+  private var saidLacking: String?
 
   /// - Parameter tell: called on the mesh's thread.
   init(
@@ -73,8 +74,9 @@ actor StepExchange {
     while !Task.isCancelled {
       try? await Task.sleep(for: Self.patience)
       if !hasHeard {
-        if let lacking = member?.lacking, let plan {
-          log.info("\(plan.training) step \(plan.step), epoch \(plan.epoch): waits for \(lacking)")
+        if let lacking = member?.lacking, lacking != saidLacking {
+          log.info("\(lacking)")
+          saidLacking = lacking
         }
         decide { $0.askAgain() }
       }

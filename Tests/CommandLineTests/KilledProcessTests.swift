@@ -146,6 +146,19 @@ struct KilledProcessTests {
     #expect(try Student(of: trial.run) == expected)
   }
 
+  @Test("leaves no worker behind, not even one that begins when its starter is gone")
+  func orphan() async throws {
+    let trial = try Trial(instructions: 12)
+    defer { trial.cluster.remove() }
+    let keys = try await trial.makeKeys()
+    // This process is its parent, and not the one that it is told.
+    let orphan = try trial.start(
+      "worker", "--access", "\(keys)/workers/w1.access", "--dir", trial.run + "/w1",
+      "--exit-with", "\(Int32.max)")
+    #expect(await orphan.end().status == 130)
+    #expect(await orphan.said().contains { $0.contains("is gone") })
+  }
+
   @Test("asked twice to stop ends at once, without waiting for a worker that stands still")
   func askedTwice() async throws {
     let trial = try Trial(instructions: 12)

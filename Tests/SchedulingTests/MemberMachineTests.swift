@@ -31,6 +31,10 @@ struct MemberMachineTests {
     actions.compactMap { if case .write(.weights, let cell, _) = $0 { cell } else { nil } }
   }
 
+  private func votes(_ actions: [MemberMachine<Int>.Action]) -> Bool {
+    actions.contains { if case .vote = $0 { true } else { false } }
+  }
+
   private func computes(_ actions: [MemberMachine<Int>.Action]) -> Bool {
     actions.contains { if case .compute = $0 { true } else { false } }
   }
@@ -67,6 +71,33 @@ struct MemberMachineTests {
             ]
             : ["change(step: 1) 0 10", "change(step: 1) 1 11"]))
     }
+  }
+
+  @Test("is voted for when the weights come last, and what it waits for is told before")
+  func weightsLast() {
+    var machine = member(.f32)
+    _ = machine.open(plan(0), me: bob)
+    _ = machine.commit(step: 0)
+    _ = machine.settled()
+    // Bob computes nothing and is to keep the segment, too.
+    var next = plan(1, ranks: [0, 0])
+    next.segments = [SegmentKeepers([0], newcomer: 1)]
+    _ = machine.open(next, me: bob)
+    let waits = "pretraining step 1, epoch 2: waits for weights of 2 cells"
+    #expect(machine.lacking == waits + "; moments of 2 cells; sums of 2 cells; ranks 0, 1")
+    let ranks = (0..<2).map { RankStatistics(rank: $0, lossSum: 1, tokens: 1) }
+    for cell in grid.cells.indices {
+      for part in [StatePart.firstMoment, .secondMoment] {
+        _ = machine.received(.state(part, step: 1), cell: cell, 1, ranks: [], from: alice)
+      }
+      _ = machine.received(.sum, cell: cell, 3, ranks: ranks, from: alice)
+    }
+    #expect(machine.lacking == waits)
+    let first = machine.received(.state(.weights, step: 1), cell: 0, 5, ranks: [], from: alice)
+    #expect(!votes(first))
+    let second = machine.received(.state(.weights, step: 1), cell: 1, 5, ranks: [], from: alice)
+    #expect(votes(second))
+    #expect(machine.lacking == nil)
   }
 
   @Test("as a change is added to weights of the step before, once, and to no others")

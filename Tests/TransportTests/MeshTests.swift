@@ -38,6 +38,10 @@ private actor Member {
 
   var dropped: Int { mesh.dropped }
   var shared: Int { mesh.shared }
+  var stalled: Int { mesh.stalled }
+
+  /// Holds up the thread on which the mesh does everything.
+  func standStill(until gate: DispatchSemaphore) { gate.wait() }
 
   nonisolated func next() async -> MeshMessage? {
     for await message in inbox { return message }
@@ -107,6 +111,37 @@ struct MeshTests {
       #expect(await one.dropped == 0)
       await one.mesh.close()
     }
+  }
+
+  @Test("takes to shared memory again when a member that stood still goes on")
+  func stalled() async throws {
+    let (one, other) = (try Member("one", isLocal: true), try Member("other", isLocal: true))
+    one.letIn(other)
+    other.letIn(one)
+    try await one.connect([other.address])
+    try await other.connect([one.address])
+    let large = [UInt8](repeating: 7, count: 100_000)
+    // Until the memory is open at both ends.
+    repeat {
+      await one.send("", large, to: "other")
+      #expect(await other.next()?.bytes == large)
+    } while await one.shared == 0
+    let gate = DispatchSemaphore(value: 0)
+    let still = Task { await other.standStill(until: gate) }
+    for number in 0..<40 { await one.send("\(number)", large, to: "other") }
+    while await one.stalled == 0 { try await Task.sleep(for: .milliseconds(10)) }
+    gate.signal()
+    await still.value
+    for number in 0..<40 {
+      let message = try #require(await other.next())
+      #expect(message.text == "\(number)" && message.bytes == large)
+    }
+    while await one.stalled > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    let before = await one.shared
+    await one.send("last", large, to: "other")
+    #expect(await other.next()?.text == "last")
+    #expect(await one.shared == before + 1)
+    for member in [one, other] { await member.mesh.close() }
   }
 
   @Test("lets in who is on the list, as soon as it is, and nobody else")

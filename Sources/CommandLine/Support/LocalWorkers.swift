@@ -95,7 +95,7 @@ final class LocalWorkers: Sendable {
     process.executableURL = try ownExecutable()
     process.arguments = [
       "worker", "--access", accessPath(name), "--dir", "\(runFolder)/workers/\(name)",
-      "--threads", "\(threads)", "--exit-with-parent",
+      "--threads", "\(threads)", "--exit-with", "\(getpid())",
     ]
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice

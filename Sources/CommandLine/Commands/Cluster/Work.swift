@@ -40,8 +40,8 @@ struct Work: AsyncParsableCommand {
       discussion: "Where nothing else computes; several workers of a machine need `taskset` first.")
   )
   var pinsThreads = false
-  @Flag(help: .hidden)
-  var exitWithParent = false
+  @Option(help: ArgumentHelp("The process that started this one.", visibility: .hidden))
+  var exitWith: Int32?
 
   func validate() throws { try require("--threads", threads, in: 1...256) }
 
@@ -52,10 +52,10 @@ struct Work: AsyncParsableCommand {
         access: try AccessFile(reading: access), folder: folder, threads: threads,
         pinsThreads: pinsThreads, memoryBytes: memory?.count, cacheBytes: cache?.count),
       log: makeLogger("worker"))
-    let exitWithParent = exitWithParent
+    let parent = exitWith
     let end = try await untilStopped {
-      exitWithParent
-        ? try await whileParentLives { try await service.run() } : try await service.run()
+      if let parent { return try await whileLives(parent) { try await service.run() } }
+      return try await service.run()
     }
     switch end {
     case .drained: log("comd: the coordinator let this worker go")
@@ -64,12 +64,11 @@ struct Work: AsyncParsableCommand {
   }
 }
 
-/// Runs work that is cancelled when the process that started this one is gone.
-private func whileParentLives<Result: Sendable>(
-  _ work: @escaping @Sendable () async throws -> Result
+/// Runs work that is cancelled when the process that started this one is gone; it may be already.
+private func whileLives<Result: Sendable>(
+  _ parent: Int32, _ work: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
-  let parent = getppid()
-  return try await withThrowingTaskGroup(of: Result?.self) { group in
+  try await withThrowingTaskGroup(of: Result?.self) { group in
     group.addTask { try await work() }
     group.addTask {
       while getppid() == parent { try await Task.sleep(for: .seconds(1)) }
