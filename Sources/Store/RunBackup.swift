@@ -50,7 +50,7 @@ extension RunStore {
 
 /// In one step within one read of the log: a coordinator that writes does not make it begin anew.
 func copyFile(ofDatabase path: String, to target: String) throws {
-  var configuration = Configuration()
+  var configuration = storeConfiguration
   configuration.readonly = true
   let source = try DatabaseQueue(path: path, configuration: configuration)
   let copy = try DatabaseQueue(path: target)

@@ -270,8 +270,16 @@ private func insert(_ event: JournalEvent, _ db: Database) throws {
   ])
 }
 
-private func openDatabase(_ path: String, folder: String) throws -> DatabasePool {
+/// Who looks into a run with tools of his own may hold the file for a moment, most of all before it
+/// is in WAL mode.
+var storeConfiguration: Configuration {
   var configuration = Configuration()
+  configuration.busyMode = .timeout(5)
+  return configuration
+}
+
+private func openDatabase(_ path: String, folder: String) throws -> DatabasePool {
+  var configuration = storeConfiguration
   configuration.prepareDatabase { db in
     // 64 MiB of pages, so that the index of the results stays in memory.
     try db.execute(sql: "PRAGMA cache_size = -65536")

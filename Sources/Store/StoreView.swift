@@ -15,7 +15,7 @@ public final class StoreView: Sendable {
     self.path = path
     blobFolder = runFolder + "/blobs"
     queue = try naming(path) {
-      var configuration = Configuration()
+      var configuration = storeConfiguration
       configuration.readonly = true
       return try DatabaseQueue(path: path, configuration: configuration)
     }

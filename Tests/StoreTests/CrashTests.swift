@@ -154,3 +154,32 @@ struct FolderTests {
     try left.close()
   }
 }
+
+@Suite("A run's file that another program holds")
+struct HeldFileTests {
+  @Test("is waited for, as long as a look takes")
+  func held() throws {
+    let folder = newFolder()
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let other = try DatabaseQueue(path: folder + "/run.sqlite")
+    let (isHeld, isSeen) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    let holder = Thread {
+      other.inDatabase { db in
+        try? db.execute(sql: "BEGIN EXCLUSIVE")
+        isHeld.signal()
+        isSeen.wait()
+        try? db.execute(sql: "COMMIT")
+      }
+    }
+    holder.start()
+    isHeld.wait()
+    Task {
+      try? await Task.sleep(for: .milliseconds(300))
+      isSeen.signal()
+    }
+    let store = try RunStore(folder: folder)
+    #expect(try store.restore().phase == .preparing)
+    try other.close()
+  }
+}
