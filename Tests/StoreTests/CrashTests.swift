@@ -163,21 +163,17 @@ struct HeldFileTests {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let other = try DatabaseQueue(path: folder + "/run.sqlite")
-    let (isHeld, isSeen) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+    let (isHeld, never) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
     let holder = Thread {
       other.inDatabase { db in
         try? db.execute(sql: "BEGIN EXCLUSIVE")
         isHeld.signal()
-        isSeen.wait()
+        _ = never.wait(timeout: .now() + .milliseconds(300))
         try? db.execute(sql: "COMMIT")
       }
     }
     holder.start()
     isHeld.wait()
-    Task {
-      try? await Task.sleep(for: .milliseconds(300))
-      isSeen.signal()
-    }
     let store = try RunStore(folder: folder)
     #expect(try store.restore().phase == .preparing)
     try other.close()
