@@ -127,4 +127,4 @@ public enum CoordinatorMessage: Hashable, Sendable {
 }
 
 /// The version of the wire contract; raised with every change that an older peer would misread.
-public let protocolVersion = 3
+public let protocolVersion = 4

@@ -3,8 +3,6 @@ struct CellSum<Value> {
   private var halves: [Int: Value] = [:]
   private var seen: Set<Int> = []
 
-  init() {}
-
   /// Nothing waits here for its other half.
   var isEmpty: Bool { halves.isEmpty }
 

@@ -27,7 +27,7 @@ extension MemberMachine {
       else { return [] }
       weights[cell] = version
       if version == step { staleCells -= 1 }
-      return [.write(.weights, cell: cell, value)] + begin() + voteIfReady()
+      return [.write(.weights, cell: cell, value)] + begin()
     case .firstMoment, .secondMoment, .master:
       let segment = grid.segmentOfCell[cell]
       guard keptParts.contains(part), version == step, let round, round.plan.step == step,
@@ -35,12 +35,8 @@ extension MemberMachine {
         round.keeps.contains(segment) || round.acquires.contains(segment)
       else { return [] }
       arrived[cell, default: []].insert(part)
-      var actions: [Action] = [.write(part, cell: cell, value)]
-      if arrived[cell]?.count == keptParts.count {
-        moments[cell] = step
-        actions += voteIfReady()
-      }
-      return actions
+      if arrived[cell]?.count == keptParts.count { moments[cell] = step }
+      return [.write(part, cell: cell, value)]
     }
   }
 
@@ -56,7 +52,7 @@ extension MemberMachine {
     guard version == step, weights[cell] == step - 1, !updating.contains(cell) else { return [] }
     weights[cell] = step
     staleCells -= 1
-    return [.add(cell: cell, value)] + begin() + voteIfReady()
+    return [.add(cell: cell, value)] + begin()
   }
 
   /// What a keeper has of a segment beside its weights.

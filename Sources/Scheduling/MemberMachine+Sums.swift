@@ -18,11 +18,18 @@ extension MemberMachine {
     return actions + voteIfReady()
   }
 
-  /// Takes in what a member sent for the open epoch, or of the state.
+  /// Takes in what a member sent for the open epoch, or of the state. Whatever comes last may be
+  /// what the vote waits for.
   public mutating func received(
     _ what: PeerCell, cell: Int, _ value: Value, ranks: [RankStatistics], from member: WorkerID
   ) -> [Action] {
     guard grid.cells.indices.contains(cell) else { return [] }
+    return takeIn(what, cell, value, ranks, member) + voteIfReady()
+  }
+
+  private mutating func takeIn(
+    _ what: PeerCell, _ cell: Int, _ value: Value, _ ranks: [RankStatistics], _ member: WorkerID
+  ) -> [Action] {
     switch what {
     case .state(let part, let version): return received(part, version, cell, value)
     case .change(let version): return receivedChange(version, cell, value)
@@ -41,12 +48,12 @@ extension MemberMachine {
         tree.destination(of: slot, makers, owner: owner) == me
       else { return [] }
       note(ranks)
-      return take(value, at: slot, cell) + voteIfReady()
+      return take(value, at: slot, cell)
     case .sum:
       guard owner == sender, sender != me else { return [] }
       note(ranks)
       if sums[cell] == nil { sums[cell] = value }
-      return voteIfReady()
+      return []
     case .state, .change: return []
     }
   }

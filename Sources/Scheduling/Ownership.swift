@@ -12,8 +12,9 @@ private let latenessMax = 0.1
 ///
 /// A member's share is bounded by its pace: with equal ones no member gets more than `⌈V / W⌉`
 /// ranks. Within these bounds the cuts are where the tree has the fewest subtrees to send; among
-/// equally good ones the earliest. Where that costs much traffic, the bounds are widened by up to a
-/// tenth. Members may stay without a rank when there are more than ranks.
+/// equally good ones the earliest. Where that costs much traffic, though neighbours add up what
+/// they have of one subtree, the bounds are widened by up to a tenth. Members may stay without a
+/// rank when there are more than ranks.
 ///
 /// - Parameter paces: of each member, seconds (or any other unit) that a rank takes there.
 /// - Returns: (V), the member of each rank, never falling.

@@ -37,6 +37,8 @@ public struct ReductionPlan: Hashable, Sendable {
   /// By the owner of a segment: for each slot of the tree the member that has its sum first. Empty
   /// where a member owns no segment.
   let makers: [[Int]]
+  /// How much more all members send than the least that there is, `2 (W − 1)` vectors, as a share.
+  public let trafficExcess: Double
 
   /// - Parameters:
   ///   - rankOwners: (V), each in `0..<members`; need not be contiguous.
@@ -61,13 +63,13 @@ public struct ReductionPlan: Hashable, Sendable {
     func makers(_ toOwner: (Int) -> [Int]) -> [[Int]] {
       segments.indices.map { segments[$0] == 0 ? [] : toOwner($0) }
     }
-    let direct = makers(tree.direct)
-    if excess(of: direct, tree, segments) <= trafficExcessMax {
-      self.makers = direct
-    } else {
+    var chosen = makers(tree.direct)
+    if excess(of: chosen, tree, segments) > trafficExcessMax {
       let fewest = tree.fewestSent(members: members)
-      self.makers = makers { tree.relayed(to: $0, fewest) }
+      chosen = makers { tree.relayed(to: $0, fewest) }
     }
+    self.makers = chosen
+    trafficExcess = excess(of: chosen, tree, segments)
   }
 
   /// How `member` computes its contributions: its ranks in order, sums as early as they can be
@@ -104,13 +106,6 @@ public struct ReductionPlan: Hashable, Sendable {
       }
     }
     return traffic
-  }
-
-  /// How much more all members send than the least that there is, `2 (W − 1)` vectors, as a share.
-  public var trafficExcess: Double {
-    var segments = [Int](repeating: 0, count: contributions.count)
-    for owner in segmentOwners { segments[owner] += 1 }
-    return excess(of: makers, tree, segments)
   }
 }
 

@@ -40,7 +40,7 @@ struct SimulationTests {
     let first = simulate(seed: 7, faults: .all, fingerprinted: true)
     let second = simulate(seed: 7, faults: .all, fingerprinted: true)
     #expect(first.fingerprint == second.fingerprint)
-    #expect(first.fingerprint == 15_485_595_378_138_019_065)
+    #expect(first.fingerprint == 14_438_350_222_430_365_273)
     #expect(first.fingerprint != simulate(seed: 8, faults: .all, fingerprinted: true).fingerprint)
     #expect(first.replayCommand == "comd simulate --seeds 7..7")
   }
@@ -86,13 +86,14 @@ struct KilledStepTests {
   func uneven(quick: Int, worker: Int) {
     for wire in WirePrecision.allCases {
       let slowness = (0..<3).map { $0 == quick ? 1.0 : 12.0 }
-      killEverywhere(seed: 5, wire, worker, slowness: slowness)
+      // There is less to be said than where all compute.
+      killEverywhere(seed: 5, wire, worker, slowness: slowness, least: 38)
     }
   }
 
   private func killEverywhere(
     seed: UInt64, _ wire: WirePrecision, _ worker: Int, virtualRanks: Int? = nil,
-    slowness: [Double] = [1, 1, 1]
+    slowness: [Double] = [1, 1, 1], least: Int = 41
   ) {
     var boundary = 0
     var fenced = 0
@@ -108,7 +109,8 @@ struct KilledStepTests {
       fenced += outcome.counts.stepsFenced
       boundary += 1
     }
-    #expect(boundary > 30 && fenced > boundary / 2, "\(boundary) boundaries, \(fenced) fenced")
+    #expect(
+      boundary >= least && fenced > boundary / 2, "\(boundary) boundaries, \(fenced) fenced")
     print("seed \(seed), w\(worker): \(boundary) boundaries, \(fenced) steps fenced")
   }
 }
