@@ -132,7 +132,7 @@ let package = Package(
     specification("Protocol", ["TestSupport", "Domain"]),
     specification(
       "Journal", ["TestSupport", "Domain", "Distillation", "Scheduling", "Simulation"]),
-    specification("Transport"),
+    specification("Transport", ["TestSupport"]),
     specification("Store", ["TestSupport", "Domain", "Hashing", grdb]),
     specification("Settings", ["TestSupport", "Domain", "Distillation"]),
     specification("Kernels", ["TestSupport"]),

@@ -52,6 +52,51 @@ void   comd__bulk_fetch__free_unpacked
   assert(message->base.descriptor == &comd__bulk_fetch__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   comd__file_place__init
+                     (Comd__FilePlace         *message)
+{
+  static const Comd__FilePlace init_value = COMD__FILE_PLACE__INIT;
+  *message = init_value;
+}
+size_t comd__file_place__get_packed_size
+                     (const Comd__FilePlace *message)
+{
+  assert(message->base.descriptor == &comd__file_place__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t comd__file_place__pack
+                     (const Comd__FilePlace *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &comd__file_place__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t comd__file_place__pack_to_buffer
+                     (const Comd__FilePlace *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &comd__file_place__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Comd__FilePlace *
+       comd__file_place__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Comd__FilePlace *)
+     protobuf_c_message_unpack (&comd__file_place__descriptor,
+                                allocator, len, data);
+}
+void   comd__file_place__free_unpacked
+                     (Comd__FilePlace *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &comd__file_place__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   comd__bulk_offer__init
                      (Comd__BulkOffer         *message)
 {
@@ -932,7 +977,71 @@ const ProtobufCMessageDescriptor comd__bulk_fetch__descriptor =
   (ProtobufCMessageInit) comd__bulk_fetch__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor comd__bulk_offer__field_descriptors[2] =
+static const ProtobufCFieldDescriptor comd__file_place__field_descriptors[3] =
+{
+  {
+    "process",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__FilePlace, process),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "descriptor",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__FilePlace, descriptor),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Comd__FilePlace, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned comd__file_place__field_indices_by_name[] = {
+  1,   /* field[1] = descriptor */
+  2,   /* field[2] = offset */
+  0,   /* field[0] = process */
+};
+static const ProtobufCIntRange comd__file_place__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor comd__file_place__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "comd.FilePlace",
+  "FilePlace",
+  "Comd__FilePlace",
+  "comd",
+  sizeof(Comd__FilePlace),
+  3,
+  comd__file_place__field_descriptors,
+  comd__file_place__field_indices_by_name,
+  1,  comd__file_place__number_ranges,
+  (ProtobufCMessageInit) comd__file_place__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor comd__bulk_offer__field_descriptors[3] =
 {
   {
     "blob",
@@ -958,15 +1067,28 @@ static const ProtobufCFieldDescriptor comd__bulk_offer__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "place",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Comd__BulkOffer, place),
+    &comd__file_place__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned comd__bulk_offer__field_indices_by_name[] = {
   0,   /* field[0] = blob */
+  2,   /* field[2] = place */
   1,   /* field[1] = size */
 };
 static const ProtobufCIntRange comd__bulk_offer__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor comd__bulk_offer__descriptor =
 {
@@ -976,7 +1098,7 @@ const ProtobufCMessageDescriptor comd__bulk_offer__descriptor =
   "Comd__BulkOffer",
   "comd",
   sizeof(Comd__BulkOffer),
-  2,
+  3,
   comd__bulk_offer__field_descriptors,
   comd__bulk_offer__field_indices_by_name,
   1,  comd__bulk_offer__number_ranges,

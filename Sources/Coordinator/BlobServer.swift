@@ -26,51 +26,11 @@ actor BlobServer {
   private var members: [String: Member] = [:]
   private var tracker = BlobTracker()
   private let queues = ConnectionQueues<Item>(itemsMax: 1024)
-  /// Blobs that are on their way in.
-  private var arriving: [Digest: Arrival] = [:]
-  private var chunksSeen: UInt64 = 0
-  /// No worker may offer more than this at once: a bound, far above any checkpoint.
-  static let offerBytesMax: Int64 = 1 << 40
-  /// At one more, the blob of which nothing has come for longest is given up.
-  static let arrivingMax = 64
+  private var arrivals: BlobArrivals
 
   private struct Member {
     var connection: ConnectionID
     var source: BlobSource
-  }
-
-  /// A blob on its way in. Several workers may hand in the same one: whichever next chunk comes
-  /// first counts, and each of them hears how it ended, though its own chunks came too late.
-  private struct Arrival {
-    struct Giver {
-      var connection: ConnectionID
-      /// The number of its offer.
-      var request: UInt64
-    }
-    var writer: BlobWriter
-    /// In the order in which they came.
-    var givers: [Giver]
-    /// When something of it came last, counted in chunks and offers.
-    var touched: UInt64
-
-    mutating func add(_ giver: Giver) {
-      remove(giver.connection)
-      givers.append(giver)
-    }
-
-    mutating func remove(_ connection: ConnectionID) {
-      givers.removeAll { $0.connection == connection }
-    }
-  }
-
-  private struct Reply {
-    var connection: ConnectionID
-    var reply: BulkReply
-
-    init(to connection: ConnectionID, _ reply: BulkReply) {
-      self.connection = connection
-      self.reply = reply
-    }
   }
 
   /// What a worker asks for.
@@ -100,6 +60,7 @@ actor BlobServer {
   private enum Item: Sendable {
     case reply(BulkReply)
     case wish(Wish)
+    case pull(BlobArrivals.Pull)
   }
 
   init(
@@ -108,6 +69,7 @@ actor BlobServer {
   ) {
     self.server = server
     self.blobs = blobs
+    arrivals = BlobArrivals(into: blobs)
     self.inventory = inventory
     self.pieceLists = pieceLists
     self.log = log
@@ -119,7 +81,7 @@ actor BlobServer {
     await queues.serve(
       server, take: { await self.take($0) }, left: { await self.left($0) },
       work: { await self.answer($0, on: $1) })
-    arriving.values.forEach { $0.writer.abandon() }
+    arrivals.abandon()
   }
 
   /// Nobody fetches from, or for, a worker whose key was revoked.
@@ -131,6 +93,7 @@ actor BlobServer {
   }
 
   private func left(_ connection: ConnectionID) {
+    arrivals.left(connection)
     for (name, member) in members where member.connection == connection { forget(name) }
   }
 
@@ -155,12 +118,13 @@ actor BlobServer {
       enqueue(.wish(Wish(number, blob, .range(offset, length), of: incoming)), on: connection)
     case .find(let number, let blob):
       enqueue(.wish(Wish(number, blob, .sources, of: incoming)), on: connection)
-    case .offer(let number, let blob, let size):
-      put(offered(blob, size: size, by: Arrival.Giver(connection: connection, request: number)))
+    case .offer(let number, let blob, let size, let place):
+      let giver = BlobArrivals.Giver(connection: connection, request: number)
+      offered(blob, size: size, by: giver, at: place)
     case .chunk(let number, let blob, let offset, _):
       let bytes = incoming.frames.count > 1 ? incoming.frames[1].bytes : []
-      let giver = Arrival.Giver(connection: connection, request: number)
-      put(arrived(blob, bytes, at: offset, from: giver))
+      let giver = BlobArrivals.Giver(connection: connection, request: number)
+      put(arrivals.arrived(blob, bytes, at: offset, from: giver))
     case .announce(let endpoint, let publicKey, let blobs):
       members[incoming.peer] = Member(
         connection: connection,
@@ -176,7 +140,7 @@ actor BlobServer {
     }
   }
 
-  private func put(_ replies: [Reply]) {
+  private func put(_ replies: [BlobArrivals.Reply]) {
     for reply in replies { put(reply.reply, on: reply.connection) }
   }
 
@@ -196,10 +160,30 @@ actor BlobServer {
     }
   }
 
+  /// A blob that lies on this machine is taken from there, in pieces between other work.
+  private func offered(
+    _ blob: Digest, size: Int64, by giver: BlobArrivals.Giver, at place: FilePlace?
+  ) {
+    let file = place.flatMap {
+      HeldFile(process: $0.process, descriptor: $0.descriptor, offset: $0.offset, size: size)
+    }
+    put(arrivals.offered(blob, size: size, by: giver, isHere: file != nil))
+    guard let file else { return }
+    let pull = BlobArrivals.Pull(blob: blob, giver: giver, file: file)
+    if !queues.put(.pull(pull), on: giver.connection) { put(arrivals.asked(instead: pull)) }
+  }
+
   private func answer(_ item: Item, on connection: ConnectionID) async {
     let frames: [Frame]
     switch item {
     case .reply(let reply): frames = [Frame(encode(reply))]
+    case .pull(let pull):
+      while true {
+        let (replies, goesOn) = arrivals.take(pull)
+        put(replies)
+        if !goesOn { return }
+        await Task.yield()
+      }
     case .wish(let wish):
       let (reply, payload) =
         switch wish.what {
@@ -241,7 +225,7 @@ actor BlobServer {
       }
       return (sources(names, for: wish, size: list.size), list.bytes)
     } catch {
-      return wish.refused(reason(error))
+      return wish.refused(BulkRefusal(error))
     }
   }
 
@@ -268,106 +252,5 @@ actor BlobServer {
     } catch {
       return wish.refused(.storage("\(error)"))
     }
-  }
-
-  // MARK: - Blobs that workers hand in
-
-  private func offered(_ blob: Digest, size: Int64, by giver: Arrival.Giver) -> [Reply] {
-    if blobs.has(blob) { return [stored(blob, giver)] }
-    if size > Self.offerBytesMax {
-      return [refused(blob, giver, .tooLarge(limit: Self.offerBytesMax))]
-    }
-    chunksSeen += 1
-    if var arrival = arriving[blob] {
-      // One digest has one size; who is wrong shows when the blob is whole.
-      guard arrival.writer.size == size else { return [refused(blob, giver, .busy)] }
-      arrival.add(giver)
-      arrival.touched = chunksSeen
-      arriving[blob] = arrival
-      return [wanted(blob, giver, from: arrival.writer.received)]
-    }
-    do {
-      let writer = try blobs.receive(blob, size: size)
-      if size == 0 {
-        try writer.finish()
-        return [stored(blob, giver)]
-      }
-      let others = makeRoom()
-      arriving[blob] = Arrival(writer: writer, givers: [giver], touched: chunksSeen)
-      return others + [wanted(blob, giver, from: 0)]
-    } catch {
-      return [refused(blob, giver, reason(error))]
-    }
-  }
-
-  /// Gives up the stillest arrival when there are too many: its workers may have died.
-  private func makeRoom() -> [Reply] {
-    guard arriving.count >= Self.arrivingMax,
-      let stillest = arriving.min(by: { $0.value.touched < $1.value.touched })
-    else { return [] }
-    arriving[stillest.key] = nil
-    stillest.value.writer.abandon()
-    return stillest.value.givers.map { refused(stillest.key, $0, .busy) }
-  }
-
-  /// Nobody hears anything while more is to come, or when the chunk is here already.
-  private func arrived(
-    _ blob: Digest, _ bytes: [UInt8], at offset: Int64, from giver: Arrival.Giver
-  ) -> [Reply] {
-    guard var arrival = arriving[blob] else {
-      return [blobs.has(blob) ? stored(blob, giver) : refused(blob, giver, .unknownBlob)]
-    }
-    let writer = arrival.writer
-    guard offset == writer.received else { return [] }
-    chunksSeen += 1
-    arrival.touched = chunksSeen
-    do {
-      try writer.append(bytes, at: offset)
-      arriving[blob] = arrival
-      guard writer.received == writer.size else { return [] }
-      try writer.finish()
-      arriving[blob] = nil
-      return arrival.givers.map { stored(blob, $0) }
-    } catch {
-      arriving[blob] = nil
-      writer.abandon()
-      guard case .mismatch = error else {
-        return arrival.givers.map { refused(blob, $0, reason(error)) }
-      }
-      // The others may have the right bytes: they begin anew, without the one who ended it.
-      arrival.remove(giver.connection)
-      return [refused(blob, giver, .mismatch)] + beginAnew(blob, arrival)
-    }
-  }
-
-  private func beginAnew(_ blob: Digest, _ arrival: Arrival) -> [Reply] {
-    if arrival.givers.isEmpty { return [] }
-    do {
-      var fresh = arrival
-      fresh.writer = try blobs.receive(blob, size: arrival.writer.size)
-      arriving[blob] = fresh
-      return fresh.givers.map { wanted(blob, $0, from: 0) }
-    } catch {
-      return arrival.givers.map { refused(blob, $0, reason(error)) }
-    }
-  }
-
-  private func reason(_ error: BlobError) -> BulkRefusal {
-    switch error {
-    case .mismatch, .chunk, .piece: .mismatch
-    case .missing, .corrupt, .diskFull, .io: .storage("\(error)")
-    }
-  }
-
-  private func stored(_ blob: Digest, _ giver: Arrival.Giver) -> Reply {
-    Reply(to: giver.connection, .stored(request: giver.request, blob: blob))
-  }
-
-  private func wanted(_ blob: Digest, _ giver: Arrival.Giver, from: Int64) -> Reply {
-    Reply(to: giver.connection, .wanted(request: giver.request, blob: blob, from: from))
-  }
-
-  private func refused(_ blob: Digest, _ giver: Arrival.Giver, _ reason: BulkRefusal) -> Reply {
-    Reply(to: giver.connection, .refused(request: giver.request, blob: blob, reason))
   }
 }

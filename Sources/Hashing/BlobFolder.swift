@@ -263,7 +263,8 @@ public final class BlobWriter {
       try makeFolder((final as NSString).deletingLastPathComponent)
     }
     do {
-      try whole.publish(as: final)
+      // Of checkpoints and models, written far more often than they are read.
+      try whole.publish(as: final, isReadSoon: size < pieceBytes)
     } catch {
       unlink(aside)
       try naming(final) { throw error }

@@ -18,13 +18,25 @@ struct AsideFile: ~Copyable {
     handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
   }
 
-  func write(_ bytes: some Sequence<UInt8>) throws {
-    try handle.write(contentsOf: Data(bytes))
+  func write(_ bytes: some Collection<UInt8>) throws {
+    let isDone: Void? = try bytes.withContiguousStorageIfAvailable { bytes in
+      guard let start = bytes.baseAddress else { return }
+      // Not copied: it is written before this returns.
+      try handle.write(
+        contentsOf: Data(
+          bytesNoCopy: UnsafeMutableRawPointer(mutating: start), count: bytes.count,
+          deallocator: .none))
+    }
+    if isDone == nil { try handle.write(contentsOf: Data(bytes)) }
   }
 
   /// Makes the bytes durable, then the name.
-  consuming func publish(as final: String) throws {
+  ///
+  /// - Parameter isReadSoon: the system is to keep them in memory. Else what is written next has
+  ///   their room there, which it is far quicker to fill than memory that was never used.
+  consuming func publish(as final: String, isReadSoon: Bool = true) throws {
     try handle.synchronize()
+    if !isReadSoon { posix_fadvise(handle.fileDescriptor, 0, 0, Int32(POSIX_FADV_DONTNEED)) }
     try handle.close()
     guard rename(path, final) == 0 else { throw posixError(final) }
     try synchronizeFolder((final as NSString).deletingLastPathComponent)

@@ -29,10 +29,17 @@ public func encode(_ request: BulkRequest) -> [UInt8] {
       unsafe c.pointee.request = number
       unsafe c.pointee.kind_case = COMD__BULK_REQUEST__KIND_FETCH
       unsafe c.pointee.fetch = fetch
-    case .offer(let number, let blob, let size):
+    case .offer(let number, let blob, let size, let place):
       let offer = unsafe arena.make(comd__bulk_offer__init)
       unsafe offer.pointee.blob = arena.data(blob.bytes)
       unsafe offer.pointee.size = UInt64(size)
+      if let place {
+        let c = unsafe arena.make(comd__file_place__init)
+        unsafe c.pointee.process = UInt64(place.process)
+        unsafe c.pointee.descriptor = UInt64(place.descriptor)
+        unsafe c.pointee.offset = UInt64(place.offset)
+        unsafe offer.pointee.place = c
+      }
       unsafe c.pointee.request = number
       unsafe c.pointee.kind_case = COMD__BULK_REQUEST__KIND_OFFER
       unsafe c.pointee.offer = offer
@@ -97,7 +104,10 @@ public func decodeBulkRequest(
       try checkPayload(payloadBytes, stated: 0, name)
       return .offer(
         request: number, blob: try unsafe Checked.digest(offer.blob, "offer.blob"),
-        size: Int64(try unsafe Checked.integer(offer.size, "offer.size")))
+        size: Int64(try unsafe Checked.integer(offer.size, "offer.size")),
+        place: try unsafe offer.place.map { place throws(ProtocolError) in
+          try unsafe FilePlace(place.pointee)
+        })
     case COMD__BULK_REQUEST__KIND_CHUNK:
       let upload = try unsafe Checked.present(message.chunk, "chunk")
       let length = try unsafe Checked.integer(
@@ -131,6 +141,15 @@ public func decodeBulkRequest(
         source: try unsafe Checked.name(complaint.source, "complaint.source"))
     default: throw .missing(field: "bulk request's kind")
     }
+  }
+}
+
+extension FilePlace {
+  fileprivate init(_ message: Comd__FilePlace) throws(ProtocolError) {
+    self.init(
+      process: try unsafe Checked.integer(message.process, "place.process"),
+      descriptor: try unsafe Checked.integer(message.descriptor, "place.descriptor"),
+      offset: Int64(try unsafe Checked.integer(message.offset, "place.offset")))
   }
 }
 

@@ -8,8 +8,9 @@ public import Domain
 public enum BulkRequest: Hashable, Sendable {
   /// Asks for `length` bytes from `offset`; fewer come at the blob's end.
   case fetch(request: UInt64, blob: Digest, offset: Int64, length: Int)
-  /// Says that a blob of this size could be uploaded. To the coordinator alone.
-  case offer(request: UInt64, blob: Digest, size: Int64)
+  /// Says that a blob of this size could be uploaded, or read where it lies. To the coordinator
+  /// alone.
+  case offer(request: UInt64, blob: Digest, size: Int64, place: FilePlace? = nil)
   /// The next bytes of an offered blob. Raw: `length` bytes. To the coordinator alone.
   case chunk(request: UInt64, blob: Digest, offset: Int64, length: Int)
   /// Where can this blob be had? Answered by `found`; by the whole blob, as a `chunk`, when it is
@@ -23,6 +24,18 @@ public enum BulkRequest: Hashable, Sendable {
   /// A piece that the worker of this name has sent is not what it should be. To the coordinator
   /// alone; not answered.
   case complain(blob: Digest, piece: Int, source: String)
+}
+
+/// Where on its own machine a process holds a file that has the bytes of a blob.
+public struct FilePlace: Hashable, Sendable {
+  public var process: Int
+  public var descriptor: Int
+  public var offset: Int64
+  public init(process: Int, descriptor: Int, offset: Int64) {
+    self.process = process
+    self.descriptor = descriptor
+    self.offset = offset
+  }
 }
 
 /// A worker that others may fetch blobs from.

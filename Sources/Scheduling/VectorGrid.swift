@@ -32,4 +32,9 @@ public struct VectorGrid: Hashable, Sendable {
     self.segmentOfCell = segmentOfCell
     self.cellsOfSegment = cellsOfSegment
   }
+
+  /// The elements of a segment.
+  public func range(ofSegment segment: Int) -> Range<Int> {
+    segmentRange(segment, of: count, segments: cellsOfSegment.count)
+  }
 }

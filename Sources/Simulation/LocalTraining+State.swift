@@ -10,8 +10,7 @@ extension Simulator {
     switch plan.base {
     case nil: return
     case .beginning:
-      let range = segmentRange(
-        segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
+      let range = simulatedGrid.range(ofSegment: segment)
       let zeros = [Float](repeating: 0, count: range.count)
       put([zeros, zeros, Array(local.weights[range])], segment, worker)
     case .checkpoint(let checkpoint):
@@ -22,8 +21,7 @@ extension Simulator {
       }
       let saved = manifests[checkpoint.state]?.first { $0.segment == segment }
       guard let moments = saved.flatMap({ blobs[$0.moments] }) else { return }
-      let range = segmentRange(
-        segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
+      let range = simulatedGrid.range(ofSegment: segment)
       let parts = range.isEmpty ? 0 : moments.count / range.count
       put(
         (0..<parts).map { Array(moments[$0 * range.count..<($0 + 1) * range.count]) }, segment,

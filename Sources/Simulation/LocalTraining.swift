@@ -102,8 +102,7 @@ extension Simulator {
   }
 
   func put(_ values: [Float], _ segment: Int, _ vector: inout [Float]) {
-    let range = segmentRange(
-      segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
+    let range = simulatedGrid.range(ofSegment: segment)
     guard values.count == range.count else { return }
     vector.replaceSubrange(range, with: values)
   }
@@ -310,8 +309,7 @@ extension Simulator {
     apply(totals, step: step, worker)
     guard isSaved else { return }
     for (segment, keepers) in plan.segments.enumerated() where keepers.owner == member.place {
-      let range = segmentRange(
-        segment, of: parameterCount, segments: simulatedGrid.cellsOfSegment.count)
+      let range = simulatedGrid.range(ofSegment: segment)
       guard let local = worker.training else { return }
       let saved =
         bug == .staleCheckpoint ? initialWeights(local.plan.model) : local.weights

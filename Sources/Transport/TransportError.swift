@@ -1,3 +1,5 @@
+import Glibc
+
 /// What keeps a message or a socket from working. The world's fault, not the program's.
 public enum TransportError: Error, Hashable, Sendable {
   case bind(endpoint: String, reason: String)
@@ -16,6 +18,13 @@ public enum TransportError: Error, Hashable, Sendable {
   case closed
   case accessFile(path: String, reason: String)
   case system(call: String, reason: String)
+}
+
+extension TransportError {
+  /// Why a call to the system, made just before, has failed.
+  static func lastSystemCall(_ call: String) -> TransportError {
+    .system(call: call, reason: unsafe String(cString: strerror(errno)))
+  }
 }
 
 extension TransportError: CustomStringConvertible {

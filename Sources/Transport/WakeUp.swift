@@ -8,7 +8,7 @@ final class WakeUp: Sendable {
   init() throws(TransportError) {
     descriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
     guard descriptor >= 0 else {
-      throw .system(call: "eventfd", reason: unsafe String(cString: strerror(errno)))
+      throw .lastSystemCall("eventfd")
     }
   }
 

@@ -20,7 +20,7 @@ actor BlobClient {
   }
 
   struct Upload {
-    var size: Int64
+    var file: HeldFile
     var waiting: [CheckedContinuation<Void, any Error>]
   }
 
@@ -111,14 +111,16 @@ actor BlobClient {
 
   /// Hands in a blob of the cache; it is durable at the coordinator when this returns.
   func upload(_ blob: Digest) async throws {
-    guard let size = cache.size(blob) else {
-      preconditionFailure("only blobs of the cache are uploaded; \(blob) is not there")
-    }
+    try await upload(blob, HeldFile(path: cache.folder.path(blob)))
+  }
+
+  /// Hands in a blob; it is durable at the coordinator when this returns.
+  func upload(_ blob: Digest, _ file: HeldFile) async throws {
     try await withCheckedThrowingContinuation {
       (continuation: CheckedContinuation<Void, any Error>) in
       if stopped { return continuation.resume(throwing: BlobTransferError.stopped) }
       let known = uploads[blob] != nil
-      uploads[blob, default: Upload(size: size, waiting: [])].waiting.append(continuation)
+      uploads[blob, default: Upload(file: file, waiting: [])].waiting.append(continuation)
       if !known { offer(blob) }
     }
   }
@@ -212,13 +214,12 @@ actor BlobClient {
   // MARK: - Uploads
 
   private func sendChunks(of blob: Digest, from start: Int64) async {
-    guard let size = uploads[blob]?.size else { return }
+    guard let file = uploads[blob]?.file else { return }
     var offset = start
     do {
-      while offset < size {
-        guard let chunk = try cache.read(blob, offset: offset, length: pieceBytes)?.bytes else {
-          throw BlobError.missing(blob)
-        }
+      while offset < file.size {
+        let chunk = try file.read(offset: offset, length: pieceBytes)
+        guard !chunk.isEmpty else { throw BlobError.missing(blob) }
         let request = BulkRequest.chunk(
           request: nextRequest(), blob: blob, offset: offset, length: chunk.count)
         try await client.sendWaiting([Frame(encode(request)), Frame(chunk)])
@@ -233,8 +234,10 @@ actor BlobClient {
   }
 
   func offer(_ blob: Digest) {
-    guard let size = uploads[blob]?.size else { return }
-    send(.offer(request: nextRequest(), blob: blob, size: size))
+    guard let file = uploads[blob]?.file else { return }
+    let place = FilePlace(
+      process: file.process, descriptor: file.descriptor, offset: file.offset)
+    send(.offer(request: nextRequest(), blob: blob, size: file.size, place: place))
   }
 
   // MARK: - The coordinator's socket

@@ -1,5 +1,6 @@
 import Domain
 import Kernels
+import Protocol
 import Scheduling
 import Transport
 
@@ -48,8 +49,8 @@ struct Moments: Sendable {
     }
   }
 
-  /// All of it, as a checkpoint has it.
-  var bytes: [UInt8] { first.bytes + second.bytes + (master?.bytes ?? []) }
+  /// All of it, in the order in which a checkpoint has it.
+  var parts: [Floats] { [first, second] + (master.map { [$0] } ?? []) }
 }
 
 /// A cell that a committed step changes.
@@ -88,13 +89,9 @@ extension Floats {
     }
   }
 
+  /// Little-endian, as on every CPU that this program is built for.
   var payload: Payload {
     withUnsafeMutableBufferPointer { Payload(keeping: self, UnsafeRawBufferPointer($0)) }
-  }
-
-  /// Little-endian, as on every CPU that this program is built for.
-  var bytes: [UInt8] {
-    withUnsafeMutableBufferPointer { Array(UnsafeRawBufferPointer($0)) }
   }
 }
 
@@ -108,5 +105,27 @@ extension TreeNode {
     let depth = Int.bitWidth - 1 - (wire + 1).leadingZeroBitCount
     guard wire >= 0, depth <= height else { return nil }
     self.init(level: height - depth, index: wire + 1 - (1 << depth))
+  }
+}
+
+extension VectorCell {
+  /// What a member sends of a cell in the open step.
+  init(_ what: PeerCell, cell: Int, _ member: MemberMachine<Chunk>, _ plan: StepPlan) {
+    var (step, ranks) = (plan.step, [RankStatistics]())
+    let kind: CellKind
+    switch what {
+    case .partial(let node):
+      let root = TreeNode.root(virtualRanks: plan.rankOwners.count)
+      kind = .partial(node: node.wire(height: root.level))
+      ranks = node.ranks(of: plan.rankOwners.count).compactMap { member.statistics[$0] }
+    case .sum:
+      kind = .sum
+      ranks = member.statistics.compactMap { $0 }
+    case .state(let part, let version): (kind, step) = (.state(part), version)
+    case .change(let version): (kind, step) = (.change, version)
+    }
+    self.init(
+      training: plan.training, epoch: plan.epoch, step: step, kind: kind, cell: cell,
+      count: member.grid.cells[cell].count, precision: kind.precision(member.wire), ranks: ranks)
   }
 }

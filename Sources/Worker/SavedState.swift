@@ -74,7 +74,7 @@ struct SavedState: Sendable {
         throw TrainingStateError.foreign(bytes: manifest.segments.count, expected: segments)
       }
       let bytes = try await blobs.bytes(of: manifest.segments[segment].moments)
-      let parts = [moments.first, moments.second] + (moments.master.map { [$0] } ?? [])
+      let parts = moments.parts
       let size = 4 * range.count
       guard bytes.count == parts.count * size else {
         throw TrainingStateError.foreign(bytes: bytes.count, expected: parts.count * size)

@@ -43,6 +43,8 @@ actor StepExchange {
   /// (N): shared with the model that computes.
   private var weights = Floats(zeros: 0)
   private var moments: [Int: Moments] = [:]
+  /// What a checkpoint has not taken yet.
+  private var snapshot: StateSnapshot?
   private var marks: [Mark?] = []
   private var early: [Early] = []
   private var hasHeard = false
@@ -93,7 +95,7 @@ actor StepExchange {
     let compute = compute
     self.training = training
     self.weights = weights
-    moments = [:]
+    (moments, snapshot) = ([:], nil)
     mesh.dropUnsent()
     let grid = VectorGrid(
       count: weights.count, segments: segmentCount(of: weights.count), cellMax: Self.cellMax)
@@ -114,7 +116,7 @@ actor StepExchange {
     training = nil
     member = nil
     weights = Floats(zeros: 0)
-    moments = [:]
+    (moments, snapshot) = ([:], nil)
     early = []
     said = nil
     mesh.dropUnsent()
@@ -166,6 +168,7 @@ actor StepExchange {
   /// - Returns: what it changes here; when that is done, `updated` and `settled` are to be called.
   func commit(step: Int) -> [CellUpdate] {
     guard let cells = member?.commit(step: step), let member else { return [] }
+    preserve(snapshot?.left.sorted() ?? [])
     mesh.dropUnsent()
     return cells.compactMap { cell in
       guard let sum = member.sum(of: cell) else { return nil }
@@ -195,12 +198,29 @@ actor StepExchange {
     sayProgress()
   }
 
-  /// Weights and moments of a segment that this member owns, as bytes of their own.
-  func copy(segment: Int) -> (weights: [UInt8], moments: [UInt8])? {
+  /// A checkpoint will take these segments as they are now.
+  func keep(_ segments: [Int]) {
+    snapshot = member.map { StateSnapshot(step: $0.step, segments) }
+  }
+
+  /// A segment as it was after `step` steps; nil when that checkpoint has been given up.
+  func copy(segment: Int, step: Int) throws -> SegmentCopy? {
+    guard snapshot?.step == step else { return nil }
+    return try snapshot?.take(segment) { try copy(segment: $0) }
+  }
+
+  /// Segments are about to change.
+  private func preserve(_ segments: some Sequence<Int>) {
+    do {
+      for segment in segments { try snapshot?.preserve(segment) { try copy(segment: $0) } }
+    } catch {
+      log.error("a checkpoint stays without a segment: \(error)")
+    }
+  }
+
+  private func copy(segment: Int) throws -> SegmentCopy? {
     guard let member, let kept = moments[segment] else { return nil }
-    let range = segmentRange(
-      segment, of: member.grid.count, segments: member.grid.cellsOfSegment.count)
-    return (weights[range].bytes, kept.bytes)
+    return try SegmentCopy(weights[member.grid.range(ofSegment: segment)], kept)
   }
 
   // MARK: What comes
@@ -311,7 +331,9 @@ actor StepExchange {
       state(.state(part), cell, member).copy(from: chunk.values)
     case .add(let cell, let chunk):
       Kernels.add(into: weights[member.grid.cells[cell]], chunk.values, on: compute)
-    case .forget(let segment): moments[segment] = nil
+    case .forget(let segment):
+      preserve([segment])
+      moments[segment] = nil
     case .vote(let segments): vote(for: segments, member, plan)
     case .fail(let reason): tell(.failed(training, reason))
     }
@@ -321,32 +343,11 @@ actor StepExchange {
     _ what: PeerCell, _ cell: Int, _ chunk: Chunk?, to peer: String,
     _ member: MemberMachine<Chunk>, _ plan: StepPlan
   ) {
-    let kind: CellKind
-    var step = plan.step
-    var ranks: [RankStatistics] = []
-    switch what {
-    case .partial(let node):
-      kind = .partial(
-        node: node.wire(height: TreeNode.root(virtualRanks: plan.rankOwners.count).level))
-      ranks = node.ranks(of: plan.rankOwners.count).compactMap { member.statistics[$0] }
-    case .sum:
-      kind = .sum
-      ranks = member.statistics.compactMap { $0 }
-    case .state(let part, let version):
-      kind = .state(part)
-      step = version
-    case .change(let version):
-      kind = .change
-      step = version
-    }
-    let precision = kind.precision(member.wire)
-    let values = chunk?.values ?? state(kind, cell, member)
-    let head = VectorCell(
-      training: plan.training, epoch: plan.epoch, step: step, kind: kind, cell: cell,
-      count: values.count, precision: precision, ranks: ranks)
+    let head = VectorCell(what, cell: cell, member, plan)
+    let values = chunk?.values ?? state(head.kind, cell, member)
     mesh.send(
-      encode(PeerMessage.cell(head)), precision.payload(of: values), to: peer,
-      as: step == plan.step && chunk != nil ? .sum : .state)
+      encode(PeerMessage.cell(head)), head.precision.payload(of: values), to: peer,
+      as: head.step == plan.step && chunk != nil ? .sum : .state)
   }
 
   /// Where a cell of the state lies.
@@ -360,7 +361,7 @@ actor StepExchange {
   /// A cell's moments; those of its segment are made when they are wanted first.
   private func kept(_ cell: Int, _ member: MemberMachine<Chunk>) -> Moments {
     let (grid, segment) = (member.grid, member.grid.segmentOfCell[cell])
-    let range = segmentRange(segment, of: grid.count, segments: grid.cellsOfSegment.count)
+    let range = grid.range(ofSegment: segment)
     let all = moments[segment] ?? Moments(zeros: range.count, member.wire)
     moments[segment] = all
     let window = grid.cells[cell]

@@ -308,15 +308,16 @@ actor TrainingRank {
   }
   private static let cellsAtOnce = 16
 
-  /// Uploads what this worker owns of the state after the step that was just applied.
+  /// Lets a checkpoint have what this worker owns of the state after the step just applied.
   private func save(_ plan: StepPlan) async {
     guard let place = plan.members.firstIndex(where: { $0.worker == me }) else { return }
-    for (segment, keepers) in plan.segments.enumerated() where keepers.owner == place {
-      guard let copy = await exchange.copy(segment: segment) else { continue }
+    let own = plan.segments.indices.filter { plan.segments[$0].owner == place }
+    await exchange.keep(own)
+    for segment in own {
       outbox.put(
-        .segment(
-          plan.training, step: step, segment: segment, weights: copy.weights,
-          moments: copy.moments))
+        .segment(plan.training, step: step, segment: segment) { [exchange, step] in
+          try await exchange.copy(segment: segment, step: step)
+        })
     }
   }
 

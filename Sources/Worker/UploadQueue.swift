@@ -15,9 +15,9 @@ struct UploadBacklog: Sendable {
   private var items: [UploadQueue.Item] = []
 
   mutating func put(_ item: UploadQueue.Item) {
-    if case .segment(let training, let step, _, _, _) = item {
+    if case .segment(let training, let step, _, _) = item {
       items.removeAll { older in
-        guard case .segment(training, let earlier, _, _, _) = older else { return false }
+        guard case .segment(training, let earlier, _, _) = older else { return false }
         return earlier < step
       }
     }
@@ -36,7 +36,9 @@ actor UploadQueue {
   }
 
   enum Item: Sendable {
-    case segment(TrainingID, step: Int, segment: Int, weights: [UInt8], moments: [UInt8])
+    /// - Parameter copy: the segment as it was after that step; nil when nobody wants it any more.
+    case segment(
+      TrainingID, step: Int, segment: Int, copy: @Sendable () async throws -> SegmentCopy?)
     case export(TrainingID, Model, weights: Digest)
   }
 
@@ -45,19 +47,16 @@ actor UploadQueue {
   private let bell: AsyncStream<Void>.Continuation
   private let library: ModelLibrary
   private let blobs: BlobClient
-  private let cache: BlobCache
   private let folder: String
   private let control: MessageClient
   private let log: Logger
 
   init(
-    library: ModelLibrary, blobs: BlobClient, cache: BlobCache, folder: String,
-    control: MessageClient, log: Logger
+    library: ModelLibrary, blobs: BlobClient, folder: String, control: MessageClient, log: Logger
   ) {
     (arrivals, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     self.library = library
     self.blobs = blobs
-    self.cache = cache
     self.folder = folder
     self.control = control
     self.log = log
@@ -73,7 +72,7 @@ actor UploadQueue {
     for await _ in arrivals {
       while !Task.isCancelled, let item = backlog.withLock({ $0.take() }) {
         do {
-          let message = try await upload(item)
+          guard let message = try await upload(item) else { continue }
           try control.send([Frame(encode(message))])
         } catch {
           log.error("an upload failed: \(error)")
@@ -82,24 +81,26 @@ actor UploadQueue {
     }
   }
 
-  /// Uploads bytes as a blob; what the coordinator has already is not sent.
-  private func store(_ bytes: [UInt8]) async throws -> Digest {
-    let pin = cache.pin([Digest(hashing: bytes)])
-    defer { withExtendedLifetime(pin) {} }
-    let blob = try cache.put(bytes)
-    try await blobs.upload(blob)
-    // It is the coordinator's now.
-    try? cache.remove(blob)
+  /// Uploads what a file holds as a blob; what the coordinator has already is not sent.
+  private func store(_ file: HeldFile) async throws -> Digest {
+    var hash = IncrementalHash()
+    for offset in stride(from: 0, to: file.size, by: pieceBytes) {
+      hash.update(try file.read(offset: offset, length: pieceBytes))
+    }
+    let blob = hash.finish()
+    try await blobs.upload(blob, file)
     return blob
   }
 
-  private func upload(_ item: Item) async throws -> WorkerMessage {
+  private func upload(_ item: Item) async throws -> WorkerMessage? {
     switch item {
-    case .segment(let training, let step, let segment, let weights, let moments):
+    case .segment(let training, let step, let segment, let copy):
+      guard let copy = try await copy() else { return nil }
       return .segmentSaved(
         training, step: step,
         SavedSegment(
-          segment: segment, weights: try await store(weights), moments: try await store(moments)))
+          segment: segment, weights: try await store(copy.weights),
+          moments: try await store(copy.moments)))
     case .export(let training, let model, let weights):
       let place = "\(folder)/exports/\(training.iteration)"
       try? FileManager.default.removeItem(atPath: place)

@@ -103,7 +103,7 @@ public struct WorkerService: Sendable {
     let me = WorkerID(name: access.worker, boot: .random(in: 1...UInt64.max))
     let fence = EpochFence()
     let uploads = UploadQueue(
-      library: library, blobs: blobs, cache: cache, folder: folder, control: control, log: log)
+      library: library, blobs: blobs, folder: folder, control: control, log: log)
     let rank = try TrainingRank(
       me: me, loader: TrainingLoader(library: library, blobs: blobs, cache: cache), mesh: mesh,
       members: members, fence: fence, control: control, compute: compute, outbox: uploads, log: log)

@@ -5,9 +5,9 @@ import Logging
 import Protocol
 import TestSupport
 import Testing
-import Transport
 
 @testable import Coordinator
+@testable import Transport
 
 /// A blob server on the loopback, over an empty folder.
 private struct Served {
@@ -53,9 +53,12 @@ private struct Giver {
     }
   }
 
-  func offer(_ blob: Digest, size: Int) async throws -> BulkReply? {
+  func offer(_ blob: Digest, size: Int, of file: HeldFile? = nil) async throws -> BulkReply? {
+    let place = file.map {
+      FilePlace(process: $0.process, descriptor: $0.descriptor, offset: $0.offset)
+    }
     try await client.sendWaiting(
-      [Frame(encode(BulkRequest.offer(request: 1, blob: blob, size: Int64(size))))])
+      [Frame(encode(BulkRequest.offer(request: 1, blob: blob, size: Int64(size), place: place)))])
     return try await reply()
   }
 
@@ -123,7 +126,7 @@ struct BlobServerTests {
     try await served.run {
       let (silent, busy) = (try await Giver(to: served), try await Giver(to: served))
       _ = try await silent.offer(blob, size: 6)
-      for number in 0..<BlobServer.arrivingMax {
+      for number in 0..<BlobArrivals.arrivingMax {
         let other = Digest(hashing: "\(number)".utf8)
         #expect(
           try await busy.offer(other, size: 9) == .wanted(request: 1, blob: other, from: 0))
@@ -131,6 +134,97 @@ struct BlobServerTests {
       #expect(try await silent.reply() == .refused(request: 1, blob: blob, .busy))
       await silent.client.close()
       await busy.client.close()
+    }
+  }
+}
+
+@Suite("A blob that lies on the coordinator's machine", .timeLimit(.minutes(5)))
+struct BlobPullTests {
+  private let bytes = randomBytes(3 * pieceBytes + 17)
+  private var blob: Digest { Digest(hashing: bytes) }
+
+  @Test("is taken from there, and nobody is asked to send it")
+  func pulled() async throws {
+    let served = try Served()
+    try await served.run {
+      let folder = try TemporaryFolder()
+      defer { withExtendedLifetime(folder) {} }
+      let file = try HeldFile(path: folder.write("blob", bytes))
+      let giver = try await Giver(to: served)
+      #expect(
+        try await giver.offer(blob, size: bytes.count, of: file)
+          == .stored(request: 1, blob: blob))
+      #expect(try served.blobs.read(blob) == bytes)
+      await giver.client.close()
+    }
+  }
+
+  @Test("and becomes shorter is asked for from there on")
+  func cutOff() throws {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let blobs = try BlobFolder(path: folder.path("blobs"))
+    let path = try folder.write("file", bytes)
+    let giver = BlobArrivals.Giver(connection: ConnectionID(routing: [1]), request: 7)
+    let pull = BlobArrivals.Pull(blob: blob, giver: giver, file: try HeldFile(path: path))
+    var arrivals = BlobArrivals(into: blobs)
+    let size = Int64(bytes.count)
+    #expect(arrivals.offered(blob, size: size, by: giver, isHere: true).isEmpty)
+    #expect(arrivals.take(pull).goesOn)
+    let cut = UInt64(pieceBytes + 5)
+    try FileHandle(forWritingTo: URL(filePath: path)).truncate(atOffset: cut)
+    #expect(arrivals.take(pull).goesOn)
+    let (replies, goesOn) = arrivals.take(pull)
+    #expect(!goesOn)
+    #expect(replies.map(\.reply) == [.wanted(request: 7, blob: blob, from: Int64(cut))])
+    let rest = Array(bytes[Int(cut)...])
+    let ended = arrivals.arrived(blob, rest, at: Int64(cut), from: giver)
+    #expect(ended.map(\.reply) == [.stored(request: 7, blob: blob)])
+    #expect(try blobs.read(blob) == bytes)
+  }
+
+  @Test("is not taken any more for a worker that has left, and goes on when it is offered again")
+  func left() throws {
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let blobs = try BlobFolder(path: folder.path("blobs"))
+    let file = try HeldFile(path: folder.write("file", bytes))
+    var arrivals = BlobArrivals(into: blobs)
+    func pull(_ connection: UInt8) -> BlobArrivals.Pull {
+      let giver = BlobArrivals.Giver(
+        connection: ConnectionID(routing: [connection]), request: UInt64(connection))
+      return BlobArrivals.Pull(blob: blob, giver: giver, file: file)
+    }
+    let size = Int64(bytes.count)
+    #expect(arrivals.offered(blob, size: size, by: pull(1).giver, isHere: true).isEmpty)
+    #expect(arrivals.take(pull(1)).goesOn)
+    arrivals.left(pull(1).giver.connection)
+    let (replies, goesOn) = arrivals.take(pull(1))
+    #expect(!goesOn && replies.isEmpty)
+    #expect(arrivals.offered(blob, size: size, by: pull(2).giver, isHere: true).isEmpty)
+    // The rest of the four pieces.
+    #expect(arrivals.take(pull(2)).goesOn && arrivals.take(pull(2)).goesOn)
+    let last = arrivals.take(pull(2))
+    #expect(!last.goesOn && last.replies.map(\.reply) == [.stored(request: 2, blob: blob)])
+  }
+
+  @Test("where something else lies is sent by all who have it")
+  func another() async throws {
+    let served = try Served()
+    try await served.run {
+      let folder = try TemporaryFolder()
+      defer { withExtendedLifetime(folder) {} }
+      let other = try HeldFile(path: folder.write("other", randomBytes(bytes.count, seed: 2)))
+      let giver = try await Giver(to: served)
+      #expect(
+        try await giver.offer(blob, size: bytes.count, of: other)
+          == .wanted(request: 1, blob: blob, from: 0))
+      for start in stride(from: 0, to: bytes.count, by: pieceBytes) {
+        try await giver.chunk(blob, bytes[start..<min(bytes.count, start + pieceBytes)])
+      }
+      #expect(try await giver.reply() == .stored(request: 1, blob: blob))
+      #expect(try served.blobs.read(blob) == bytes)
+      await giver.client.close()
     }
   }
 }

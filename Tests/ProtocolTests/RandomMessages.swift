@@ -209,7 +209,13 @@ struct RandomMessages: RandomValues {
     let length = pick([1, 4096, WireLimits.chunkBytesMax])
     return switch kind % RandomMessages.bulkRequestKinds {
     case 0: (.fetch(request: word(), blob: digest(), offset: Int64(long()), length: length), 0)
-    case 1: (.offer(request: word(), blob: digest(), size: Int64(long())), 0)
+    case 1:
+      (
+        .offer(
+          request: word(), blob: digest(), size: Int64(long()),
+          place: upTo(1) == 0
+            ? nil : FilePlace(process: long(), descriptor: long(), offset: Int64(long()))), 0
+      )
     case 2: (.find(request: word(), blob: digest()), 0)
     case 3: (.survey(request: word(), blob: digest()), 0)
     case 4:

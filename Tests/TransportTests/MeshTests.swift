@@ -15,8 +15,13 @@ private actor Member {
   init(_ name: String, isLocal: Bool) throws {
     self.name = name
     keys = try CurveKeyPair.generate()
+    // Who stands still and has more in its queues than they hold hears no heartbeat either: on a
+    // busy machine it could take until then, and what was on its way would be lost.
+    var limits = SocketLimits.mesh
+    limits.heartbeatTimeout = .seconds(300)
     mesh = try Mesh(
-      endpoint: "tcp://127.0.0.1:*", security: .sealed(keys, list), isLocal: isLocal)
+      endpoint: "tcp://127.0.0.1:*", security: .sealed(keys, list), limits: limits,
+      isLocal: isLocal)
     let (inbox, feed) = AsyncStream<MeshMessage>.makeStream()
     self.inbox = inbox
     mesh.start { feed.yield($0) }

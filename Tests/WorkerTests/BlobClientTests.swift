@@ -52,12 +52,17 @@ struct BlobClientTests {
     var isStored = false
     while !isStored, let (request, connection) = try await server.request() {
       switch request {
-      case .offer(let number, blob, 12) where chunks == 0:
+      case .offer(let number, blob, 12, let place) where chunks == 0:
+        let file = try #require(
+          place.flatMap {
+            HeldFile(process: $0.process, descriptor: $0.descriptor, offset: $0.offset, size: 12)
+          })
+        #expect(try file.read(offset: 0, length: 99) == Array("a checkpoint".utf8))
         try server.reply(.wanted(request: number, blob: blob, from: 0), to: connection)
       case .chunk(let number, blob, 0, 12):
         chunks += 1
         try server.reply(.refused(request: number, blob: blob, .unknownBlob), to: connection)
-      case .offer(let number, blob, 12):
+      case .offer(let number, blob, 12, _):
         try server.reply(.stored(request: number, blob: blob), to: connection)
         isStored = true
       case .announce(let endpoint, let key, let blobs):

@@ -10,6 +10,16 @@ import Transport
 
 @testable import Worker
 
+extension HeldFile {
+  fileprivate var bytes: [UInt8] {
+    get throws { try read(offset: 0, length: Int(size)) }
+  }
+}
+
+extension Floats {
+  fileprivate var bytes: [UInt8] { Array(payload.bytes) }
+}
+
 @Suite("The state of a training")
 struct TrainingStateTests {
   let student: Model
@@ -127,11 +137,10 @@ struct TrainingStateTests {
     for step in 0..<2 { try advance(&first, moments, step: step) }
     let saved = try (0..<8).map { segment in
       let range = segmentRange(segment, of: count, segments: 8)
+      let copy = try SegmentCopy(first.weights[range], moments[range])
       return SavedSegment(
-        segment: segment, weights: try cache.put(first.weights[range].bytes),
-        moments: try cache.put(
-          moments.first[range].bytes + moments.second[range].bytes
-            + (moments.master?[range].bytes ?? [])))
+        segment: segment, weights: try cache.put(copy.weights.bytes),
+        moments: try cache.put(copy.moments.bytes))
     }
     let manifest = CheckpointManifest(first.plan, step: 2, saved)
     #expect(try CheckpointManifest(parsing: manifest.bytes) == manifest)

@@ -8,14 +8,14 @@ struct UploadBacklogTests {
   private func segment(
     _ segment: Int, step: Int, of training: TrainingID = .pretraining
   ) -> UploadQueue.Item {
-    .segment(training, step: step, segment: segment, weights: [], moments: [])
+    .segment(training, step: step, segment: segment) { nil }
   }
 
   private func told(_ backlog: UploadBacklog) -> [[Int]] {
     var backlog = backlog
     var told: [[Int]] = []
     while let item = backlog.take() {
-      if case .segment(let training, let step, let segment, _, _) = item {
+      if case .segment(let training, let step, let segment, _) = item {
         told.append([training.iteration, step, segment])
       }
     }

@@ -16,6 +16,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 
 typedef struct Comd__BulkFetch Comd__BulkFetch;
+typedef struct Comd__FilePlace Comd__FilePlace;
 typedef struct Comd__BulkOffer Comd__BulkOffer;
 typedef struct Comd__BulkUpload Comd__BulkUpload;
 typedef struct Comd__BulkFind Comd__BulkFind;
@@ -77,15 +78,34 @@ struct  Comd__BulkFetch
     , {0,NULL}, 0, 0 }
 
 
+/*
+ * Where a process of the giver's machine holds a file with the bytes.
+ */
+struct  Comd__FilePlace
+{
+  ProtobufCMessage base;
+  uint64_t process;
+  uint64_t descriptor;
+  uint64_t offset;
+};
+#define COMD__FILE_PLACE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&comd__file_place__descriptor) \
+    , 0, 0, 0 }
+
+
 struct  Comd__BulkOffer
 {
   ProtobufCMessage base;
   ProtobufCBinaryData blob;
   uint64_t size;
+  /*
+   * need not be there
+   */
+  Comd__FilePlace *place;
 };
 #define COMD__BULK_OFFER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&comd__bulk_offer__descriptor) \
-    , {0,NULL}, 0 }
+    , {0,NULL}, 0, NULL }
 
 
 struct  Comd__BulkUpload
@@ -402,6 +422,25 @@ Comd__BulkFetch *
                       const uint8_t       *data);
 void   comd__bulk_fetch__free_unpacked
                      (Comd__BulkFetch *message,
+                      ProtobufCAllocator *allocator);
+/* Comd__FilePlace methods */
+void   comd__file_place__init
+                     (Comd__FilePlace         *message);
+size_t comd__file_place__get_packed_size
+                     (const Comd__FilePlace   *message);
+size_t comd__file_place__pack
+                     (const Comd__FilePlace   *message,
+                      uint8_t             *out);
+size_t comd__file_place__pack_to_buffer
+                     (const Comd__FilePlace   *message,
+                      ProtobufCBuffer     *buffer);
+Comd__FilePlace *
+       comd__file_place__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   comd__file_place__free_unpacked
+                     (Comd__FilePlace *message,
                       ProtobufCAllocator *allocator);
 /* Comd__BulkOffer methods */
 void   comd__bulk_offer__init
@@ -753,6 +792,9 @@ void   comd__peer_message__free_unpacked
 typedef void (*Comd__BulkFetch_Closure)
                  (const Comd__BulkFetch *message,
                   void *closure_data);
+typedef void (*Comd__FilePlace_Closure)
+                 (const Comd__FilePlace *message,
+                  void *closure_data);
 typedef void (*Comd__BulkOffer_Closure)
                  (const Comd__BulkOffer *message,
                   void *closure_data);
@@ -818,6 +860,7 @@ typedef void (*Comd__PeerMessage_Closure)
 
 extern const ProtobufCEnumDescriptor    comd__cell_kind__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_fetch__descriptor;
+extern const ProtobufCMessageDescriptor comd__file_place__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_offer__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_upload__descriptor;
 extern const ProtobufCMessageDescriptor comd__bulk_find__descriptor;
