@@ -1,4 +1,5 @@
 import ArgumentParser
+import Datasets
 import Distillation
 import Domain
 import Foundation
@@ -130,36 +131,12 @@ struct ParityGradients: ParsableCommand {
 ///
 /// - Throws: `CommandError` for a file that has another form, with the record.
 func readConversations(_ file: String, image: Digest?) throws -> [Conversation] {
-  struct Record: Decodable {
-    struct Turn: Decodable {
-      var from: String
-      var value: String
+  try ConversationFile(file).map { record in
+    switch record {
+    case .success(let record):
+      Conversation(
+        image: record.image == nil ? nil : image, placement: record.placement, turns: record.turns)
+    case .failure(let problem): throw CommandError.failed("\(problem)")
     }
-    var image: String?
-    var conversations: [Turn]
-  }
-  let records: [Record]
-  do {
-    records = try JSONDecoder().decode([Record].self, from: Data(try bytes(of: file)))
-  } catch {
-    throw CommandError.failed("\(file): no list of conversations in LLaVA's form: \(error)")
-  }
-  return try records.enumerated().map { index, record in
-    let texts = record.conversations
-    let isPaired = texts.enumerated().allSatisfy { $1.from == ($0 % 2 == 0 ? "human" : "gpt") }
-    guard isPaired, !texts.isEmpty, texts.count % 2 == 0 else {
-      throw CommandError.failed(
-        "\(file), record \(index + 1): turns must alternate, human first, gpt last")
-    }
-    let first = texts[0].value.trimmingCharacters(in: .whitespacesAndNewlines)
-    let turns = stride(from: 0, to: texts.count, by: 2).map { place in
-      Turn(
-        question: texts[place].value.replacingOccurrences(of: "<image>", with: "")
-          .trimmingCharacters(in: .whitespacesAndNewlines),
-        answer: texts[place + 1].value)
-    }
-    return Conversation(
-      image: first.contains("<image>") ? image : nil,
-      placement: first.hasSuffix("<image>") ? .afterQuestion : .beforeQuestion, turns: turns)
   }
 }
