@@ -1,3 +1,4 @@
+import Domain
 import Kernels
 import Transport
 
@@ -20,12 +21,14 @@ struct SegmentCopy: Sendable {
 /// The state after a step, for as long as a checkpoint takes it: a segment is copied when it is
 /// asked for or, if that comes first, when it is about to change.
 struct StateSnapshot {
+  let training: TrainingID
   let step: Int
   /// Segments that are not copied yet.
   private(set) var left: Set<Int>
   private var copies: [Int: SegmentCopy] = [:]
 
-  init(step: Int, _ segments: [Int]) {
+  init(_ training: TrainingID, step: Int, _ segments: [Int]) {
+    self.training = training
     self.step = step
     left = Set(segments)
   }
@@ -35,10 +38,11 @@ struct StateSnapshot {
     if left.remove(segment) != nil { copies[segment] = try copy(segment) }
   }
 
-  /// Nil for a second time, and for what is no part of it.
+  /// Nil for a second time, and for what is no part of it: of another training or step, too.
   mutating func take(
-    _ segment: Int, _ copy: (Int) throws -> SegmentCopy?
+    _ segment: Int, of training: TrainingID, step: Int, _ copy: (Int) throws -> SegmentCopy?
   ) rethrows -> SegmentCopy? {
+    guard training == self.training, step == self.step else { return nil }
     try preserve(segment, copy)
     return copies.removeValue(forKey: segment)
   }

@@ -43,7 +43,6 @@ actor StepExchange {
   /// (N): shared with the model that computes.
   private var weights = Floats(zeros: 0)
   private var moments: [Int: Moments] = [:]
-  /// What a checkpoint has not taken yet.
   private var snapshot: StateSnapshot?
   private var marks: [Mark?] = []
   private var early: [Early] = []
@@ -200,21 +199,22 @@ actor StepExchange {
 
   /// A checkpoint will take these segments as they are now.
   func keep(_ segments: [Int]) {
-    snapshot = member.map { StateSnapshot(step: $0.step, segments) }
+    guard let training, let member else { return }
+    snapshot = StateSnapshot(training, step: member.step, segments)
   }
 
   /// A segment as it was after `step` steps; nil when that checkpoint has been given up.
-  func copy(segment: Int, step: Int) throws -> SegmentCopy? {
-    guard snapshot?.step == step else { return nil }
-    return try snapshot?.take(segment) { try copy(segment: $0) }
+  func copy(segment: Int, of training: TrainingID, step: Int) throws -> SegmentCopy? {
+    try snapshot?.take(segment, of: training, step: step) { try copy(segment: $0) }
   }
 
-  /// Segments are about to change.
+  /// About to change.
   private func preserve(_ segments: some Sequence<Int>) {
     do {
       for segment in segments { try snapshot?.preserve(segment) { try copy(segment: $0) } }
     } catch {
-      log.error("a checkpoint stays without a segment: \(error)")
+      log.error("a checkpoint is given up: \(error)")
+      snapshot = nil  // What is left of it would be another step's.
     }
   }
 

@@ -316,7 +316,7 @@ actor TrainingRank {
     for segment in own {
       outbox.put(
         .segment(plan.training, step: step, segment: segment) { [exchange, step] in
-          try await exchange.copy(segment: segment, step: step)
+          try await exchange.copy(segment: segment, of: plan.training, step: step)
         })
     }
   }

@@ -23,29 +23,34 @@ struct StateSnapshotTests {
 
   @Test("is as it was when the checkpoint was made, also when it changes before it is asked for")
   func change() throws {
-    var snapshot = StateSnapshot(step: 7, [0, 1])
+    var snapshot = StateSnapshot(.pretraining, step: 7, [0, 1])
     var copied: [Int] = []
     let copying = { segment in
       copied.append(segment)
       return try copy(segment)
     }
-    let first = try #require(try snapshot.take(0, copying))
+    let first = try #require(try snapshot.take(0, of: .pretraining, step: 7, copying))
     #expect(copied == [0] && snapshot.left == [1])
     for segment in snapshot.left { try snapshot.preserve(segment, copying) }
     moments.second.fill(9)
     weights.fill(0)
-    let second = try #require(try snapshot.take(1, copying))
+    let second = try #require(try snapshot.take(1, of: .pretraining, step: 7, copying))
     #expect(copied == [0, 1])
     #expect(try values(first.weights) == [1, 2] && values(second.weights) == [3, 4])
     #expect(try values(first.moments) == [0, 0, 0, 0] && values(second.moments) == [0, 0, 0, 0])
   }
 
-  @Test("is given once, and nothing that is no part of it")
+  @Test("is given once, and nothing that is no part of it, such as another training's same step")
   func once() throws {
-    var snapshot = StateSnapshot(step: 7, [1])
-    #expect(try snapshot.take(0, copy).map(\.weights.size) == nil)
-    #expect(try snapshot.take(1, copy).map(\.weights.size) == 8)
-    #expect(try snapshot.take(1, copy).map(\.weights.size) == nil)
+    var snapshot = StateSnapshot(.pretraining, step: 7, [1])
+    func size(_ segment: Int, of training: TrainingID, step: Int) throws -> Int64? {
+      try snapshot.take(segment, of: training, step: step, copy)?.weights.size
+    }
+    #expect(try size(0, of: .pretraining, step: 7) == nil)
+    #expect(try size(1, of: TrainingID(iteration: 1), step: 7) == nil)
+    #expect(try size(1, of: .pretraining, step: 8) == nil)
+    #expect(try size(1, of: .pretraining, step: 7) == 8)
+    #expect(try size(1, of: .pretraining, step: 7) == nil)
     try snapshot.preserve(1) { _ in throw CancellationError() }
   }
 }
