@@ -47,6 +47,7 @@ INLINE v16 element_function(ck_element_operation operation, v16 x) {
     case CK_EXP: return exp16(x);
     case CK_ROUND: return rounded16(x);
     case CK_ADD:
+    case CK_SUM:
     case CK_ADD_SCALED:
     case CK_SCALE:
     case CK_GATED:
@@ -62,6 +63,9 @@ INLINE void element_block(
   switch (operation) {
     case CK_ADD:
       store16(work->out0 + i, n, load16(work->out0 + i, n) + load16(work->in0 + i, n));
+      return;
+    case CK_SUM:
+      store16(work->out0 + i, n, load16(work->in0 + i, n) + load16(work->in1 + i, n));
       return;
     case CK_ADD_SCALED:
       store16(
@@ -127,6 +131,7 @@ static void elements(const ck_elements *work, size_t begin, size_t end) {
   }
   switch (work->operation) {
     LOOP(CK_ADD)
+    LOOP(CK_SUM)
     LOOP(CK_ADD_SCALED)
     LOOP(CK_SCALE)
     LOOP(CK_SILU)

@@ -7,6 +7,15 @@ public func add(into y: Floats, _ x: Floats, on compute: Compute) {
   runElements(CK_ADD, into: y, x, on: compute)
 }
 
+/// `y = a + b`; `y` may be either of them.
+/// - Precondition: equal counts.
+public func add(_ a: Floats, _ b: Floats, into y: Floats, on compute: Compute) {
+  precondition(
+    a.count == y.count && b.count == y.count,
+    "\(y.count) values expected, \(a.count) and \(b.count) given")
+  runElements(CK_SUM, into: y, a, b, on: compute)
+}
+
 /// `y += a · x`, fused.
 /// - Precondition: equal counts.
 public func addScaled(into y: Floats, _ x: Floats, by a: Float, on compute: Compute) {

@@ -36,6 +36,13 @@ public struct Floats: Sendable {
     unsafe self.init(memory: memory, base: memory.base, count: count)
   }
 
+  /// `count` new values, aligned to 64 bytes, that are anything until they are written.
+  public init(unfilled count: Int) {
+    precondition(count >= 0, "a count of 0 or more expected, \(count) given")
+    let memory = FloatMemory(allocating: count, isCleared: false)
+    unsafe self.init(memory: memory, base: memory.base, count: count)
+  }
+
   /// New memory, aligned to 64 bytes, that holds `values`.
   public init(_ values: [Float]) {
     self.init(zeros: values.count)
@@ -148,7 +155,7 @@ private final class FloatMemory: Sendable {
 
   private static let hugePageBytes = 2 << 20
 
-  init(allocating count: Int) {
+  init(allocating count: Int, isCleared: Bool = true) {
     // Whole cache lines, so that no two allocations share one.
     let bytes = max(64, (count * MemoryLayout<Float>.stride + 63) & ~63)
     if bytes >= Self.hugePageBytes, let zeros = unsafe Self.hugePages(bytes) {
@@ -158,7 +165,7 @@ private final class FloatMemory: Sendable {
       return
     }
     let memory = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    if isCleared { unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
     unsafe start = memory
     unsafe base = memory.bindMemory(to: Float.self, capacity: bytes / 4)
     origin = .allocated

@@ -78,7 +78,7 @@ extension MemberMachine {
     guard version == step, let to, cells.allSatisfy({ versions[$0] == step }) else { return [] }
     let parts = part == .weights ? [.weights] : keptParts
     return cells.flatMap { cell in
-      parts.map { .send(.state($0, step: step), cell: cell, nil, to: to) }
+      parts.map { .send(.state($0, step: step), cell: cell, nil, to: [to]) }
     }
   }
 

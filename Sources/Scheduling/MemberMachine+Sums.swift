@@ -71,7 +71,7 @@ extension MemberMachine {
     func send(_ value: Value, _ slot: Int) -> Action? {
       let target = tree.destination(of: slot, makers, owner: segment.owner)
       return target == me
-        ? nil : .send(.partial(tree.slots[slot].node), cell: cell, value, to: target)
+        ? nil : .send(.partial(tree.slots[slot].node), cell: cell, value, to: [target])
     }
     if let sent = send(value, slot) { return [sent] }
     let taken = round?.open[cell, default: CellSum()].take(
@@ -80,9 +80,8 @@ extension MemberMachine {
     if round?.open[cell]?.isEmpty ?? false { round?.open[cell] = nil }
     if let sent = send(sum, made) { return [sent] }
     if sums[cell] == nil { sums[cell] = sum }
-    return (segment.keepers.dropFirst() + (segment.newcomer.map { [$0] } ?? [])).map {
-      .send(.sum, cell: cell, sums[cell], to: $0)
-    }
+    let others = segment.keepers.dropFirst() + (segment.newcomer.map { [$0] } ?? [])
+    return others.isEmpty ? [] : [.send(.sum, cell: cell, sums[cell], to: Array(others))]
   }
 
   mutating func voteIfReady() -> [Action] {

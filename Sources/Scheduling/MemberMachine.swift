@@ -25,7 +25,7 @@ public struct MemberMachine<Value> {
     /// All weights of the step are here: compute.
     case compute([ReductionInstruction])
     /// `value` is nil where the cell is to be read from the state.
-    case send(PeerCell, cell: Int, Value?, to: Int)
+    case send(PeerCell, cell: Int, Value?, to: [Int])
     /// Ask a member for a segment's part of the state after `step` steps; of moments, for both.
     case ask(StatePart, segment: Int, step: Int, of: Int)
     /// Get the moments of a segment from the plan's base, then say `loaded`.
@@ -303,11 +303,10 @@ public struct MemberMachine<Value> {
       guard let round, round.plan.step == step - 1 else { continue }
       let segment = round.plan.segments[grid.segmentOfCell[cell]]
       guard segment.owner == round.me else { continue }
-      for member in round.plan.members.indices where !segment.keepers.contains(member) {
-        let what: PeerCell =
-          changes[cell] == nil ? .state(.weights, step: step) : .change(step: step)
-        actions.append(.send(what, cell: cell, changes[cell], to: member))
-      }
+      let others = round.plan.members.indices.filter { !segment.keepers.contains($0) }
+      let what: PeerCell =
+        changes[cell] == nil ? .state(.weights, step: step) : .change(step: step)
+      if !others.isEmpty { actions.append(.send(what, cell: cell, changes[cell], to: others)) }
     }
     return actions
   }

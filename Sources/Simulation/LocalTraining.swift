@@ -181,23 +181,23 @@ extension Simulator {
     worker.training?.member = member
     var parts: [WorkerID: [PeerPart]] = [:]
     for action in actions {
-      guard let (peer, part) = perform(action, worker) else { continue }
-      parts[peer, default: []].append(part)
+      guard let (peers, part) = perform(action, worker) else { continue }
+      for peer in peers { parts[peer, default: []].append(part) }
     }
     for peer in parts.keys.sorted() { tellPeer(parts[peer] ?? [], peer, worker) }
     if worker.training?.member?.progress != before { sayStanding(worker) }
   }
 
-  /// - Returns: what is to be said to a peer.
+  /// - Returns: what is to be said to peers.
   private func perform(
     _ action: MemberMachine<[Float]>.Action, _ worker: SimulatedWorker
-  ) -> (WorkerID, PeerPart)? {
+  ) -> ([WorkerID], PeerPart)? {
     guard let local = worker.training, let plan = local.member?.plan else { return nil }
     switch action {
     case .send(let what, let cell, let value, let to):
-      return (plan.members[to].worker, outgoing(what, cell, value, local))
+      return (to.map { plan.members[$0].worker }, outgoing(what, cell, value, local))
     case .ask(let part, let segment, let step, let of):
-      return (plan.members[of].worker, .ask(part, segment: segment, step: step))
+      return ([plan.members[of].worker], .ask(part, segment: segment, step: step))
     case .compute(let program): compute(program, plan, worker)
     case .load(let segment):
       schedule(

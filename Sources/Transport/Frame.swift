@@ -73,13 +73,23 @@ public struct Frame: Sendable {
 
 /// Bytes in memory that an owner keeps: what a mesh sends and receives without a copy.
 @safe public struct Payload: Sendable {
-  /// Who sends does not change them before they have left; who receives may write them.
+  /// Who sends does not change them before they have left; who receives may write them unless they
+  /// are on loan.
   nonisolated(unsafe) public let bytes: UnsafeRawBufferPointer
   public let owner: any Sendable
+  /// The memory is another process's, which this one can only read.
+  public let isOnLoan: Bool
 
   /// - Parameter owner: keeps `bytes` as long as it lives.
   public init(keeping owner: any Sendable, _ bytes: UnsafeRawBufferPointer) {
     self.owner = owner
+    isOnLoan = false
+    unsafe self.bytes = bytes
+  }
+
+  init(onLoan loan: Loan, _ bytes: UnsafeRawBufferPointer) {
+    owner = loan
+    isOnLoan = true
     unsafe self.bytes = bytes
   }
 

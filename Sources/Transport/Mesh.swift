@@ -23,7 +23,7 @@ public struct MeshMessage: Sendable {
   /// The name that the allow-list gives the key under which it was sealed.
   public var peer: String
   public var head: [UInt8]
-  /// Memory of its own, which may be written.
+  /// May be written where it is not on loan.
   public var payload: Payload?
 }
 
@@ -63,7 +63,7 @@ public final class Mesh: SerialExecutor {
     wakeUp = try WakeUp()
     jobs = Guarded(Jobs())
     let loop = try MeshLoop(
-      endpoint: endpoint, security: security, limits: limits, isLocal: isLocal)
+      endpoint: endpoint, security: security, limits: limits, isLocal: isLocal, wakeUp)
     unsafe owned = loop
     self.endpoint = loop.endpoint
   }
@@ -71,7 +71,7 @@ public final class Mesh: SerialExecutor {
   /// Begins to move messages.
   /// - Parameter receive: called on the mesh's thread with each message.
   public func start(_ receive: @escaping @Sendable (MeshMessage) -> Void) {
-    let (wakeUp, ended) = (wakeUp, ended)
+    let ended = ended
     let thread = Thread { [self] in
       unsafe owned.thread.withLock { $0 = pthread_self() }
       while true {
@@ -82,7 +82,7 @@ public final class Mesh: SerialExecutor {
         for job in waiting { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
         if isClosed && waiting.isEmpty { break }
         // The last jobs may have made others; nobody wakes a mesh that is closed.
-        if !isClosed { unsafe owned.turn(wakeUp, receive) }
+        if !isClosed { unsafe owned.turn(receive) }
       }
       unsafe owned.close()
       ended.finish()
@@ -121,10 +121,15 @@ public final class Mesh: SerialExecutor {
   /// Makes these the members: connects to those that are new, lets go of others.
   public func connect(to peers: [MeshPeer]) throws(TransportError) { try loop.connect(to: peers) }
 
-  /// Queues a message for a member; who is none gets nothing. `payload` is read when the member
-  /// can take it, so it must not change before it has left or was dropped.
-  public func send(_ head: [UInt8], _ payload: Payload?, to peer: String, as kind: Kind = .word) {
-    loop.links[peer]?.add(MeshLoop.Message(head: head, payload: payload, kind: kind))
+  /// Queues a message for members; who is none gets nothing. `payload` is read when they can take
+  /// it, so it must not change before it has left or was dropped.
+  public func send(
+    _ head: [UInt8], _ payload: Payload?, to peers: [String], as kind: Kind = .word
+  ) {
+    let parcel = payload.map(MeshLoop.Parcel.init)
+    for peer in peers {
+      loop.links[peer]?.add(MeshLoop.Message(head: head, parcel: parcel, kind: kind))
+    }
   }
 
   /// Drops what no member has taken yet.
@@ -141,15 +146,15 @@ public final class Mesh: SerialExecutor {
   /// Payloads that were sent through memory shared with a member on this machine.
   public var shared: Int { loop.shared }
 
-  /// Members on this machine that free no shared memory at the moment.
-  var stalled: Int { loop.links.values.count { $0.isGivenUp } }
+  /// Slots of shared memory that members have not given back.
+  var lent: Int { loop.slots.usedCount }
 }
 
 /// What the mesh's thread does.
 final class MeshLoop {
   struct Message {
     var head: [UInt8]
-    var payload: Payload?
+    var parcel: Parcel?
     var kind: Mesh.Kind
   }
 
@@ -157,8 +162,13 @@ final class MeshLoop {
   var links: [String: Link] = [:]
   private(set) var dropped = 0
   private(set) var shared = 0
-  /// Memory of members on this machine, by name, from which payloads are taken.
-  private var memories: [String: SharedSlots] = [:]
+  /// For payloads to members on this machine.
+  let slots = SharedSlots()
+  /// Memory of members on this machine, by name and token, where payloads are read.
+  private var memories: [String: [UInt64: SharedRegion]] = [:]
+  private var orders: [String: Loan.Order] = [:]
+  private let wakeUp: WakeUp
+  private let returns: Loan.Returns
   let thread = Guarded<pthread_t?>(nil)
   private let context: Context
   private let router: Socket
@@ -179,13 +189,17 @@ final class MeshLoop {
 
   /// Messages that are read before outgoing ones get their turn.
   private static let turnMessages = 16
-  /// Memories that are kept of members that this one does not speak to at the moment.
+  /// Members whose memory is kept though this one does not speak to them at the moment.
   private static let memoriesMax = 64
+  /// Regions of a member: a bound, far above what a step needs.
+  private static let regionsMax = 4096
 
   init(
-    endpoint: String, security: MeshSecurity, limits: SocketLimits, isLocal: Bool
+    endpoint: String, security: MeshSecurity, limits: SocketLimits, isLocal: Bool, _ wakeUp: WakeUp
   ) throws(TransportError) {
     self.limits = limits
+    self.wakeUp = wakeUp
+    returns = Loan.Returns(wakeUp)
     self.isLocal = isLocal
     context = try Context()
     var local: String?
@@ -225,18 +239,16 @@ final class MeshLoop {
     thread.withLock { $0.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
   }
 
-  func turn(_ wakeUp: WakeUp, _ receive: (MeshMessage) -> Void) {
+  func turn(_ receive: (MeshMessage) -> Void) {
     var awaited: [Awaited] = [.wakeUp(wakeUp), .socket(router, readable: true)]
     if let authenticator { awaited.append(.socket(authenticator.socket, readable: true)) }
     for link in links.values where link.hasWork {
       awaited.append(.socket(link.socket, readable: false, writable: true))
     }
-    let isHeld = links.values.contains { $0.heldSince != nil }
     let isAwaited = authenticator?.hasWaiting ?? false
-    poll(awaited, milliseconds: isAwaited ? Authenticator.lookMilliseconds : isHeld ? 500 : nil)
+    poll(awaited, milliseconds: isAwaited ? Authenticator.lookMilliseconds : nil)
     wakeUp.drain()
     _ = authenticator?.answer(patience: limits.handshakeTimeout)
-    var freed: [String: [Int]] = [:]
     for _ in 0..<Self.turnMessages {
       guard let frames = router.receive() else { break }
       guard let message = message(Array(frames.dropFirst())),
@@ -246,43 +258,46 @@ final class MeshLoop {
         continue
       }
       handle(
-        MeshMessage(peer: message.peer, head: head, payload: message.payload), envelope, &freed,
-        receive)
+        MeshMessage(peer: message.peer, head: head, payload: message.payload), envelope, receive)
     }
-    for (peer, slots) in freed {
-      if let memory = memories[peer] { links[peer]?.say(.freed(slots, token: memory.offer.token)) }
-    }
-    for link in links.values {
-      if isHeld { link.checkPatience(at: .now) }
-      shared += link.send()
-    }
+    for (owner, loans) in returns.take() { links[owner]?.say(.returned(loans)) }
+    for link in links.values { shared += link.send() }
   }
 
   private func handle(
-    _ message: MeshMessage, _ envelope: MeshEnvelope, _ freed: inout [String: [Int]],
-    _ receive: (MeshMessage) -> Void
+    _ message: MeshMessage, _ envelope: MeshEnvelope, _ receive: (MeshMessage) -> Void
   ) {
     let peer = message.peer
     switch envelope {
     case .plain: receive(message)
-    case .inSlot(let slot, let count, let token):
-      guard let memory = memories[peer], memory.offer.token == token,
-        let payload = memory.take(slot, count: count)
+    case .inSlot(let slot, let count, let token, let number):
+      returns.add(orders[peer, default: Loan.Order()].take(number), to: peer)
+      guard let region = memories[peer]?[token],
+        let bytes = unsafe region.bytes(slot, count: count)
       else {
+        returns.add([number], to: peer)
         dropped += 1
         return
       }
-      freed[peer, default: []].append(slot)
-      receive(MeshMessage(peer: peer, head: message.head, payload: payload))
+      let loan = Loan(region, number, of: peer, to: returns)
+      receive(
+        MeshMessage(
+          peer: peer, head: message.head, payload: unsafe Payload(onLoan: loan, bytes)))
     case .offer(let offer):
-      guard isLocal, let memory = SharedSlots(opening: offer) else { return }
+      guard isLocal, memories[peer]?.count ?? 0 < Self.regionsMax,
+        let region = SharedRegion(opening: offer)
+      else { return }
       if memories.count >= Self.memoriesMax {
         memories = memories.filter { links[$0.key] != nil }
+        orders = orders.filter { links[$0.key] != nil }
       }
-      memories[peer] = memory
+      // Of a process that is no more, nothing comes.
+      memories[peer] = memories[peer]?.filter { $0.value.offer.process == offer.process }
+      memories[peer, default: [:]][offer.token] = region
       links[peer]?.say(.accepted(token: offer.token))
     case .accepted(let token): links[peer]?.accepted(token: token)
-    case .freed(let slots, let token): links[peer]?.freed(slots, token: token)
+    case .retired(let token): memories[peer]?[token] = nil
+    case .returned(let loans): links[peer]?.returned(loans)
     }
   }
 
@@ -298,13 +313,17 @@ final class MeshLoop {
 
   func connect(to peers: [MeshPeer]) throws(TransportError) {
     for (name, link) in links where !peers.contains(link.peer) {
-      link.socket.close()
+      link.close()
       links[name] = nil
+    }
+    // Who is no member now may be one again and go on with the same memory, if it is still there.
+    memories = memories.filter { name, regions in
+      links[name] != nil || regions.values.contains { $0.isOwnerRunning }
     }
     for peer in peers where links[peer.name] == nil {
       let link = try link(to: peer)
-      if let memory = memories[peer.name] { link.say(.accepted(token: memory.offer.token)) }
       links[peer.name] = link
+      for token in memories[peer.name, default: [:]].keys { link.say(.accepted(token: token)) }
     }
   }
 
@@ -328,7 +347,7 @@ final class MeshLoop {
       let local = localEndpoint(of: secrets == nil ? peer.endpoint : peer.publicKey)
       let isHere = isLocal && isListening(local)
       try socket.connect(isHere ? local : peer.endpoint)
-      return Link(peer, socket, sealer, name: plainName, slots: isHere ? SharedSlots() : nil)
+      return Link(peer, socket, sealer, name: plainName, slots: isHere ? slots : nil)
     } catch {
       socket.close()
       throw error
@@ -336,7 +355,7 @@ final class MeshLoop {
   }
 
   func close() {
-    for link in links.values { link.socket.close() }
+    for link in links.values { link.close() }
     router.close()
     authenticator?.close()
     context.terminate()

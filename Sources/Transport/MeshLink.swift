@@ -13,19 +13,22 @@ extension MeshLoop {
     private var words: [MeshEnvelope] = []
     /// Sealed already, and not taken by libzmq.
     private var next: [Frame]?
-    /// Memory for large payloads, to a member on this machine; nil: they go through the socket.
+    /// For large payloads, to a member on this machine; nil: they go through the socket.
     private let slots: SharedSlots?
-    /// The member has the memory open.
-    private var isShared = false
-    /// A message waits for a slot since then.
-    private(set) var heldSince: ContinuousClock.Instant?
-    /// The member frees no slots: all goes through the socket until it does.
-    private(set) var isGivenUp = false
+    /// The regions as they were when this looked last.
+    private var seen = 0
+    /// Regions that the member was told of.
+    private var offered: Set<UInt64> = []
+    /// Of these, what it has open.
+    private var opened: Set<UInt64> = []
+    /// What the member has not given back.
+    private var lent: [UInt64: SharedSlots.Slot] = [:]
+    private var lentCount: UInt64 = 0
+    /// By which the member knows this connection's loans.
+    private let number = UInt64.random(in: .min ... .max)
 
     /// A smaller payload goes through the socket: that takes as long.
     private static let sharedMin = 16 << 10
-    /// A member that frees no slot for so long has lost messages, or stands still.
-    static let patience = Duration.seconds(2)
 
     /// - Parameter slots: nil: there is no memory that both could share.
     init(
@@ -36,13 +39,10 @@ extension MeshLoop {
       self.socket = socket
       self.sealer = sealer
       self.slots = slots
-      if let slots { words.append(.offer(slots.offer)) }
     }
 
     /// Something could be sent if libzmq took it.
-    var hasWork: Bool {
-      next != nil || !words.isEmpty || (first < waiting.count && heldSince == nil)
-    }
+    var hasWork: Bool { next != nil || !words.isEmpty || first < waiting.count }
 
     func add(_ message: Message) { waiting.append(message) }
 
@@ -52,6 +52,7 @@ extension MeshLoop {
     /// - Returns: payloads that went through shared memory.
     func send() -> Int {
       var shared = 0
+      offer()
       while hasWork {
         guard let frames = next ?? take(&shared) else { continue }
         next = nil
@@ -66,44 +67,63 @@ extension MeshLoop {
     func drop(_ isVoid: (Mesh.Kind) -> Bool) {
       waiting = waiting.dropFirst(first).filter { !isVoid($0.kind) }
       first = 0
-      if waiting.isEmpty { heldSince = nil }
     }
 
-    /// The member has opened the memory that was offered to it.
-    func accepted(token: UInt64) { if token == slots?.offer.token { isShared = true } }
+    /// The member has opened the region that was offered to it.
+    func accepted(token: UInt64) { if offered.contains(token) { opened.insert(token) } }
 
-    func freed(_ freed: [Int], token: UInt64) {
-      guard let slots, token == slots.offer.token else { return }
-      slots.release(freed)
-      heldSince = nil
-      isGivenUp = false
+    func returned(_ loans: [Loan.Number]) {
+      for loan in loans where loan.link == number { lent[loan.count] = nil }
     }
 
-    /// Gives the shared memory up when nothing has been freed for long.
-    func checkPatience(at now: ContinuousClock.Instant) {
-      guard let held = heldSince, now - held >= Self.patience else { return }
-      isGivenUp = true
-      heldSince = nil
+    /// Ends it. The member may read what it was lent for as long as it likes.
+    func close() {
+      socket.close()
+      for slot in lent.values { slots?.retire(slot.region) }
+      lent = [:]
+    }
+
+    /// Tells of regions that are new or no more.
+    private func offer() {
+      guard let slots else { return }
+      if slots.regions.isEmpty { slots.grow() }
+      guard slots.version != seen else { return }
+      seen = slots.version
+      for region in slots.regions where offered.insert(region.offer.token).inserted {
+        words.append(.offer(region.offer))
+      }
+      for token in offered.subtracting(slots.regions.map(\.offer.token)) {
+        offered.remove(token)
+        opened.remove(token)
+        words.append(.retired(token: token))
+      }
     }
 
     private func take(_ shared: inout Int) -> [Frame]? {
       if !words.isEmpty { return frames(words.removeFirst().wrap([]), nil) }
       let message = waiting[first]
-      var envelope = MeshEnvelope.plain
-      if let slots, isShared, !isGivenUp, let payload = message.payload,
-        (Self.sharedMin...SharedSlots.slotBytes).contains(payload.count)
-      {
-        guard let slot = unsafe slots.put(payload.bytes) else {
-          heldSince = .now
-          return nil
-        }
-        envelope = .inSlot(slot, count: payload.count, token: slots.offer.token)
-        shared += 1
-      }
       first += 1
       if first == waiting.count { drop { _ in true } }
-      return frames(
-        envelope.wrap(message.head), envelope == .plain ? message.payload : nil)
+      guard let slot = slot(for: message.parcel) else {
+        return frames(MeshEnvelope.plain.wrap(message.head), message.parcel?.payload)
+      }
+      shared += 1
+      lentCount += 1
+      lent[lentCount] = slot
+      let envelope = MeshEnvelope.inSlot(
+        slot.number, count: message.parcel?.payload.count ?? 0, token: slot.region.offer.token,
+        Loan.Number(link: number, count: lentCount))
+      return frames(envelope.wrap(message.head), nil)
+    }
+
+    /// With the payload in it; nil: it goes through the socket.
+    private func slot(for parcel: Parcel?) -> SharedSlots.Slot? {
+      guard let slots, let parcel, !opened.isEmpty,
+        (Self.sharedMin...SharedRegion.slotBytes).contains(parcel.payload.count)
+      else { return nil }
+      if parcel.slot == nil { parcel.slot = unsafe slots.put(parcel.payload.bytes) }
+      offer()
+      return parcel.slot.flatMap { opened.contains($0.region.offer.token) ? $0 : nil }
     }
 
     private func frames(_ head: [UInt8], _ payload: Payload?) -> [Frame]? {
@@ -113,5 +133,13 @@ extension MeshLoop {
       }
       return sealer?.seal(head, payload)
     }
+  }
+
+  /// A payload for one member or several: it is put into shared memory once.
+  final class Parcel {
+    let payload: Payload
+    fileprivate var slot: SharedSlots.Slot?
+
+    init(_ payload: Payload) { self.payload = payload }
   }
 }

@@ -1,118 +1,69 @@
-import CZeroMQ
-import Glibc
-
-/// Memory that two processes of one machine share, in slots of one size: one fills them, the
-/// other takes out what is in them.
+/// The slots that this process has for payloads to members on its machine: as many as they have not
+/// given back, and some more.
 ///
-/// It is a file without a name, gone when both processes are. The other one opens it by way of
-/// `/proc`, which the system allows the same user alone (and root), who has the keys of both as
-/// well: that is why nothing in it is sealed.
-@safe final class SharedSlots {
-  /// Where another process finds the memory, and how it knows that it has found it.
-  struct Offer: Hashable {
-    var process: UInt32
-    var descriptor: UInt32
-    var token: UInt64
-  }
+/// Used by the mesh's thread alone.
+final class SharedSlots {
+  /// A slot with something in it. It is free again when nobody has this any more.
+  final class Slot {
+    let region: SharedRegion
+    let number: Int
+    private let pool: SharedSlots
 
-  static let count = 16
-  static let slotBytes = 1 << 19
-  /// Before the slots: the token.
-  private static let headBytes = 4096
-  private static let bytes = headBytes + count * slotBytes
-
-  let offer: Offer
-  private let descriptor: Int32
-  private let memory: UnsafeMutableRawPointer
-  /// Of the process that fills them. What was freed last is taken first: it is in the cache.
-  private var free = Array(0..<SharedSlots.count)
-  private var isTaken = Array(repeating: false, count: SharedSlots.count)
-
-  /// New memory; nil when the system gives none.
-  init?() {
-    let descriptor = unsafe memfd_create("comd-slots", UInt32(MFD_CLOEXEC | MFD_ALLOW_SEALING))
-    guard descriptor >= 0 else { return nil }
-    // Nobody can make it shorter under who reads it.
-    guard ftruncate(descriptor, off_t(Self.bytes)) == 0,
-      fcntl(descriptor, Int32(comd_add_seals), Self.seals) == 0,
-      let memory = unsafe Self.map(descriptor, PROT_READ | PROT_WRITE)
-    else {
-      close(descriptor)
-      return nil
+    fileprivate init(_ region: SharedRegion, _ number: Int, of pool: SharedSlots) {
+      self.region = region
+      self.number = number
+      self.pool = pool
     }
-    var random = SystemRandomNumberGenerator()
-    offer = Offer(
-      process: UInt32(getpid()), descriptor: UInt32(descriptor),
-      token: UInt64.random(in: 1...UInt64.max, using: &random))
-    self.descriptor = descriptor
-    unsafe self.memory = memory
-    unsafe memory.storeBytes(of: offer.token, as: UInt64.self)
+
+    deinit { pool.freed(number, of: region) }
   }
 
-  /// The memory that another process made; nil when it cannot be reached, or is something else.
-  init?(opening offer: Offer) {
-    let path = "/proc/\(offer.process)/fd/\(offer.descriptor)"
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { return nil }
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0, status.st_size == Self.bytes,
-      fcntl(descriptor, Int32(comd_get_seals)) & Self.seals == Self.seals,
-      let memory = unsafe Self.map(descriptor, PROT_READ)
-    else {
-      close(descriptor)
-      return nil
-    }
-    self.offer = offer
-    self.descriptor = descriptor
-    unsafe self.memory = memory
-    // The same process and descriptor may be others where processes are counted anew.
-    if unsafe memory.load(as: UInt64.self) != offer.token { return nil }
+  /// So much memory stays for the next payloads; who clears it costs more than who keeps it.
+  static let freeMax = (256 << 20) / SharedRegion.slotBytes
+
+  /// Slots that somebody has.
+  var usedCount: Int { used.values.reduce(0, +) }
+  private(set) var regions: [SharedRegion] = []
+  /// Rises with every change of `regions`.
+  private(set) var version = 0
+  /// What was freed last is taken first: it is in the cache.
+  private var free: [(region: SharedRegion, number: Int)] = []
+  /// Slots in use, by the region's token.
+  private var used: [UInt64: Int] = [:]
+
+  /// Adds a region, if the system has memory for it.
+  func grow() {
+    guard let region = SharedRegion() else { return }
+    regions.append(region)
+    version += 1
+    free += (0..<SharedRegion.slots).reversed().map { (region, $0) }
   }
 
-  deinit {
-    _ = unsafe munmap(memory, Self.bytes)
-    close(descriptor)
-  }
-
-  private static let seals = Int32(comd_seals)
-
-  private static func map(_ descriptor: Int32, _ access: Int32) -> UnsafeMutableRawPointer? {
-    let mapped = unsafe mmap(nil, bytes, access, MAP_SHARED, descriptor, 0)
-    return unsafe mapped == MAP_FAILED ? nil : mapped
-  }
-
-  // MARK: Of the process that fills them
-
-  /// Copies bytes into a slot that is free; nil when none is.
+  /// Copies bytes into a slot; nil when the system gives no memory.
   /// - Precondition: no more bytes than a slot has.
-  func put(_ bytes: UnsafeRawBufferPointer) -> Int? {
-    precondition(bytes.count <= Self.slotBytes, "\(Self.slotBytes) bytes at most expected")
-    guard let slot = free.popLast() else { return nil }
-    isTaken[slot] = true
-    unsafe place(slot).copyMemory(
-      from: bytes.baseAddress ?? UnsafeRawPointer(memory), byteCount: bytes.count)
-    return slot
+  func put(_ bytes: UnsafeRawBufferPointer) -> Slot? {
+    if free.isEmpty { grow() }
+    guard !free.isEmpty else { return nil }
+    let (region, number) = free.removeLast()
+    used[region.offer.token, default: 0] += 1
+    unsafe region.fill(number, bytes)
+    return Slot(region, number, of: self)
   }
 
-  /// The other process has taken out what was in these slots.
-  func release(_ slots: [Int]) {
-    for slot in slots where isTaken.indices.contains(slot) && isTaken[slot] {
-      isTaken[slot] = false
-      free.append(slot)
-    }
+  /// Nothing is put into this region any more: somebody may read what is in it, and will not say
+  /// when that is over. It is gone with its last reader.
+  func retire(_ region: SharedRegion) {
+    regions.removeAll { $0 === region }
+    free.removeAll { $0.region === region }
+    used[region.offer.token] = nil
+    version += 1
   }
 
-  // MARK: Of the other process
-
-  /// A copy of what is in a slot; nil where there is no such one.
-  func take(_ slot: Int, count: Int) -> Payload? {
-    guard (0..<Self.count).contains(slot), (0...Self.slotBytes).contains(count) else { return nil }
-    let copy = FrameMemory(byteCount: count)
-    unsafe copy.fill(from: UnsafeRawBufferPointer(start: place(slot), count: count))
-    return unsafe Payload(keeping: copy, copy.bytes)
-  }
-
-  private func place(_ slot: Int) -> UnsafeMutableRawPointer {
-    unsafe memory + Self.headBytes + slot * Self.slotBytes
+  private func freed(_ number: Int, of region: SharedRegion) {
+    let token = region.offer.token
+    guard let count = used[token] else { return }
+    used[token] = count - 1
+    free.append((region, number))
+    if count == 1, free.count > Self.freeMax { retire(region) }
   }
 }

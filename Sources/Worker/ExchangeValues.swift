@@ -7,7 +7,8 @@ import Transport
 /// Values on their way through a sum.
 struct Chunk: Sendable {
   var values: Floats
-  /// Came from a peer, or is a sum of such: it may be written. What this member computed may not.
+  /// May be written: came from a peer by a socket, or was made of two others. What this member
+  /// computed may not, nor what lies in a peer's memory.
   var isScratch: Bool
 }
 

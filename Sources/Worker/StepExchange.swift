@@ -99,13 +99,8 @@ actor StepExchange {
     let grid = VectorGrid(
       count: weights.count, segments: segmentCount(of: weights.count), cellMax: Self.cellMax)
     marks = Array(repeating: nil, count: grid.cells.count)
-    member = MemberMachine(grid: grid, lineage: lineage, wire: wire, step: step) { a, b in
-      // A member's own contributions are the largest subtrees that it has: no two are halves of one
-      // sum, so one of the two came from a peer.
-      let (target, other) = a.isScratch ? (a, b) : (b, a)
-      precondition(target.isScratch, "two own contributions are one")
-      wire.add(into: target.values, other.values, on: compute)
-      return target
+    member = MemberMachine(grid: grid, lineage: lineage, wire: wire, step: step) {
+      wire.sum($0, $1, on: compute)
     }
     sayProgress()
   }
@@ -277,9 +272,11 @@ actor StepExchange {
     case .state(let part): what = .state(part, step: header.step)
     case .change: what = .change(step: header.step)
     }
+    // What is rounded has been unpacked into memory of its own.
+    let isScratch = !payload.isOnLoan || header.precision != .f32
     decide {
       $0.received(
-        what, cell: header.cell, Chunk(values: values, isScratch: true), ranks: header.ranks,
+        what, cell: header.cell, Chunk(values: values, isScratch: isScratch), ranks: header.ranks,
         from: sender)
     }
     // A sum that this has made whole lies in the cache now.
@@ -319,11 +316,11 @@ actor StepExchange {
     switch action {
     case .compute: tell(.compute(plan, place: place))
     case .send(let what, let cell, let chunk, let to):
-      send(what, cell, chunk, to: plan.members[to].worker.name, member, plan)
+      send(what, cell, chunk, to: to.map { plan.members[$0].worker.name }, member, plan)
     case .ask(let part, let segment, let step, let of):
       mesh.send(
         encode(PeerMessage.ask(training, step: step, part: part, segment: segment)), nil,
-        to: plan.members[of].worker.name)
+        to: [plan.members[of].worker.name])
     case .load(let segment):
       if isBare { return decide { $0.loaded(segment: segment) } }
       tell(.load(segment: segment, plan))
@@ -340,13 +337,13 @@ actor StepExchange {
   }
 
   private func send(
-    _ what: PeerCell, _ cell: Int, _ chunk: Chunk?, to peer: String,
+    _ what: PeerCell, _ cell: Int, _ chunk: Chunk?, to peers: [String],
     _ member: MemberMachine<Chunk>, _ plan: StepPlan
   ) {
     let head = VectorCell(what, cell: cell, member, plan)
     let values = chunk?.values ?? state(head.kind, cell, member)
     mesh.send(
-      encode(PeerMessage.cell(head)), head.precision.payload(of: values), to: peer,
+      encode(PeerMessage.cell(head)), head.precision.payload(of: values), to: peers,
       as: head.step == plan.step && chunk != nil ? .sum : .state)
   }
 

@@ -61,7 +61,8 @@ public actor SumMember {
       if case .vote(let vote) = event { feed.yield(vote) }
     }
     vector = Floats(zeros: elements)
-    for place in 0..<elements { vector[place] = value(place, of: index) }
+    let period = Self.period(of: index, among: members)
+    for place in 0..<elements { vector[place] = period[place % period.count] }
     exchange.start()
   }
 
@@ -118,20 +119,25 @@ public actor SumMember {
   /// Whether the last sum is right in every bit.
   public func check() async -> Bool {
     guard let grid = await exchange.grid else { return false }
+    let parts = (0..<membersCount).map { Self.period(of: $0, among: membersCount) }
+    let period = parts[0].indices.map { place in parts.reduce(0) { $0 + $1[place] } }
     for (cell, range) in grid.cells.enumerated() {
-      guard let sum = await exchange.sum(of: cell) else { return false }
-      let isRight = range.allSatisfy { place in
-        sum[place - range.lowerBound]
-          == (0..<membersCount).reduce(0) { $0 + value(place, of: $1) }
+      guard let sum = await exchange.sum(of: cell)?.array, sum.count == range.count else {
+        return false
       }
-      if !isRight { return false }
+      var place = range.lowerBound % period.count
+      for value in sum {
+        if value != period[place] { return false }
+        place = place + 1 == period.count ? 0 : place + 1
+      }
     }
     return true
   }
 
-  /// Whole numbers whose sums are exact in bf16, too.
-  private nonisolated func value(_ place: Int, of member: Int) -> Float {
-    Float((place &* 31 &+ member &* 17) % (256 / membersCount))
+  /// What a member's vector repeats: whole numbers, whose sums are exact in bf16, too.
+  private static func period(of member: Int, among members: Int) -> [Float] {
+    let limit = 256 / members
+    return (0..<limit).map { Float(($0 * 31 + member * 17) % limit) }
   }
 
   private static func name(_ place: Int) -> WorkerID { WorkerID(name: "m\(place)", boot: 1) }

@@ -11,6 +11,19 @@ extension WirePrecision {
     if self == .bf16 { roundToBF16(gradient, on: compute) }
   }
 
+  /// The sum of two halves, in one of them if that may be written.
+  func sum(_ a: Chunk, _ b: Chunk, on compute: Compute) -> Chunk {
+    if a.isScratch || b.isScratch {
+      let (target, other) = a.isScratch ? (a, b) : (b, a)
+      add(into: target.values, other.values, on: compute)
+      return target
+    }
+    let sum = Floats(unfilled: a.values.count)
+    Kernels.add(a.values, b.values, into: sum, on: compute)
+    round(sum, on: compute)
+    return Chunk(values: sum, isScratch: true)
+  }
+
   /// Makes of one half of a sum the sum, as it would be sent: the same wherever it is made.
   func add(into half: Floats, _ other: Floats, on compute: Compute) {
     Kernels.add(into: half, other, on: compute)

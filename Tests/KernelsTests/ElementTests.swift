@@ -157,12 +157,14 @@ struct ElementTests {
     var values = Values(UInt64(count) + 7)
     let (x, y) = (values.floats(count), values.floats(count))
     for compute in try everyCompute() {
-      let (sum, scaled, both) = (y.copy, x.copy, y.copy)
+      let (sum, scaled, both, apart) = (y.copy, x.copy, y.copy, Floats(unfilled: count))
       add(into: sum, x, on: compute)
+      add(x, y, into: apart, on: compute)
       scale(scaled, by: 3, on: compute)
       addScaled(into: both, x, by: -2, on: compute)
       for i in 0..<count {
         #expect(sum[i] == y[i] + x[i] && scaled[i] == x[i] * 3)
+        #expect(apart[i] == sum[i])
         #expect(both[i] == y[i].addingProduct(-2, x[i]))
       }
     }

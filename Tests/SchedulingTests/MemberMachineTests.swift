@@ -59,7 +59,7 @@ struct MemberMachineTests {
       #expect(cells == [0, 1])
       let changes = wire == .f32 ? [:] : [0: 10, 1: 11]
       let sent = keeper.updated(cells, changes: changes).compactMap { action -> String? in
-        guard case .send(let what, let cell, let value, 1) = action else { return nil }
+        guard case .send(let what, let cell, let value, [1]) = action else { return nil }
         return "\(what) \(cell) \(value ?? -1)"
       }
       #expect(

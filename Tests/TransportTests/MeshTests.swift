@@ -38,12 +38,16 @@ private actor Member {
   func connect(_ peers: [MeshPeer]) throws { try mesh.connect(to: peers) }
 
   func send(_ head: String, _ payload: [UInt8]? = nil, to peer: String) {
-    mesh.send(Array(head.utf8), payload.map { Frame($0).payload }, to: peer)
+    send(head, payload, to: [peer])
+  }
+
+  func send(_ head: String, _ payload: [UInt8]? = nil, to peers: [String]) {
+    mesh.send(Array(head.utf8), payload.map { Frame($0).payload }, to: peers)
   }
 
   var dropped: Int { mesh.dropped }
   var shared: Int { mesh.shared }
-  var stalled: Int { mesh.stalled }
+  var lent: Int { mesh.lent }
 
   /// Holds up the thread on which the mesh does everything.
   func standStill(until gate: DispatchSemaphore) { gate.wait() }
@@ -94,7 +98,7 @@ struct MeshTests {
     // Which each of them says first.
     for (one, other) in zip(members, addresses.reversed()) { await one.send("", to: other.name) }
     for one in members { #expect(await one.next()?.text == "") }
-    let sizes = [1, 5000, SharedSlots.slotBytes - 3, SharedSlots.slotBytes, 700_000]
+    let sizes = [1, 5000, SharedRegion.slotBytes - 3, SharedRegion.slotBytes, 700_000]
     func payload(_ number: Int, _ name: String) -> [UInt8] {
       let first = UInt8(truncatingIfNeeded: number) ^ Array(name.utf8)[0]
       return [UInt8](repeating: first, count: sizes[number % sizes.count])
@@ -118,35 +122,91 @@ struct MeshTests {
     }
   }
 
-  @Test("takes to shared memory again when a member that stood still goes on")
+  /// Members on one machine that have each other's memory open.
+  private func together(_ names: [String]) async throws -> [Member] {
+    let members = try names.map { try Member($0, isLocal: true) }
+    for one in members {
+      for other in members where other !== one { one.letIn(other) }
+      try await one.connect(members.filter { $0 !== one }.map(\.address))
+    }
+    for one in members {
+      for other in members where other !== one {
+        let before = await one.shared
+        repeat {
+          await one.send("", large, to: [other.name])
+          #expect(await other.next()?.bytes == large)
+        } while await one.shared == before
+      }
+    }
+    return members
+  }
+  private let large = [UInt8](repeating: 7, count: 100_000)
+
+  @Test("goes on by shared memory when a member stood still, and loses nothing")
   func stalled() async throws {
-    let (one, other) = (try Member("one", isLocal: true), try Member("other", isLocal: true))
-    one.letIn(other)
-    other.letIn(one)
-    try await one.connect([other.address])
-    try await other.connect([one.address])
-    let large = [UInt8](repeating: 7, count: 100_000)
-    // Until the memory is open at both ends.
-    repeat {
-      await one.send("", large, to: "other")
-      #expect(await other.next()?.bytes == large)
-    } while await one.shared == 0
+    let members = try await together(["one", "other"])
+    let (one, other) = (members[0], members[1])
     let gate = DispatchSemaphore(value: 0)
     let still = Task { await other.standStill(until: gate) }
-    for number in 0..<40 { await one.send("\(number)", large, to: "other") }
-    while await one.stalled == 0 { try await Task.sleep(for: .milliseconds(10)) }
+    let before = await one.shared
+    // More than the sockets' queues hold.
+    for number in 0..<200 { await one.send("\(number)", large, to: ["other"]) }
+    // What it was sent before, it reads and has not given back.
+    while await one.lent < 16 { try await Task.sleep(for: .milliseconds(10)) }
     gate.signal()
     await still.value
-    for number in 0..<40 {
+    for number in 0..<200 {
       let message = try #require(await other.next())
       #expect(message.text == "\(number)" && message.bytes == large)
     }
-    while await one.stalled > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    #expect(await one.shared > before)
+    // What was told of meanwhile is open by now.
+    var then = 0
+    repeat {
+      then = await one.shared
+      await one.send("last", large, to: ["other"])
+      #expect(await other.next()?.text == "last")
+    } while await one.shared == then
+    while await one.lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    for member in members { await member.mesh.close() }
+  }
+
+  @Test("puts a payload for several members into memory once, until the last has read it")
+  func several() async throws {
+    let members = try await together(["a", "b", "c"])
+    while await members[0].lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    await members[0].send("", large, to: ["b", "c", "nobody"])
+    var held = [try #require(await members[1].next()), try #require(await members[2].next())]
+    #expect(held.allSatisfy { $0.bytes == large && $0.payload?.isOnLoan == true })
+    #expect(await members[0].lent == 1)
+    held.removeLast()
+    // Whatever c gave back is here before what it says next.
+    await members[2].send("read", to: ["a"])
+    #expect(await members[0].next()?.text == "read")
+    #expect(await members[0].lent == 1)
+    held.removeLast()
+    while await members[0].lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    for member in members { await member.mesh.close() }
+  }
+
+  @Test("leaves what a member reads as it is, though it is one no more")
+  func leaves() async throws {
+    let members = try await together(["one", "other"])
+    let (one, other) = (members[0], members[1])
+    await one.send("", large, to: ["other"])
+    let held = try #require(await other.next())
+    #expect(held.payload?.isOnLoan == true)
+    try await one.connect([])
+    #expect(await one.lent == 0)
+    try await one.connect([other.address])
+    let others = [UInt8](repeating: 9, count: large.count)
     let before = await one.shared
-    await one.send("last", large, to: "other")
-    #expect(await other.next()?.text == "last")
-    #expect(await one.shared == before + 1)
-    for member in [one, other] { await member.mesh.close() }
+    while await one.shared < before + 40 {
+      await one.send("", others, to: ["other"])
+      #expect(await other.next()?.bytes == others)
+    }
+    #expect(held.bytes == large)
+    for member in members { await member.mesh.close() }
   }
 
   @Test("lets in who is on the list, as soon as it is, and nobody else")

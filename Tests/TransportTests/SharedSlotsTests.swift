@@ -2,60 +2,138 @@ import Testing
 
 @testable import Transport
 
-@Suite("Memory that two processes share")
+@Suite("Memory for other processes of the machine")
 struct SharedSlotsTests {
-  private func put(_ bytes: [UInt8], in slots: SharedSlots) -> Int? {
-    bytes.withUnsafeBytes { unsafe slots.put($0) }
+  private let slots = SharedSlots()
+
+  private func put(_ bytes: [UInt8]) throws -> SharedSlots.Slot {
+    try #require(bytes.withUnsafeBytes { unsafe slots.put($0) })
   }
 
-  private func bytes(_ payload: Payload?) -> [UInt8]? { payload.map { unsafe Array($0.bytes) } }
+  private func bytes(_ slot: Int, of region: SharedRegion, count: Int = 2) -> [UInt8]? {
+    unsafe region.bytes(slot, count: count).map { unsafe Array($0) }
+  }
 
-  @Test("gives the other one what was put in, as often as slots are freed")
-  func exchange() throws {
-    let slots = try #require(SharedSlots())
-    let other = try #require(SharedSlots(opening: slots.offer))
-    var taken: [Int] = []
-    for round in 0..<3 as Range<UInt8> {
-      taken = try (0..<SharedSlots.count).map { place in
-        try #require(put([round, UInt8(place)], in: slots))
+  /// As the other process has it open.
+  private func opened(_ region: SharedRegion) throws -> SharedRegion {
+    try #require(SharedRegion(opening: region.offer))
+  }
+
+  @Test("has room for all that nobody has given back, and uses again what was")
+  func room() throws {
+    do {
+      let held = try (0..<40 as Range<UInt8>).map { try put([$0, 7]) }
+      #expect(slots.regions.count == 3 && slots.usedCount == 40)
+      let open = try slots.regions.map(opened)
+      for (number, slot) in held.enumerated() {
+        let region = try #require(open.first { $0.offer == slot.region.offer })
+        #expect(bytes(slot.number, of: region) == [UInt8(number), 7])
       }
-      #expect(Set(taken).count == SharedSlots.count)
-      #expect(put([1], in: slots) == nil)
-      for (place, slot) in taken.enumerated() {
-        #expect(bytes(other.take(slot, count: 2)) == [round, UInt8(place)])
-      }
-      slots.release(taken)
+      withExtendedLifetime(held) {}
     }
-    // Said twice, or of none: nothing is free that is not.
-    slots.release(taken + [-1, SharedSlots.count])
-    for _ in 0..<SharedSlots.count { #expect(put([7], in: slots) != nil) }
-    #expect(put([7], in: slots) == nil)
-    #expect(other.take(-1, count: 1) == nil && other.take(SharedSlots.count, count: 1) == nil)
-    #expect(other.take(0, count: SharedSlots.slotBytes + 1) == nil)
-    #expect(other.take(0, count: -1) == nil)
+    #expect(slots.usedCount == 0)
+    let held = try (0..<48).map { _ in try put([1]) }
+    withExtendedLifetime(held) { #expect(slots.regions.count == 3 && slots.usedCount == 48) }
   }
 
-  @Test("is taken for no other than it is")
+  @Test("that is retired is not filled again, though it is given back, and stays as it was")
+  func retired() throws {
+    let region: SharedRegion
+    let place: Int
+    do {
+      let lent = try put([1, 2])
+      (region, place) = (try opened(lent.region), lent.number)
+      slots.retire(lent.region)
+      withExtendedLifetime(lent) {}
+    }
+    #expect(slots.regions.isEmpty && slots.usedCount == 0)
+    for _ in 0..<SharedRegion.slots {
+      #expect(try put([9, 9]).region.offer != region.offer)
+    }
+    #expect(bytes(place, of: region) == [1, 2])
+  }
+
+  @Test("is given to the system again when much of it is free")
+  func trimmed() throws {
+    let count = SharedSlots.freeMax + 5 * SharedRegion.slots
+    do {
+      let held = try (0..<count).map { _ in try put([1]) }
+      withExtendedLifetime(held) { #expect(slots.regions.count * SharedRegion.slots == count) }
+    }
+    #expect(slots.regions.count * SharedRegion.slots == SharedSlots.freeMax)
+    #expect(slots.usedCount == 0)
+  }
+
+  @Test("is taken for no other than it is, and read nowhere else")
   func strangers() throws {
-    let slots = try #require(SharedSlots())
-    var offer = slots.offer
+    slots.grow()
+    let region = try #require(slots.regions.first)
+    var offer = region.offer
     offer.token ^= 1
-    #expect(SharedSlots(opening: offer) == nil)
-    offer = slots.offer
-    // Standard input: whatever it is.
+    #expect(SharedRegion(opening: offer) == nil)
+    // Standard input, whatever it is; no descriptor; no process.
+    offer = region.offer
     offer.descriptor = 0
-    #expect(SharedSlots(opening: offer) == nil)
+    #expect(SharedRegion(opening: offer) == nil)
     offer.descriptor = 1 << 30
-    #expect(SharedSlots(opening: offer) == nil)
+    #expect(SharedRegion(opening: offer) == nil)
+    offer = region.offer
+    offer.process = .max
+    #expect(SharedRegion(opening: offer) == nil)
+    let open = try opened(region)
+    #expect(open.isOwnerRunning)
+    for slot in [-1, SharedRegion.slots] { #expect(bytes(slot, of: open) == nil) }
+    for count in [-1, SharedRegion.slotBytes + 1] {
+      #expect(bytes(0, of: open, count: count) == nil)
+    }
+  }
+}
+
+@Suite("What is on loan")
+struct LoanTests {
+  private func number(_ count: UInt64, link: UInt64 = 1) -> Loan.Number {
+    Loan.Number(link: link, count: count)
+  }
+
+  @Test("is given back when nobody has it, to its owner")
+  func back() throws {
+    let region = try #require(SharedRegion())
+    let wakeUp = try WakeUp()
+    let returns = Loan.Returns(wakeUp)
+    do {
+      let loans = [("a", 1), ("b", 1), ("a", 2)].map {
+        Loan(region, number($0.1), of: $0.0, to: returns)
+      }
+      withExtendedLifetime(loans) { #expect(returns.take().isEmpty) }
+    }
+    let given = returns.take()
+    #expect(given.mapValues { Set($0) } == ["a": [number(1), number(2)], "b": [number(1)]])
+    #expect(returns.take().isEmpty)
+  }
+
+  @Test("and did not come is known by the next that does")
+  func lost() {
+    var order = Loan.Order()
+    #expect(order.take(number(1)) == [])
+    #expect(order.take(number(2)) == [])
+    #expect(order.take(number(5)) == [number(3), number(4)])
+    // A copy, and an older one.
+    #expect(order.take(number(5)) == [] && order.take(number(4)) == [])
+    #expect(order.take(number(6)) == [])
+    // By another connection: numbers begin anew.
+    #expect(order.take(number(3, link: 2)) == [number(1, link: 2), number(2, link: 2)])
+    #expect(order.take(number(.max, link: 2)).count == Int(Loan.Order.lostMax))
+    #expect(order.take(number(0, link: 3)) == [])
   }
 }
 
 @Suite("What stands before the head of a message")
 struct MeshEnvelopeTests {
   private let all: [MeshEnvelope] = [
-    .plain, .inSlot(3, count: 77_000, token: 1 << 63 | 5),
+    .plain, .inSlot(3, count: 77_000, token: 1 << 63 | 5, .init(link: .max, count: 9)),
     .offer(.init(process: 7, descriptor: 9, token: .max)), .accepted(token: 12),
-    .freed([], token: 1), .freed([0, 15], token: 2),
+    .retired(token: 1 << 40), .returned([]),
+    .returned([.init(link: 1, count: 2), .init(link: .max, count: 1 << 50)]),
   ]
 
   @Test("is read back, with the head as it was")

@@ -16,20 +16,19 @@ private final class Party: Sendable {
   let mesh: Mesh
   let exchange: StepExchange
   let id: WorkerID
-  private let votes: AsyncStream<StepVote>
+  private let events: AsyncStream<ExchangeEvent>
 
-  init(_ number: Int) throws {
+  /// - Parameter isBare: takes part in sums alone, and keeps no moments.
+  init(_ number: Int, isBare: Bool = true) throws {
     id = WorkerID(name: "w\(number)", boot: 1)
     keys = try CurveKeyPair.generate()
     mesh = try Mesh(endpoint: "tcp://127.0.0.1:*", security: .sealed(keys, list))
-    let (votes, feed) = AsyncStream<StepVote>.makeStream()
-    self.votes = votes
+    let (events, feed) = AsyncStream<ExchangeEvent>.makeStream()
+    self.events = events
     exchange = try StepExchange(
-      me: id, mesh: mesh, fence: fence, isBare: true,
+      me: id, mesh: mesh, fence: fence, isBare: isBare,
       log: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
-    ) { event in
-      if case .vote(let vote) = event { feed.yield(vote) }
-    }
+    ) { feed.yield($0) }
     exchange.start()
   }
 
@@ -37,13 +36,13 @@ private final class Party: Sendable {
     StepMember(worker: id, endpoint: mesh.endpoint, publicKey: keys.publicKey)
   }
 
-  /// Computes and sends its part; `leaves` are the ranks' vectors.
+  /// Begins, computes and sends its part; `leaves` are the ranks' vectors.
   func contribute(
-    _ plan: StepPlan, _ leaves: [[Float]], _ wire: WirePrecision = .f32
+    _ plan: StepPlan, _ leaves: [[Float]], _ wire: WirePrecision = .f32, weights: Floats? = nil
   ) async throws {
     let place = try #require(plan.members.firstIndex { $0.worker == id })
-    await exchange.begin(
-      plan.training, Floats(zeros: leaves[0].count), lineage: 0, wire: wire, step: plan.step)
+    let weights = weights ?? Floats(zeros: leaves[0].count)
+    await exchange.begin(plan.training, weights, lineage: 0, wire: wire, step: plan.step)
     try await exchange.open(plan)
     let reduction = ReductionPlan(
       rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count)
@@ -56,8 +55,17 @@ private final class Party: Sendable {
     }
   }
 
+  /// The moments that the step's base has are zeros.
   func vote() async -> StepVote? {
-    for await vote in votes { return vote }
+    for await event in events {
+      switch event {
+      case .vote(let vote): return vote
+      case .load(let segment, let plan):
+        let count = await exchange.grid?.range(ofSegment: segment).count ?? 0
+        await exchange.loaded(segment: segment, Moments(zeros: count, .f32), epoch: plan.epoch)
+      default: continue
+      }
+    }
     return nil
   }
 
@@ -94,7 +102,7 @@ struct StepExchangeTests {
     arguments: 1...8 as ClosedRange<UInt64>, WirePrecision.allCases)
   func sameBits(seed: UInt64, wire: WirePrecision) async throws {
     var random = SeededRandom(seed: seed)
-    let parties = try (0..<1 + random.below(4)).map(Party.init)
+    let parties = try (0..<1 + random.below(4)).map { try Party($0) }
     for party in parties {
       for other in parties {
         party.list.allow(publicKey: other.keys.publicKey, name: other.id.name)
@@ -122,7 +130,7 @@ struct StepExchangeTests {
   @Test("takes nothing of a step that is void")
   func anotherEpoch() async throws {
     var random = SeededRandom(seed: 1)
-    let parties = try (0..<2).map(Party.init)
+    let parties = try (0..<2).map { try Party($0) }
     for party in parties {
       for other in parties {
         party.list.allow(publicKey: other.keys.publicKey, name: other.id.name)
@@ -143,6 +151,73 @@ struct StepExchangeTests {
       #expect(await party.sum() == treeSum(right))
       await party.mesh.close()
     }
+  }
+}
+
+@Suite("What a checkpoint takes of a member", .timeLimit(.minutes(5)))
+struct MemberCheckpointTests {
+  private let party: Party
+  private let weights = Floats([Float](repeating: 1, count: 40))
+  private let segments = Array(0..<8)
+  private var plan: StepPlan
+
+  init() throws {
+    party = try Party(0, isBare: false)
+    plan = StepPlan(
+      training: .pretraining, epoch: 1, step: 3, members: [party.member], rankOwners: [0],
+      segments: segments.map { _ in SegmentKeepers([0]) }, base: .beginning)
+  }
+
+  /// All numbers of a segment's weights, and of its moments.
+  private func kept(_ segment: Int, step: Int) async throws -> [Set<Float>]? {
+    let copy = try await party.exchange.copy(segment: segment, of: .pretraining, step: step)
+    return try copy.map {
+      try [$0.weights, $0.moments].map { file in
+        let bytes = try file.read(offset: 0, length: Int(file.size))
+        return Set(bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) })
+      }
+    }
+  }
+
+  private func commit() async throws -> [CellUpdate] {
+    try await party.contribute(plan, [[Float](repeating: 5, count: 40)], weights: weights)
+    _ = try #require(await party.vote())
+    await party.exchange.keep(segments)
+    let updates = await party.exchange.commit(step: plan.step)
+    for update in updates {
+      weights[update.range].fill(7)
+      update.moments.first.fill(9)
+      update.moments.second.fill(9)
+    }
+    #expect(Set(updates.flatMap { $0.range }).count == 40)
+    return updates
+  }
+
+  @Test("is the state before a step that was committed since")
+  func commits() async throws {
+    _ = try await commit()
+    for segment in segments { #expect(try await kept(segment, step: 3) == [[1], [0]]) }
+    #expect(try await kept(0, step: 3) == nil)
+    #expect(try await kept(0, step: 4) == nil)
+    await party.mesh.close()
+  }
+
+  @Test("stays when a segment goes to another member")
+  func leaves() async throws {
+    let updates = try await commit()
+    await party.exchange.updated(updates.map(\.cell), changes: [:])
+    await party.exchange.settled()
+    await party.exchange.keep(segments)
+    let other = try Party(1)
+    var next = plan
+    next.epoch = 2
+    next.step = 4
+    next.members.append(other.member)
+    for segment in segments.dropFirst() { next.segments[segment] = SegmentKeepers([1]) }
+    try await party.exchange.open(next)
+    for segment in segments { #expect(try await kept(segment, step: 4) == [[7], [9]]) }
+    await party.mesh.close()
+    await other.mesh.close()
   }
 }
 

@@ -38,6 +38,22 @@ struct WireNumbersTests {
     #expect(wire.values(payload)?.array.map(\.bitPattern) == values.array.map(\.bitPattern))
   }
 
+  @Test(
+    "are added in one of the two that may be written, and elsewhere when none may",
+    arguments: WirePrecision.allCases)
+  func sum(wire: WirePrecision) throws {
+    let compute = try Compute(threads: 1)
+    let halves: [[Float]] = [[1, 2.5, 1000.25], [0.125, -2.5, 3]]
+    for (isA, isB) in [(false, false), (true, false), (false, true), (true, true)] {
+      let (a, b) = (Floats(halves[0]), Floats(halves[1]))
+      let sum = wire.sum(
+        Chunk(values: a, isScratch: isA), Chunk(values: b, isScratch: isB), on: compute)
+      #expect(sum.isScratch && sum.values.array == treeSum(halves, wire))
+      if !isA { #expect(a.array == halves[0]) }
+      if !isB { #expect(b.array == halves[1]) }
+    }
+  }
+
   @Test("of half an element are none")
   func torn() {
     let three = [UInt8](repeating: 0, count: 3)

@@ -110,6 +110,7 @@ void ck_pack(ck_pool *pool, const ck_product *product, void *panels);
 
 typedef enum {
   CK_ADD,          // out0 += in0
+  CK_SUM,          // out0 = in0 + in1
   CK_ADD_SCALED,   // out0 += factor · in0
   CK_SCALE,        // out0 *= factor
   CK_SILU,         // out0 = f(in0), also the three below
