@@ -164,11 +164,8 @@ final class MeshLoop {
   private(set) var shared = 0
   /// For payloads to members on this machine.
   let slots = SharedSlots()
-  /// Memory of members on this machine, by name and token, where payloads are read.
-  private var memories: [String: [UInt64: SharedRegion]] = [:]
-  private var orders: [String: Loan.Order] = [:]
+  private var borrowed: BorrowedMemory
   private let wakeUp: WakeUp
-  private let returns: Loan.Returns
   let thread = Guarded<pthread_t?>(nil)
   private let context: Context
   private let router: Socket
@@ -189,17 +186,13 @@ final class MeshLoop {
 
   /// Messages that are read before outgoing ones get their turn.
   private static let turnMessages = 16
-  /// Members whose memory is kept though this one does not speak to them at the moment.
-  private static let memoriesMax = 64
-  /// Regions of a member: a bound, far above what a step needs.
-  private static let regionsMax = 4096
 
   init(
     endpoint: String, security: MeshSecurity, limits: SocketLimits, isLocal: Bool, _ wakeUp: WakeUp
   ) throws(TransportError) {
     self.limits = limits
     self.wakeUp = wakeUp
-    returns = Loan.Returns(wakeUp)
+    borrowed = BorrowedMemory(wakeUp)
     self.isLocal = isLocal
     context = try Context()
     var local: String?
@@ -260,7 +253,9 @@ final class MeshLoop {
       handle(
         MeshMessage(peer: message.peer, head: head, payload: message.payload), envelope, receive)
     }
-    for (owner, loans) in returns.take() { links[owner]?.say(.returned(loans)) }
+    for (owner, loans) in borrowed.takeReturns(isMember: { links[$0] != nil }) {
+      links[owner]?.say(.returned(loans))
+    }
     for link in links.values { shared += link.send() }
   }
 
@@ -271,32 +266,17 @@ final class MeshLoop {
     switch envelope {
     case .plain: receive(message)
     case .inSlot(let slot, let count, let token, let number):
-      returns.add(orders[peer, default: Loan.Order()].take(number), to: peer)
-      guard let region = memories[peer]?[token],
-        let bytes = unsafe region.bytes(slot, count: count)
+      guard let payload = borrowed.payload(slot, count: count, token: token, number, of: peer)
       else {
-        returns.add([number], to: peer)
         dropped += 1
         return
       }
-      let loan = Loan(region, number, of: peer, to: returns)
-      receive(
-        MeshMessage(
-          peer: peer, head: message.head, payload: unsafe Payload(onLoan: loan, bytes)))
+      receive(MeshMessage(peer: peer, head: message.head, payload: payload))
     case .offer(let offer):
-      guard isLocal, memories[peer]?.count ?? 0 < Self.regionsMax,
-        let region = SharedRegion(opening: offer)
-      else { return }
-      if memories.count >= Self.memoriesMax {
-        memories = memories.filter { links[$0.key] != nil }
-        orders = orders.filter { links[$0.key] != nil }
-      }
-      // Of a process that is no more, nothing comes.
-      memories[peer] = memories[peer]?.filter { $0.value.offer.process == offer.process }
-      memories[peer, default: [:]][offer.token] = region
+      guard isLocal, borrowed.open(offer, of: peer, isMember: { links[$0] != nil }) else { return }
       links[peer]?.say(.accepted(token: offer.token))
     case .accepted(let token): links[peer]?.accepted(token: token)
-    case .retired(let token): memories[peer]?[token] = nil
+    case .retired(let token): borrowed.retired(token, of: peer)
     case .returned(let loans): links[peer]?.returned(loans)
     }
   }
@@ -316,14 +296,11 @@ final class MeshLoop {
       link.close()
       links[name] = nil
     }
-    // Who is no member now may be one again and go on with the same memory, if it is still there.
-    memories = memories.filter { name, regions in
-      links[name] != nil || regions.values.contains { $0.isOwnerRunning }
-    }
+    borrowed.forgetTheGone { links[$0] != nil }
     for peer in peers where links[peer.name] == nil {
       let link = try link(to: peer)
       links[peer.name] = link
-      for token in memories[peer.name, default: [:]].keys { link.say(.accepted(token: token)) }
+      for word in borrowed.words(to: peer.name) { link.say(word) }
     }
   }
 

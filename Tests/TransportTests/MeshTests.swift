@@ -189,6 +189,26 @@ struct MeshTests {
     for member in members { await member.mesh.close() }
   }
 
+  @Test("gives back what it read when its owner is a member again")
+  func late() async throws {
+    let members = try await together(["one", "other"])
+    let (one, other) = (members[0], members[1])
+    while await one.lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    await one.send("", large, to: ["other"])
+    do {
+      let held = try #require(await other.next())
+      try await other.connect([])
+      #expect(held.payload?.isOnLoan == true)
+    }
+    // By then it has looked at what nobody reads any more.
+    await one.send("word", to: ["other"])
+    #expect(await other.next()?.text == "word")
+    #expect(await one.lent == 1)
+    try await other.connect([one.address])
+    while await one.lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    for member in members { await member.mesh.close() }
+  }
+
   @Test("leaves what a member reads as it is, though it is one no more")
   func leaves() async throws {
     let members = try await together(["one", "other"])
