@@ -1,8 +1,8 @@
 /// Memory of other members of a mesh, on this machine, as far as it is open here: by the member's
 /// name.
 struct BorrowedMemory {
-  /// Members whose memory is kept though this one does not speak to them at the moment.
-  private static let ownersMax = 64
+  /// Members on one machine: a bound. Who is one too many sends by the socket.
+  private static let ownersMax = 1024
   /// Regions of a member: a bound, far above what a step needs.
   private static let regionsMax = 4096
 
@@ -22,17 +22,17 @@ struct BorrowedMemory {
 
   /// Opens a region of a member.
   /// - Returns: false when it cannot be reached, or is something else.
-  mutating func open(
-    _ offer: SharedRegion.Offer, of owner: String, isMember: (String) -> Bool
-  ) -> Bool {
+  mutating func open(_ offer: SharedRegion.Offer, of owner: String) -> Bool {
     var known = owners[owner] ?? Owner()
     // Of a process that is no more, nothing comes.
-    known.regions = known.regions.filter { $0.value.offer.process == offer.process }
-    guard known.regions.count < Self.regionsMax, let region = SharedRegion(opening: offer) else {
-      return false
+    if known.regions.values.contains(where: { $0.offer.process != offer.process }) {
+      known = Owner()
     }
+    guard known.regions.count < Self.regionsMax,
+      owners.count < Self.ownersMax || owners[owner] != nil,
+      let region = SharedRegion(opening: offer)
+    else { return false }
     known.regions[offer.token] = region
-    if owners.count >= Self.ownersMax { owners = owners.filter { isMember($0.key) } }
     owners[owner] = known
     return true
   }
@@ -41,11 +41,12 @@ struct BorrowedMemory {
     owners[owner]?.regions[token] = nil
   }
 
-  /// What a member put into a slot; nil, and given back, where there is no such one.
+  /// What a member put into a slot; nil where there is no such one, or no more.
   mutating func payload(
     _ slot: Int, count: Int, token: UInt64, _ number: Loan.Number, of owner: String
   ) -> Payload? {
-    if let lost = owners[owner]?.order.take(number), !lost.isEmpty { returns.add(lost, to: owner) }
+    guard let lost = owners[owner]?.order.take(number) else { return nil }
+    if !lost.isEmpty { returns.add(lost, to: owner) }
     guard let region = owners[owner]?.regions[token],
       let bytes = unsafe region.bytes(slot, count: count)
     else {

@@ -4,11 +4,13 @@ import Synchronization
 /// it any more, whichever thread that is on.
 final class Loan: Sendable {
   /// Which of the slots that its owner lent to this member.
-  struct Number: Hashable {
-    /// Of the connection by which it was told of.
+  struct Number: Hashable, Comparable {
+    /// Of the connection by which it was told of: a later one to the same member has a higher one.
     var link: UInt64
     /// From 1, without gaps.
     var count: UInt64
+
+    static func < (a: Number, b: Number) -> Bool { (a.link, a.count) < (b.link, b.count) }
   }
 
   private let region: SharedRegion
@@ -49,19 +51,20 @@ final class Loan: Sendable {
     }
   }
 
-  /// What was lent over one connection, in order: what is missing was lost on its way.
+  /// What was lent by one owner, in order: what is missing was lost on its way.
   struct Order {
     /// More than libzmq has on its way.
     static let lostMax: UInt64 = 4096
 
     private var last: Number?
 
-    /// - Returns: what should have come before it.
-    mutating func take(_ number: Number) -> [Number] {
+    /// - Returns: what should have come before it; nil for what was taken for lost, or is of an
+    ///   older connection: it came by another way than what followed, and may have been lent anew.
+    mutating func take(_ number: Number) -> [Number]? {
+      if let last, last >= number { return nil }
       let first = last?.link == number.link ? last?.count ?? 0 : 0
-      guard number.count > first else { return [] }
       last = number
-      let missing = min(number.count - first - 1, Self.lostMax)
+      let missing = min(max(number.count, first + 1) - first - 1, Self.lostMax)
       return (number.count - missing..<number.count).map { Number(link: number.link, count: $0) }
     }
   }

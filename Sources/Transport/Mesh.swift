@@ -273,7 +273,7 @@ final class MeshLoop {
       }
       receive(MeshMessage(peer: peer, head: message.head, payload: payload))
     case .offer(let offer):
-      guard isLocal, borrowed.open(offer, of: peer, isMember: { links[$0] != nil }) else { return }
+      guard isLocal, borrowed.open(offer, of: peer) else { return }
       links[peer]?.say(.accepted(token: offer.token))
     case .accepted(let token): links[peer]?.accepted(token: token)
     case .retired(let token): borrowed.retired(token, of: peer)

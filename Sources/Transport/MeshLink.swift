@@ -1,4 +1,5 @@
 import CZeroMQ
+import Glibc
 
 extension MeshLoop {
   /// To one member.
@@ -25,7 +26,14 @@ extension MeshLoop {
     private var lent: [UInt64: SharedSlots.Slot] = [:]
     private var lentCount: UInt64 = 0
     /// By which the member knows this connection's loans.
-    private let number = UInt64.random(in: .min ... .max)
+    private let number = Link.nextNumber()
+
+    /// Of the machine's clock, so that a process that begins anew has higher ones as well.
+    private static func nextNumber() -> UInt64 {
+      var now = timespec()
+      unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+      return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+    }
 
     /// A smaller payload goes through the socket: that takes as long.
     private static let sharedMin = 16 << 10
