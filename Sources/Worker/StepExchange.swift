@@ -187,6 +187,7 @@ actor StepExchange {
   /// The moments of a segment are those of the base.
   func loaded(segment: Int, _ loaded: Moments, epoch: UInt64) {
     guard let member, member.plan?.epoch == epoch else { return }
+    preserve([segment])
     moments[segment] = loaded
     decide { $0.loaded(segment: segment) }
     sayProgress()
@@ -325,8 +326,10 @@ actor StepExchange {
       if isBare { return decide { $0.loaded(segment: segment) } }
       tell(.load(segment: segment, plan))
     case .write(let part, let cell, let chunk):
+      preserve([member.grid.segmentOfCell[cell]])
       state(.state(part), cell, member).copy(from: chunk.values)
     case .add(let cell, let chunk):
+      preserve([member.grid.segmentOfCell[cell]])
       Kernels.add(into: weights[member.grid.cells[cell]], chunk.values, on: compute)
     case .forget(let segment):
       preserve([segment])

@@ -55,18 +55,32 @@ private final class Party: Sendable {
     }
   }
 
-  /// The moments that the step's base has are zeros.
   func vote() async -> StepVote? {
     for await event in events {
       switch event {
       case .vote(let vote): return vote
-      case .load(let segment, let plan):
-        let count = await exchange.grid?.range(ofSegment: segment).count ?? 0
-        await exchange.loaded(segment: segment, Moments(zeros: count, .f32), epoch: plan.epoch)
+      case .load(let segment, let plan): await load(segment, plan)
       default: continue
       }
     }
     return nil
+  }
+
+  /// Loads so many segments that are wanted.
+  func load(_ count: Int) async throws {
+    var left = count
+    for await event in events {
+      guard case .load(let segment, let plan) = event else { continue }
+      await load(segment, plan)
+      left -= 1
+      if left == 0 { return }
+    }
+  }
+
+  /// The moments that the step's base has are zeros.
+  private func load(_ segment: Int, _ plan: StepPlan) async {
+    let count = await exchange.grid?.range(ofSegment: segment).count ?? 0
+    await exchange.loaded(segment: segment, Moments(zeros: count, .f32), epoch: plan.epoch)
   }
 
   func sum() async -> [Float] {
@@ -202,19 +216,31 @@ struct MemberCheckpointTests {
     await party.mesh.close()
   }
 
-  @Test("stays when a segment goes to another member")
-  func leaves() async throws {
+  @Test("stays when the member misses steps, and gets a newer state or gives segments up")
+  func misses() async throws {
     let updates = try await commit()
     await party.exchange.updated(updates.map(\.cell), changes: [:])
     await party.exchange.settled()
     await party.exchange.keep(segments)
     let other = try Party(1)
+    for (one, another) in [(party, other), (other, party)] {
+      one.list.allow(publicKey: another.keys.publicKey, name: another.id.name)
+    }
     var next = plan
     next.epoch = 2
-    next.step = 4
+    next.step = 6
     next.members.append(other.member)
-    for segment in segments.dropFirst() { next.segments[segment] = SegmentKeepers([1]) }
+    // Moments of the first two segments come from the base, all weights from the other member.
+    for segment in segments { next.segments[segment] = SegmentKeepers(segment < 2 ? [1, 0] : [1]) }
+    let newer = Floats([Float](repeating: 5, count: 40))
+    await other.exchange.begin(next.training, newer, lineage: 0, wire: .f32, step: 6)
+    try await other.exchange.open(next)
     try await party.exchange.open(next)
+    try await party.load(2)
+    while await party.exchange.progress?.isWhole != true {
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    #expect(weights.array == newer.array)
     for segment in segments { #expect(try await kept(segment, step: 4) == [[7], [9]]) }
     await party.mesh.close()
     await other.mesh.close()
