@@ -22,7 +22,8 @@ import Glibc
   private static let bytes = headBytes + slots * slotBytes
 
   let offer: Offer
-  private let descriptor: Int32
+  /// Of who made it, for others to open; nil at these, whose mapping stays without one.
+  private let descriptor: Int32?
   // Who fills a slot is the only one who has it then; see `SharedSlots`.
   private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
 
@@ -52,16 +53,14 @@ import Glibc
     let path = "/proc/\(offer.process)/fd/\(offer.descriptor)"
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0, status.st_size == Self.bytes,
       fcntl(descriptor, Int32(comd_get_seals)) & Self.seals == Self.seals,
       let memory = unsafe Self.map(descriptor, PROT_READ)
-    else {
-      close(descriptor)
-      return nil
-    }
+    else { return nil }
     self.offer = offer
-    self.descriptor = descriptor
+    self.descriptor = nil
     unsafe self.memory = memory
     // The same process and descriptor may be others where processes are counted anew.
     if unsafe memory.load(as: UInt64.self) != offer.token { return nil }
@@ -69,7 +68,7 @@ import Glibc
 
   deinit {
     _ = unsafe munmap(memory, Self.bytes)
-    close(descriptor)
+    if let descriptor { close(descriptor) }
   }
 
   private static let seals = Int32(comd_seals)

@@ -21,6 +21,9 @@ final class SharedSlots {
   /// So much memory stays for the next payloads; who clears it costs more than who keeps it.
   static let freeMax = (256 << 20) / SharedRegion.slotBytes
 
+  /// Each takes a descriptor, of which a process may have no more than a thousand.
+  static let regionsMax = 256
+
   /// Slots that somebody has.
   var usedCount: Int { used.values.reduce(0, +) }
   private(set) var regions: [SharedRegion] = []
@@ -31,15 +34,15 @@ final class SharedSlots {
   /// Slots in use, by the region's token.
   private var used: [UInt64: Int] = [:]
 
-  /// Adds a region, if the system has memory for it.
+  /// Adds a region, if there may be one more and the system has memory for it.
   func grow() {
-    guard let region = SharedRegion() else { return }
+    guard regions.count < Self.regionsMax, let region = SharedRegion() else { return }
     regions.append(region)
     version += 1
     free += (0..<SharedRegion.slots).reversed().map { (region, $0) }
   }
 
-  /// Copies bytes into a slot; nil when the system gives no memory.
+  /// Copies bytes into a slot; nil when there is none: they go by the socket.
   /// - Precondition: no more bytes than a slot has.
   func put(_ bytes: UnsafeRawBufferPointer) -> Slot? {
     if free.isEmpty { grow() }

@@ -64,6 +64,16 @@ struct SharedSlotsTests {
     #expect(slots.usedCount == 0)
   }
 
+  @Test("is bounded: each region takes a descriptor of the process")
+  func bounded() throws {
+    let count = SharedSlots.regionsMax * SharedRegion.slots
+    let held = try (0..<count).map { _ in try put([1]) }
+    withExtendedLifetime(held) {
+      #expect([UInt8(1)].withUnsafeBytes { unsafe slots.put($0) } == nil)
+      #expect(slots.regions.count == SharedSlots.regionsMax)
+    }
+  }
+
   @Test("is taken for no other than it is, and read nowhere else")
   func strangers() throws {
     slots.grow()
