@@ -4,8 +4,9 @@ import Domain
 /// member of a large group has its share within a few percent.
 public func segmentCount(of elements: Int) -> Int { min(256, max(8, elements >> 16)) }
 
-/// How much later than it could the busiest member may be done for it, as a share.
-private let latenessMax = 0.1
+/// How much later than it could the busiest member may be done, as a share, where that keeps the
+/// traffic within `trafficExcessMax`.
+private let latenessMax = 0.25
 
 /// Spreads virtual ranks over members in contiguous blocks, so that the busiest is done as early as
 /// can be and, within that, members send few sums.
@@ -13,8 +14,8 @@ private let latenessMax = 0.1
 /// A member's share is bounded by its pace: with equal ones no member gets more than `⌈V / W⌉`
 /// ranks. Within these bounds the cuts are where the tree has the fewest subtrees to send; among
 /// equally good ones the earliest. Where that costs much traffic, though neighbours add up what
-/// they have of one subtree, the bounds are widened by up to a tenth. Members may stay without a
-/// rank when there are more than ranks.
+/// they have of one subtree, the bounds are widened as little as helps, by a quarter at most. No
+/// member that can keep up stays without a rank unless there are more members than ranks.
 ///
 /// - Parameter paces: of each member, seconds (or any other unit) that a rank takes there.
 /// - Returns: (V), the member of each rank, never falling.
@@ -35,14 +36,14 @@ public func rankOwners(virtualRanks: Int, paces: [Double]) -> [Int] {
   return best?.owners ?? []
 }
 
-/// Some of the moments, up to a tenth later, at which members could have done one more rank.
+/// Some of the moments, up to a quarter later, at which members could have done one more rank.
 private func laterEnds(than first: Double, virtualRanks: Int, paces: [Double]) -> [Double] {
   let last = first * (1 + latenessMax)
   let ends = Set(
     paces.flatMap { pace in (1...virtualRanks).map { Double($0) * pace } }
       .filter { $0 > first && $0 <= last }
   ).sorted()
-  let step = max(1, ends.count / 8)
+  let step = max(1, ends.count / 16)
   return stride(from: step - 1, to: ends.count, by: step).map { ends[$0] }
 }
 
@@ -54,9 +55,11 @@ private func cut(virtualRanks: Int, caps: [Int]) -> [Int] {
     repeating: Array(repeating: unreachable, count: virtualRanks + 1), count: caps.count + 1)
   var share = fewest
   fewest[0][0] = 0
+  let least = virtualRanks >= caps.count ? 1 : 0
   for member in 0..<caps.count {
     for start in 0...virtualRanks where fewest[member][start] < unreachable {
-      for count in 0...min(caps[member], virtualRanks - start) {
+      let most = min(caps[member], virtualRanks - start)
+      for count in stride(from: min(least, caps[member]), through: most, by: 1) {
         let sent = fewest[member][start] + subtrees(in: start..<start + count, of: virtualRanks)
         if sent < fewest[member + 1][start + count] {
           fewest[member + 1][start + count] = sent

@@ -120,10 +120,7 @@ struct TrafficTests {
       for members in 1...64 {
         let excess = plan(virtualRanks: virtualRanks, members: members).trafficExcess
         if members <= virtualRanks, members.nonzeroBitCount == 1 { #expect(excess == 0) }
-        // Less takes a member with a sixth more ranks than its share: see docs/training.md.
-        let isHard = [[32, 5], [64, 5], [64, 10], [64, 13]].contains([virtualRanks, members])
-        #expect(
-          excess <= (isHard ? 0.38 : 0.3) + 1e-9, "\(virtualRanks) ranks, \(members) members")
+        #expect(excess <= 0.3, "\(virtualRanks) ranks, \(members) members")
       }
     }
   }

@@ -122,7 +122,7 @@ struct ReductionPlanTests {
     }
   }
 
-  @Test("is spread in contiguous blocks, no member with more than a tenth over its share")
+  @Test("is spread in contiguous blocks, none empty, none more than a quarter over its share")
   func ownership() {
     for virtualRanks in 1...40 {
       for members in 1...45 {
@@ -130,10 +130,14 @@ struct ReductionPlanTests {
         #expect(owners.count == virtualRanks)
         #expect(zip(owners, owners.dropFirst()).allSatisfy { $0 <= $1 })
         let share = (virtualRanks + members - 1) / members
-        let most = (0..<members).map { member in owners.count { $0 == member } }.max() ?? 0
-        #expect(Double(most) <= Double(share) * 1.1)
+        let counts = (0..<members).map { member in owners.count { $0 == member } }
+        #expect(Double(counts.max() ?? 0) <= Double(share) * 1.25)
+        if members <= virtualRanks { #expect(!counts.contains(0)) }
       }
     }
+    // Thirteen and twelve each would send 73 % more than the least, fourteen at most 38 %.
+    let five = evenly(64, 5)
+    #expect((0..<5).map { member in five.count { $0 == member } } == [8, 8, 16, 16, 16])
     // Five partial sums in all, where 5 + 5 + 6 ranks would need seven.
     let plan = ReductionPlan(
       rankOwners: evenly(16, 3), segmentOwners: [0], members: 3)
@@ -170,7 +174,7 @@ struct RankOwnersTests {
       }
       best[next ?? 0] += 1
     }
-    #expect(end(counts) <= end(best) * 1.100001)
+    #expect(end(counts) <= end(best) * 1.250001)
   }
 
   @Test("count subtrees as the reduction makes them")
