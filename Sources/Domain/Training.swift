@@ -259,7 +259,8 @@ public struct StepVote: Hashable, Sendable {
   public var tokens: Int64
   /// In order of segments.
   public var sums: [SegmentSum]
-  /// How long the member's own virtual ranks took.
+  /// How long the member's own virtual ranks take. Of those it has from an earlier attempt at the
+  /// step the mean of the others is taken; zero when all are.
   public var computing: Duration
   public init(
     training: TrainingID, epoch: UInt64, step: Int, loss: Double, tokens: Int64,

@@ -12,6 +12,9 @@ struct RankSums {
   /// What was finished in this step, in an earlier attempt, too. It may be on its way to others: it
   /// is not written.
   private(set) var known: [TreeNode: Sum] = [:]
+  /// Whole subtrees' sums on the stack of an attempt that is over. Nobody else has seen them: they
+  /// may be written.
+  private var begun: [TreeNode: Sum] = [:]
   private var stack: [Sum] = []
   /// Vectors that are made once and used again.
   private var free: [Floats] = []
@@ -24,10 +27,13 @@ struct RankSums {
     self.wire = wire
   }
 
+  /// Nodes whose sums need not be computed.
+  var nodes: Set<TreeNode> { Set(known.keys).union(begun.keys) }
+
   mutating func borrow() -> Floats { free.popLast() ?? Floats(zeros: count) }
 
   mutating func recall(_ node: TreeNode) {
-    if let sum = known[node] { stack.append(sum) }
+    if let sum = begun.removeValue(forKey: node) ?? known[node] { stack.append(sum) }
   }
 
   /// Begins the sum of the next rank's gradient, which is being made in `gradient`, and of the last
@@ -77,10 +83,31 @@ struct RankSums {
     return sum
   }
 
-  /// The attempt is over before its sums are.
-  mutating func abandon() {
-    free += stack.map(\.values).filter { !isKnown($0) }
+  /// The attempt is over before its sums are: the next one goes on with what it has.
+  mutating func setAside(virtualRanks: Int) {
+    for sum in stack where !isKnown(sum.values) {
+      guard let first = sum.ranks.first?.rank else { continue }
+      var node = TreeNode(rank: first)
+      while node.ranks(of: virtualRanks).count < sum.ranks.count {
+        node = TreeNode(level: node.level + 1, index: node.index / 2)
+      }
+      begun[node] = sum
+    }
     stack = []
+  }
+
+  /// Nothing is kept of what an attempt had begun that these instructions have no use for.
+  mutating func keepBegun(for program: some Sequence<ReductionInstruction>) {
+    let wanted = program.compactMap { if case .recall(let node) = $0 { node } else { nil } }
+    for node in Set(begun.keys).subtracting(wanted) {
+      if let sum = begun.removeValue(forKey: node) { free.append(sum.values) }
+    }
+  }
+
+  /// Nothing comes of the attempt.
+  mutating func abandon() {
+    free += (stack + begun.values).map(\.values).filter { !isKnown($0) }
+    (stack, begun) = ([], [:])
   }
 
   /// The step is over: its vectors may be used again.

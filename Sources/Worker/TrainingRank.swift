@@ -45,7 +45,7 @@ actor TrainingRank {
   private var epoch: UInt64 = 0
   private var lastVote: StepVote?
   private var sums = RankSums(count: 0, .f32)
-  private var computing = Duration.zero
+  private var times = RankTimes()
   /// The last step after which all weights were here.
   private var wholeAt = 0
 
@@ -141,7 +141,7 @@ actor TrainingRank {
     case .load(let segment, let plan): await load(segment, plan)
     case .vote(var vote):
       guard vote.epoch == epoch, vote.training == state?.plan.training else { return }
-      vote.computing = computing
+      vote.computing = times.ofAll
       log.debug("\(vote.training) step \(vote.step), epoch \(vote.epoch): loss \(vote.loss)")
       lastVote = vote
       say(.vote(vote))
@@ -206,7 +206,7 @@ actor TrainingRank {
     epoch = plan.epoch
     step = plan.step
     lastVote = nil
-    computing = .zero
+    times = RankTimes()
     log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): begun")
     do {
       try await exchange.open(plan)
@@ -216,15 +216,20 @@ actor TrainingRank {
   }
 
   /// Computes this member's ranks, those that it has not computed in an earlier attempt, and hands
-  /// each sum on as it is finished: layer by layer, while the layers before are still computed.
+  /// each sum on as it is finished: layer by layer, while the layers before are still computed. Of
+  /// an attempt that is void the rank that is under way is computed to its end: it may be wanted.
   private func compute(_ plan: StepPlan, place: Int) async throws {
     guard let grid = await exchange.grid else { return }
     let program = ReductionPlan(
       rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count
-    ).localProgram(member: place, known: Set(sums.known.keys))[...]
-    var rest = program
+    ).localProgram(member: place, known: sums.nodes)
+    sums.keepBegun(for: program)
+    times.ranks = plan.rankOwners.count { $0 == place }
+    var rest = program[...]
     while let instruction = rest.popFirst() {
-      if latestEpoch.isVoid(plan.training, epoch: plan.epoch) { return sums.abandon() }
+      if latestEpoch.isVoid(plan.training, epoch: plan.epoch) {
+        return sums.setAside(virtualRanks: plan.rankOwners.count)
+      }
       switch instruction {
       case .push(let rank):
         let additions = rest.prefix { $0 == .add }.count
@@ -284,7 +289,7 @@ actor TrainingRank {
     let begun = clock.now
     let loss = try state?.gradient(
       step: plan.step, rank: rank, into: gradient, finished: finished)
-    computing += clock.now - begun
+    times.took(clock.now - begun)
     return RankStatistics(rank: rank, loss ?? LossSum(loss: 0, tokens: 0))
   }
 
@@ -366,6 +371,22 @@ actor TrainingRank {
       log.debug("not sent: \(error)")
     }
   }
+}
+
+/// How long a member's ranks take, some of which it may have from an earlier attempt at the step.
+struct RankTimes {
+  /// Of the plan.
+  var ranks = 0
+  private var computed = 0
+  private var sum = Duration.zero
+
+  mutating func took(_ time: Duration) {
+    computed += 1
+    sum += time
+  }
+
+  /// As if all had been computed now; zero when none was.
+  var ofAll: Duration { computed == 0 ? .zero : sum * ranks / computed }
 }
 
 extension RankStatistics {

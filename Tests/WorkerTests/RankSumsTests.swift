@@ -17,10 +17,11 @@ struct RankSumsTests {
   /// The sums that a member's program makes, as the worker goes through it; the last gradient of
   /// each comes in parts.
   private func run(
-    _ program: [ReductionInstruction], _ sums: inout RankSums, parts: Int, _ compute: Compute
+    _ program: some Collection<ReductionInstruction>, _ sums: inout RankSums, parts: Int,
+    _ compute: Compute
   ) -> [TreeNode: RankSums.Sum] {
     var found: [TreeNode: RankSums.Sum] = [:]
-    var rest = program[...]
+    var rest = Array(program)[...]
     while let instruction = rest.popFirst() {
       switch instruction {
       case .push(let rank):
@@ -56,7 +57,15 @@ struct RankSumsTests {
     for _ in 0..<3 {
       let owners = (0..<ranks).map { _ in random.below(2) }
       let plan = ReductionPlan(rankOwners: owners, segmentOwners: [0], members: 2)
-      let program = plan.localProgram(member: 0, known: Set(sums.known.keys))
+      // An attempt that ends before its sums do, with still other owners.
+      let void = ReductionPlan(
+        rankOwners: (0..<ranks).map { _ in random.below(2) }, segmentOwners: [0], members: 2
+      ).localProgram(member: 0, known: sums.nodes)
+      sums.keepBegun(for: void)
+      _ = run(void.dropLast(random.below(1 + void.count)), &sums, parts: 2, compute)
+      sums.setAside(virtualRanks: ranks)
+      let program = plan.localProgram(member: 0, known: sums.nodes)
+      sums.keepBegun(for: program)
       let before = sums.known.mapValues(\.values.array)
       let found = run(program, &sums, parts: 1 + random.below(5), compute)
       for node in plan.contributions[0] {
@@ -77,6 +86,46 @@ struct RankSumsTests {
     let found = run(plan.localProgram(member: 0), &sums, parts: 3, compute)
     #expect(
       found[.root(virtualRanks: ranks)]?.values.array == treeSum((0..<ranks).map(leaf), wire))
+  }
+
+  @Test("go on from where a void attempt ended, in its vectors")
+  func setAside() throws {
+    let compute = try Compute(threads: 1)
+    var sums = RankSums(count: count, .f32)
+    let all = ReductionPlan(
+      rankOwners: Array(repeating: 0, count: 8), segmentOwners: [0], members: 1)
+    let program = all.localProgram(member: 0)
+    // Six ranks of eight: the sums of four and of two.
+    _ = run(program.prefix { $0 != .push(rank: 6) }, &sums, parts: 1, compute)
+    sums.setAside(virtualRanks: 8)
+    let (four, two) = (TreeNode(level: 2, index: 0), TreeNode(level: 1, index: 2))
+    #expect(sums.nodes == [four, two] && sums.known.isEmpty)
+    let rest = all.localProgram(member: 0, known: sums.nodes)
+    #expect(
+      rest == [
+        .recall(four), .recall(two), .push(rank: 6), .push(rank: 7), .add, .add, .add,
+        .emit(TreeNode(level: 3, index: 0)),
+      ])
+    let found = run(rest, &sums, parts: 3, compute)
+    #expect(found.values.first?.values.array == treeSum((0..<8).map(leaf)))
+    #expect(sums.nodes == [TreeNode(level: 3, index: 0)])
+    // Who has no use for them any more has their vectors.
+    sums.recycle()
+    _ = run(program.prefix { $0 != .push(rank: 6) }, &sums, parts: 1, compute)
+    sums.setAside(virtualRanks: 8)
+    sums.keepBegun(for: [.recall(two), .push(rank: 6)])
+    #expect(sums.nodes == [two])
+  }
+
+  @Test("are timed as if all ranks had been computed anew")
+  func times() {
+    var times = RankTimes()
+    times.ranks = 4
+    #expect(times.ofAll == .zero)
+    times.took(.seconds(3))
+    #expect(times.ofAll == .seconds(12))
+    times.took(.seconds(1))
+    #expect(times.ofAll == .seconds(8))
   }
 
   @Test("that are given up leave what is known as it was")
