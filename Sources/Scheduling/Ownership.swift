@@ -4,8 +4,9 @@ import Domain
 /// member of a large group has its share within a few percent.
 public func segmentCount(of elements: Int) -> Int { min(256, max(8, elements >> 16)) }
 
-/// How much later than it could the busiest member may be done, as a share, where that keeps the
-/// traffic within `trafficExcessMax`.
+/// How much later than it could the busiest member may be done for less traffic, as a share.
+private let latenessUsual = 0.1
+/// The same, where that alone keeps the traffic within `trafficExcessMax`.
 private let latenessMax = 0.25
 
 /// Spreads virtual ranks over members in contiguous blocks, so that the busiest is done as early as
@@ -14,8 +15,9 @@ private let latenessMax = 0.25
 /// A member's share is bounded by its pace: with equal ones no member gets more than `⌈V / W⌉`
 /// ranks. Within these bounds the cuts are where the tree has the fewest subtrees to send; among
 /// equally good ones the earliest. Where that costs much traffic, though neighbours add up what
-/// they have of one subtree, the bounds are widened as little as helps, by a quarter at most. No
-/// member that can keep up stays without a rank unless there are more members than ranks.
+/// they have of one subtree, the bounds are widened as little as helps: by a tenth at most, or by a
+/// quarter where that keeps the traffic within its bound. No member that can keep up stays without
+/// a rank unless there are more members than ranks.
 ///
 /// - Parameter paces: of each member, seconds (or any other unit) that a rank takes there.
 /// - Returns: (V), the member of each rank, never falling.
@@ -31,7 +33,9 @@ public func rankOwners(virtualRanks: Int, paces: [Double]) -> [Int] {
       rankOwners: owners, segmentOwners: Array(paces.indices), members: paces.count
     ).trafficExcess
     if excess <= trafficExcessMax { return owners }
-    if excess < best?.excess ?? .infinity { best = (owners, excess) }
+    if end <= first * (1 + latenessUsual), excess < best?.excess ?? .infinity {
+      best = (owners, excess)
+    }
   }
   return best?.owners ?? []
 }

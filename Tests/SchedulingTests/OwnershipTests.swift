@@ -121,6 +121,13 @@ struct TrafficTests {
         let excess = plan(virtualRanks: virtualRanks, members: members).trafficExcess
         if members <= virtualRanks, members.nonzeroBitCount == 1 { #expect(excess == 0) }
         #expect(excess <= 0.3, "\(virtualRanks) ranks, \(members) members")
+        // Within a tenth over its share, but where less traffic cannot be had so.
+        let owners = rankOwners(
+          virtualRanks: virtualRanks, paces: Array(repeating: 1, count: members))
+        let most = (0..<members).map { member in owners.count { $0 == member } }.max() ?? 0
+        let share = (virtualRanks + members - 1) / members
+        let isHard = [[32, 5], [64, 5], [64, 10], [64, 13]].contains([virtualRanks, members])
+        #expect((Double(most) > Double(share) * 1.1) == isHard)
       }
     }
   }

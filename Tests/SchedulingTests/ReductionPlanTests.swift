@@ -8,6 +8,12 @@ private func evenly(_ virtualRanks: Int, _ members: Int) -> [Int] {
   rankOwners(virtualRanks: virtualRanks, paces: Array(repeating: 1, count: members))
 }
 
+/// Of the traffic, when all own the same number of segments.
+private func excess(_ rankOwners: [Int], _ members: Int) -> Double {
+  ReductionPlan(rankOwners: rankOwners, segmentOwners: Array(0..<members), members: members)
+    .trafficExcess
+}
+
 @Suite("The summation tree")
 struct ReductionPlanTests {
   /// Magnitudes far apart, so that another order of additions shows.
@@ -122,7 +128,7 @@ struct ReductionPlanTests {
     }
   }
 
-  @Test("is spread in contiguous blocks, none empty, none more than a quarter over its share")
+  @Test("is spread in contiguous blocks, none empty, none far over its share")
   func ownership() {
     for virtualRanks in 1...40 {
       for members in 1...45 {
@@ -131,10 +137,16 @@ struct ReductionPlanTests {
         #expect(zip(owners, owners.dropFirst()).allSatisfy { $0 <= $1 })
         let share = (virtualRanks + members - 1) / members
         let counts = (0..<members).map { member in owners.count { $0 == member } }
-        #expect(Double(counts.max() ?? 0) <= Double(share) * 1.25)
+        let most = Double(counts.max() ?? 0) / Double(share)
+        // More than a tenth is given for one thing alone.
+        if most > 1.1 {
+          #expect(most <= 1.25 && excess(owners, members) <= 0.3, "\(virtualRanks), \(members)")
+        }
         if members <= virtualRanks { #expect(!counts.contains(0)) }
       }
     }
+    // Nothing brings this within the bound: 48 of 43 would be waited for in vain.
+    #expect(evenly(86, 2).count { $0 == 0 } <= 47)
     // Thirteen and twelve each would send 73 % more than the least, fourteen at most 38 %.
     let five = evenly(64, 5)
     #expect((0..<5).map { member in five.count { $0 == member } } == [8, 8, 16, 16, 16])
@@ -174,7 +186,10 @@ struct RankOwnersTests {
       }
       best[next ?? 0] += 1
     }
-    #expect(end(counts) <= end(best) * 1.250001)
+    let lateness = end(counts) / end(best)
+    if lateness > 1.100001 {
+      #expect(lateness <= 1.250001 && excess(owners, paces.count) <= 0.3)
+    }
   }
 
   @Test("count subtrees as the reduction makes them")
