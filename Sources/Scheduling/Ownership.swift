@@ -40,6 +40,24 @@ public func rankOwners(virtualRanks: Int, paces: [Double]) -> [Int] {
   return best?.owners ?? []
 }
 
+/// Spreads the ranks of a step that is done again: who had some keeps them, as it has computed them
+/// or is about to have; what others had is spread so that the busiest is done with it as early as
+/// can be.
+///
+/// - Parameters:
+///   - before: (V), the member that had each rank in the attempt before; nil: it is gone.
+///   - able: members that may have more of them.
+///   - paces: of each of these; see the other `rankOwners`.
+/// - Returns: (V), the member of each rank.
+func rankOwners(again before: [Int?], able: [Int], paces: [Double]) -> [Int] {
+  let left = before.count { $0 == nil }
+  guard left > 0 else { return before.compactMap(\.self) }
+  let end = earliestEnd(virtualRanks: left, paces: paces)
+  let caps = rankCaps(virtualRanks: left, paces: paces, end: end)
+  var heirs = cut(virtualRanks: left, caps: caps).map { able[$0] }[...]
+  return before.compactMap { $0 ?? heirs.popFirst() }
+}
+
 /// Some of the moments, up to a quarter later, at which members could have done one more rank.
 private func laterEnds(than first: Double, virtualRanks: Int, paces: [Double]) -> [Double] {
   let last = first * (1 + latenessMax)

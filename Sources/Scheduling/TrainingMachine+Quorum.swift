@@ -67,6 +67,7 @@ extension TrainingMachine {
     position = plan.baseStep
     lastTotals = nil
     saving = nil
+    attempt = nil
     timeouts = 0
     disagreements = 0
     gatherUntil = now + timing.gatherPatience
@@ -113,7 +114,8 @@ extension TrainingMachine {
     return (placement.place(movesMax: timeouts > 0 ? 0 : movesMax), nil)
   }
 
-  /// Who computes which virtual rank: all who have the weights and stay, by their pace.
+  /// Who computes which virtual rank: all who have the weights and stay, by their pace. A step that
+  /// is done again leaves each its ranks: placed anew, half of all would be computed twice.
   func ranks(_ members: [(WorkerID, Participant)]) -> [Int] {
     let whole = members.indices.filter { members[$0].1.hasWeights(at: position) }
     let staying = whole.filter { !members[$0].1.draining }
@@ -125,6 +127,10 @@ extension TrainingMachine {
       let pace = members[member].1.pace ?? usual
       return pace < usual * 1.25 && pace > usual / 1.25 ? usual : pace
     }
-    return rankOwners(virtualRanks: plan.recipe.virtualRanks, paces: paces).map { able[$0] }
+    guard let attempt else {
+      return rankOwners(virtualRanks: plan.recipe.virtualRanks, paces: paces).map { able[$0] }
+    }
+    let before = attempt.map { worker in whole.first { members[$0].0 == worker } }
+    return rankOwners(again: before, able: able, paces: paces)
   }
 }

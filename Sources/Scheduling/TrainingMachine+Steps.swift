@@ -157,6 +157,7 @@ extension TrainingMachine {
   mutating func fence(_ round: Round, _ reason: FenceReason, _ turn: inout Turn) {
     turn.note(
       .stepFenced(plan.training, step: round.plan.step, epoch: round.plan.epoch, reason))
+    attempt = round.plan.rankOwners.map { round.plan.members[$0].worker }
     mode = .between
   }
 
@@ -226,6 +227,7 @@ extension TrainingMachine {
     patience.took(now - round.openedAt, ranksMax: round.ranksMax)
     lastTotals = totals
     lastLoss = totals.loss
+    attempt = nil
     timeouts = 0
     disagreements = 0
     if movesMax < round.plan.segments.count { movesMax = max(1, movesMax * 2) }

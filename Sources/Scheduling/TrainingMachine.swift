@@ -109,6 +109,8 @@ struct TrainingMachine: Sendable {
   /// Elements of the vector that is trained; nil until a worker has told.
   var elements: Int?
   var patience: StepPatience
+  /// Of the present step's last attempt, which is void: who was to compute each rank.
+  var attempt: [WorkerID]?
   /// Of the present step.
   var timeouts = 0
   var disagreements = 0

@@ -73,6 +73,12 @@ struct BorrowedMemory {
     return known.regions.keys.map { .accepted(token: $0) } + [.returned(known.unsaid)]
   }
 
+  /// Whether a member's process is known to be no more: then it reads nothing that it was lent.
+  func hasEnded(_ owner: String) -> Bool {
+    guard let region = owners[owner]?.regions.values.first else { return false }
+    return !region.isOwnerRunning
+  }
+
   /// Lets go of the memory of who is no member and never will be again: the process has ended.
   mutating func forgetTheGone(isMember: (String) -> Bool) {
     owners = owners.filter { name, owner in

@@ -132,6 +132,25 @@ public final class Mesh: SerialExecutor {
     }
   }
 
+  /// Memory in which to make a payload of so many bytes: members on this machine read it there, and
+  /// nothing is copied. It does not change any more from when it is sent.
+  /// - Returns: nil where nobody is on this machine, or there is no more such memory.
+  public func room(bytes: Int) -> Room? {
+    let loop = loop
+    guard MeshLoop.Link.shared.contains(bytes), loop.links.values.contains(where: \.isShared),
+      let slot = loop.slots.room()
+    else { return nil }
+    return unsafe Room(
+      owner: slot,
+      bytes: UnsafeMutableRawBufferPointer(rebasing: slot.region.room(slot.number)[..<bytes]))
+  }
+
+  /// Memory that `owner` keeps.
+  @safe public struct Room: Sendable {
+    public let owner: any Sendable
+    nonisolated(unsafe) public let bytes: UnsafeMutableRawBufferPointer
+  }
+
   /// Drops what no member has taken yet.
   public func dropUnsent(_ isVoid: (Kind) -> Bool = { _ in true }) {
     for link in loop.links.values { link.drop(isVoid) }
@@ -293,7 +312,7 @@ final class MeshLoop {
 
   func connect(to peers: [MeshPeer]) throws(TransportError) {
     for (name, link) in links where !peers.contains(link.peer) {
-      link.close()
+      link.close(hasEnded: borrowed.hasEnded(name))
       links[name] = nil
     }
     borrowed.forgetTheGone { links[$0] != nil }
@@ -332,7 +351,7 @@ final class MeshLoop {
   }
 
   func close() {
-    for link in links.values { link.close() }
+    for link in links.values { link.close(hasEnded: false) }
     router.close()
     authenticator?.close()
     context.terminate()

@@ -36,7 +36,7 @@ extension MeshLoop {
     }
 
     /// A smaller payload goes through the socket: that takes as long.
-    private static let sharedMin = 16 << 10
+    static let shared = 16 << 10...SharedRegion.slotBytes
 
     /// - Parameter slots: nil: there is no memory that both could share.
     init(
@@ -51,6 +51,9 @@ extension MeshLoop {
 
     /// Something could be sent if libzmq took it.
     var hasWork: Bool { next != nil || !words.isEmpty || first < waiting.count }
+
+    /// The member reads memory of this process.
+    var isShared: Bool { !opened.isEmpty }
 
     func add(_ message: Message) { waiting.append(message) }
 
@@ -84,16 +87,19 @@ extension MeshLoop {
       for loan in loans where loan.link == number { lent[loan.count] = nil }
     }
 
-    /// Ends it. The member may read what it was lent for as long as it likes.
-    func close() {
+    /// Ends it.
+    /// - Parameter hasEnded: the member's process is no more. One that runs may read what it was
+    ///   lent for as long as it likes.
+    func close(hasEnded: Bool) {
       socket.close()
-      for slot in lent.values { slots?.retire(slot.region) }
+      if !hasEnded { for slot in lent.values { slots?.retire(slot.region) } }
       lent = [:]
     }
 
     /// Tells of regions that are new or no more.
     private func offer() {
       guard let slots else { return }
+      slots.collect()
       if slots.regions.isEmpty { slots.grow() }
       guard slots.version != seen else { return }
       seen = slots.version
@@ -127,9 +133,12 @@ extension MeshLoop {
     /// With the payload in it; nil: it goes through the socket.
     private func slot(for parcel: Parcel?) -> SharedSlots.Slot? {
       guard let slots, let parcel, !opened.isEmpty,
-        (Self.sharedMin...SharedRegion.slotBytes).contains(parcel.payload.count)
+        Self.shared.contains(parcel.payload.count)
       else { return nil }
-      if parcel.slot == nil { parcel.slot = unsafe slots.put(parcel.payload.bytes) }
+      if parcel.slot == nil {
+        let bytes = unsafe parcel.payload.bytes
+        parcel.slot = unsafe slots.slot(of: bytes) ?? slots.put(bytes)
+      }
       offer()
       return parcel.slot.flatMap { opened.contains($0.region.offer.token) ? $0 : nil }
     }

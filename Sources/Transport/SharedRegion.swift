@@ -97,6 +97,12 @@ import Glibc
     return unsafe UnsafeRawBufferPointer(start: place(slot), count: count)
   }
 
+  /// All of a slot, to make something in.
+  /// - Precondition: made here, and a slot of it.
+  func room(_ slot: Int) -> UnsafeMutableRawBufferPointer {
+    unsafe UnsafeMutableRawBufferPointer(start: place(slot), count: Self.slotBytes)
+  }
+
   private func place(_ slot: Int) -> UnsafeMutableRawPointer {
     unsafe memory + Self.headBytes + slot * Self.slotBytes
   }

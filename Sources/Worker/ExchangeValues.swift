@@ -90,6 +90,11 @@ extension Floats {
     }
   }
 
+  /// What is to be sent over a mesh is made there.
+  init?(_ room: Mesh.Room) {
+    self.init(keeping: room.owner, UnsafeRawBufferPointer(room.bytes))
+  }
+
   /// Little-endian, as on every CPU that this program is built for.
   var payload: Payload {
     withUnsafeMutableBufferPointer { Payload(keeping: self, UnsafeRawBufferPointer($0)) }

@@ -43,8 +43,8 @@ actor ModelLibrary {
     }
   }
 
-  /// The model, from memory, from disk or over the wire.
-  func model(_ digest: Digest, for purpose: ModelPurpose = .anything) async throws -> Model {
+  /// The model, from memory, from disk or over the wire: read by all who ask for it.
+  func model(_ digest: Digest, for purpose: ModelPurpose) async throws -> Model {
     let precision: GenerationPrecision? =
       switch purpose {
       case .anything: nil
@@ -64,6 +64,11 @@ actor ModelLibrary {
     loaded.append((digest, precision, model))
     if loaded.count > loadedMax { loaded.removeFirst() }
     return model
+  }
+
+  /// The model in memory of its own, for who changes its parameters.
+  func newModel(_ digest: Digest) async throws -> Model {
+    try Model.load(try await path(of: digest))
   }
 
   /// The folder, or the one GGUF file, of a model.

@@ -30,6 +30,15 @@ struct RankSums {
   /// Nodes whose sums need not be computed.
   var nodes: Set<TreeNode> { Set(known.keys).union(begun.keys) }
 
+  /// Makes some vectors, so that nobody waits in a step for the operating system to clear them.
+  mutating func reserve(_ vectors: Int) {
+    while free.count < vectors {
+      let vector = Floats(zeros: count)
+      vector.fill(0)
+      free.append(vector)
+    }
+  }
+
   mutating func borrow() -> Floats { free.popLast() ?? Floats(zeros: count) }
 
   mutating func recall(_ node: TreeNode) {

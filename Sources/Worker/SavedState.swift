@@ -111,7 +111,7 @@ struct SavedState: Sendable {
 /// The student as a checkpoint of its training has it, adapters merged.
 ///
 /// - Parameters:
-///   - base: the student that the training began with.
+///   - base: the student that the training began with; nobody else may use its memory from now on.
 ///   - read: gives a blob.
 public func student(
   of plan: TrainingPlan, at checkpoint: TrainingCheckpoint, base: Model,

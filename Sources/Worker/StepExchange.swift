@@ -91,7 +91,7 @@ actor StepExchange {
   func begin(
     _ training: TrainingID, _ weights: Floats, lineage: UInt64, wire: WirePrecision, step: Int
   ) {
-    let compute = compute
+    let (mesh, compute) = (mesh, compute)
     self.training = training
     self.weights = weights
     (moments, snapshot) = ([:], nil)
@@ -100,7 +100,7 @@ actor StepExchange {
       count: weights.count, segments: segmentCount(of: weights.count), cellMax: Self.cellMax)
     marks = Array(repeating: nil, count: grid.cells.count)
     member = MemberMachine(grid: grid, lineage: lineage, wire: wire, step: step) {
-      wire.sum($0, $1, on: compute)
+      wire.sum($0, $1, on: compute) { mesh.room(bytes: $0) }
     }
     sayProgress()
   }

@@ -16,7 +16,7 @@ struct TrainingLoader: Sendable {
   nonisolated(nonsending) func load(
     _ plan: TrainingPlan, compute: Compute
   ) async throws -> TrainingState {
-    let model = TrainingState.begin(try await library.model(plan.model), plan.recipe)
+    let model = TrainingState.begin(try await library.newModel(plan.model), plan.recipe)
     let samples = try decodeTrainingSamples(await blobs.bytes(of: plan.dataset))
     let reader = try PromptReader(model)
     var inputs: [TrainingInput] = []

@@ -173,7 +173,8 @@ actor TrainingRank {
       sums = RankSums(count: loaded.weights.count, plan.recipe.wire)
       step = plan.baseStep
       wholeAt = step
-      try warmUp(plan)
+      // Of two ranks or more the first is kept while another is computed.
+      if plan.baseStep < plan.stepsTotal { sums.reserve(min(2, plan.recipe.virtualRanks)) }
       log.info("\(plan.training): ready at step \(step) of \(plan.stepsTotal)")
       await exchange.begin(
         plan.training, loaded.weights, lineage: plan.lineage, wire: plan.recipe.wire,
@@ -181,16 +182,6 @@ actor TrainingRank {
     } catch {
       fail(plan.training, "\(error)")
     }
-  }
-
-  /// Takes the memory that a step needs, so that members do not wait in this one's first step for
-  /// the operating system to clear it.
-  private func warmUp(_ plan: TrainingPlan) throws {
-    guard plan.baseStep < plan.stepsTotal else { return }
-    let sum = sums.begin(sums.borrow(), additions: 0)
-    _ = try state?.gradient(step: plan.baseStep, rank: 0, into: sum.result)
-    sums.push(sum, RankStatistics(rank: 0, lossSum: 0, tokens: 0))
-    sums.abandon()
   }
 
   private func open(_ plan: StepPlan) async {

@@ -18,10 +18,10 @@ struct TrainingState {
   private let schedule: LearningRateSchedule
   private let adamW: AdamWOptimizer.Settings
 
-  /// What a training begins with: the student with new adapters, or a copy of it.
+  /// What a training begins with: the student, with new adapters where the recipe has some.
+  /// - Parameter student: nobody else may use its memory from now on.
   static func begin(_ student: Model, _ recipe: TrainingRecipe) -> Model {
-    recipe.adapters.map { student.withAdapters(AdapterShape($0), seed: recipe.seed) }
-      ?? student.copy()
+    recipe.adapters.map { student.withAdapters(AdapterShape($0), seed: recipe.seed) } ?? student
   }
 
   /// - Parameter model: of `begin`; this training's own, nobody else may use its memory.

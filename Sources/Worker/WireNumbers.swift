@@ -12,13 +12,18 @@ extension WirePrecision {
   }
 
   /// The sum of two halves, in one of them if that may be written.
-  func sum(_ a: Chunk, _ b: Chunk, on compute: Compute) -> Chunk {
+  /// - Parameter room: memory from which it can be sent without a copy, of so many bytes.
+  func sum(
+    _ a: Chunk, _ b: Chunk, on compute: Compute, room: (Int) -> Mesh.Room? = { _ in nil }
+  ) -> Chunk {
     if a.isScratch || b.isScratch {
       let (target, other) = a.isScratch ? (a, b) : (b, a)
       add(into: target.values, other.values, on: compute)
       return target
     }
-    let sum = Floats(unfilled: a.values.count)
+    let count = a.values.count
+    let sum =
+      (self == .f32 ? room(bytes * count).flatMap(Floats.init) : nil) ?? Floats(unfilled: count)
     Kernels.add(a.values, b.values, into: sum, on: compute)
     round(sum, on: compute)
     return Chunk(values: sum, isScratch: true)

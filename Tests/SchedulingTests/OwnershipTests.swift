@@ -102,6 +102,39 @@ struct SegmentPlacementTests {
   }
 }
 
+@Suite("The ranks of a step that is done again")
+struct RanksAgainTests {
+  @Test("stay with who had them; the lost member's go to all the others")
+  func lost() {
+    for virtualRanks in [8, 16, 64] {
+      for members in 2...8 {
+        let equal = Array(repeating: 1.0, count: members)
+        let first = rankOwners(virtualRanks: virtualRanks, paces: equal)
+        for lost in 0..<members {
+          let before = first.map { $0 == lost ? nil : $0 > lost ? $0 - 1 : $0 }
+          let again = rankOwners(
+            again: before, able: Array(0..<members - 1), paces: equal.dropLast())
+          #expect(zip(before, again).allSatisfy { $0 == nil || $0 == $1 })
+          let more = (0..<members - 1).map { member in
+            zip(before, again).count { $0 == nil && $1 == member }
+          }
+          let all = before.count { $0 == nil }
+          #expect(more.reduce(0, +) == all)
+          #expect(more.max() == (all + members - 2) / (members - 1))
+        }
+      }
+    }
+  }
+
+  @Test("go to the quick, and to nobody who is to leave")
+  func paces() {
+    let before = [0, 0, nil, nil, 1, 1, 2, 2]
+    #expect(rankOwners(again: before, able: [0, 1], paces: [1, 9]) == [0, 0, 0, 0, 1, 1, 2, 2])
+    #expect(rankOwners(again: before, able: [1, 2], paces: [1, 1]) == [0, 0, 1, 2, 1, 1, 2, 2])
+    #expect(rankOwners(again: [1, 0], able: [0], paces: [1]) == [1, 0])
+  }
+}
+
 @Suite("The traffic of a step")
 struct TrafficTests {
   private func plan(virtualRanks: Int, members count: Int) -> ReductionPlan {

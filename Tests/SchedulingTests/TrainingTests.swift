@@ -102,6 +102,18 @@ struct TrainingTests {
       })
   }
 
+  @Test("leaves each member its ranks when it is done again; the next one places them anew")
+  func ranksAgain() throws {
+    var group = Group([alice, bob, carol], samples: 100)
+    _ = group.ready(alice)
+    _ = group.ready(bob)
+    let plan = try #require(group.ready(carol).steps(to: alice).first)
+    #expect(plan.rankOwners == [0, 1, 2, 2])
+    let again = try #require(group.driver.say(.goodbye, carol).steps(to: alice).first)
+    #expect(again.step == 0 && again.rankOwners == [0, 1, 0, 1])
+    #expect(try group.step(again).rankOwners == [0, 0, 1, 1])
+  }
+
   @Test("goes on without any one member: its segments have another keeper, and get a second one")
   func keeperLost() throws {
     var group = Group([alice, bob, carol], samples: 100)

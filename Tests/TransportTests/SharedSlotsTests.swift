@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Transport
@@ -36,6 +37,35 @@ struct SharedSlotsTests {
     withExtendedLifetime(held) { #expect(slots.regions.count == 3 && slots.usedCount == 48) }
   }
 
+  @Test("has what is made in it where it is read, and knows it by its place while somebody has it")
+  func made() throws {
+    var lent = slots.room()
+    let slot = try #require(lent)
+    let room = unsafe slot.region.room(slot.number)
+    unsafe room[1] = 9
+    #expect(unsafe slots.slot(of: UnsafeRawBufferPointer(rebasing: room[..<2])) === slot)
+    #expect(unsafe slots.slot(of: UnsafeRawBufferPointer(rebasing: room[1...])) == nil)
+    #expect(bytes(slot.number, of: try opened(slot.region))?[1] == 9)
+    // What is put is no one's place to be found by: it may be overwritten.
+    let other = try put([1])
+    let place = unsafe other.region.room(other.number)
+    #expect(unsafe slots.slot(of: UnsafeRawBufferPointer(place)) == nil)
+    lent = nil
+    withExtendedLifetime((slot, other)) { #expect(slots.usedCount == 2) }
+  }
+
+  @Test("is taken back from whichever thread lets it go last")
+  func threads() async throws {
+    for _ in 0..<50 {
+      var held = try (0..<40).map { _ in try #require(slots.room()) }
+      await withTaskGroup { group in
+        for slot in held { group.addTask { withExtendedLifetime(slot) {} } }
+        held = []
+      }
+      #expect(slots.usedCount == 0 && slots.regions.count == 3)
+    }
+  }
+
   @Test("that is retired is not filled again, though it is given back, and stays as it was")
   func retired() throws {
     let region: SharedRegion
@@ -60,8 +90,8 @@ struct SharedSlotsTests {
       let held = try (0..<count).map { _ in try put([1]) }
       withExtendedLifetime(held) { #expect(slots.regions.count * SharedRegion.slots == count) }
     }
-    #expect(slots.regions.count * SharedRegion.slots == SharedSlots.freeMax)
     #expect(slots.usedCount == 0)
+    #expect(slots.regions.count * SharedRegion.slots == SharedSlots.freeMax)
   }
 
   @Test("is bounded: each region takes a descriptor of the process")
@@ -72,6 +102,28 @@ struct SharedSlotsTests {
       #expect([UInt8(1)].withUnsafeBytes { unsafe slots.put($0) } == nil)
       #expect(slots.regions.count == SharedSlots.regionsMax)
     }
+  }
+
+  @Test("is read no more by a member whose process has ended")
+  func ended() throws {
+    let region = try #require(SharedRegion())
+    var borrowed = BorrowedMemory(try WakeUp())
+    #expect(!borrowed.hasEnded("w"))
+    // A process that has memory of its own to offer.
+    let (other, said) = (Process(), Pipe())
+    other.executableURL = URL(fileURLWithPath: "/bin/sh")
+    other.arguments = [
+      "-c", "exec 9</proc/\(getpid())/fd/\(region.offer.descriptor); echo; exec sleep 60",
+    ]
+    other.standardOutput = said
+    try other.run()
+    _ = try said.fileHandleForReading.read(upToCount: 1)
+    var offer = region.offer
+    (offer.process, offer.descriptor) = (UInt32(other.processIdentifier), 9)
+    #expect(borrowed.open(offer, of: "w") && !borrowed.hasEnded("w"))
+    other.terminate()
+    other.waitUntilExit()
+    #expect(borrowed.hasEnded("w"))
   }
 
   @Test("is taken for no other than it is, and read nowhere else")

@@ -51,7 +51,7 @@ struct TrainingStateTests {
       return TrainingInput(prefix: tokens.map { TrainingPiece(.token($0), trained: true) })
     }
     return TrainingState(
-      plan: plan, model: TrainingState.begin(student, plan.recipe), inputs: inputs,
+      plan: plan, model: TrainingState.begin(student.copy(), plan.recipe), inputs: inputs,
       compute: compute)
   }
 
