@@ -22,6 +22,7 @@ training.jsonl beside this file, where a name replaces its older self.
 import argparse
 import contextlib
 import json
+import mmap
 import os
 import pathlib
 import random
@@ -41,6 +42,7 @@ RUN_SECONDS_MAX = 3600
 COORDINATOR = "coordinator"
 NEVER = 1_000_000  # steps from one checkpoint to the next
 DEFAULT_EVERY = 50
+MADV_POPULATE_WRITE = 23  # since Linux 5.14; not among Python's names
 STEPS = "SELECT coalesce(max(step) + 1, 0) FROM steps"
 
 
@@ -409,37 +411,50 @@ def kill(options, folder):
 def goodput(options, folder):
     """Four workers, one thread each: one of them is killed every 30 s and is back 10 s later.
 
-    Undisturbed before and after it: a machine is not always as quick as it was. Two virtual ranks
-    for each worker: with one, who takes over the lost one's has twice as much to do as the others.
+    In four turns, undisturbed stretches before each disturbed one: a machine is not always as quick
+    as it was. Two virtual ranks for each worker: with one, who takes over the lost one's has twice
+    as much to do as the others.
     """
     records = dialogues(160, words=48)
-    rates = {}
-    for part in ("before", "disturbed", "after"):
-        disturbed = part == "disturbed"
-        with Training(options, f"{folder}/{part}", recipe(8, 8000, 160), options.model,
-                      records).begin(4) as training:  # fmt: skip
-            training.wait(6)
-            begun, first = training.commits[-1]
-            end = begun + options.minutes * 60 / (1 if disturbed else 5)
-            turn = 0
-            while time.monotonic() < end:
-                if disturbed:
-                    time.sleep(20)
-                    name = f"w{turn % 4 + 1}"
-                    training.kill(name)
-                    time.sleep(10)
-                    training.start(name)
-                    turn += 1
+    turns, kills = 4, 0
+    taken = {"undisturbed": [], "disturbed": []}  # (steps, seconds) of each turn
+    with Training(options, folder, recipe(8, 8000, 160), options.model, records).begin(4) as training:
+        training.wait(6)
+        for turn in range(turns):
+            for kind, found in taken.items():
+                begun, first = training.commits[-1]
+                seconds = options.minutes * 60 / turns
+                if kind == "disturbed":
+                    for _ in range(round(seconds / 30)):
+                        name = f"w{kills % 4 + 1}"
+                        training.kill(name)
+                        time.sleep(10)
+                        training.start(name)
+                        time.sleep(20)
+                        kills += 1
                 else:
-                    time.sleep(1)
-            last, steps = training.commits[-1]
-            rates[part] = (steps - first) / (last - begun)
-            fences = len(training.logged("is void"))
-            say(f"{part}: {steps - first} steps, {rates[part]:.3f} a second, {turn} kills, "
-                f"{fences} fences")  # fmt: skip
-    undisturbed = (rates["before"] + rates["after"]) / 2
-    return {part: round(rate, 4) for part, rate in rates.items()} | {
-        "goodput": round(rates["disturbed"] / undisturbed, 4)}  # fmt: skip
+                    time.sleep(seconds * 0.6)
+                last, steps = training.commits[-1]
+                found.append((steps - first, last - begun))
+                say(f"{kind}: {steps - first} steps, {(steps - first) / (last - begun):.4f} a second")
+        fences = len(training.logged("is void"))
+        backs = len(training.logged("is lost, going on from"))
+    time.sleep(10)
+    rates = {kind: sum(s for s, _ in found) / sum(t for _, t in found) for kind, found in taken.items()}
+    each = [(d[0] / d[1]) / (u[0] / u[1]) for u, d in zip(taken["undisturbed"], taken["disturbed"])]
+    return {kind: round(rate, 4) for kind, rate in rates.items()} | {
+        "goodput": round(rates["disturbed"] / rates["undisturbed"], 4), "turns": spread(each),
+        "kills": kills, "fences": fences, "back": backs,
+        "seconds for a GiB of new memory": round(new_memory(1 << 30), 2)}  # fmt: skip
+
+
+def new_memory(size):
+    """Seconds until the system has given and cleared so much: of a guest also until its host has."""
+    begun = time.monotonic()
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        memory.madvise(MADV_POPULATE_WRITE)
+        return time.monotonic() - begun
 
 
 def memory(options, folder):

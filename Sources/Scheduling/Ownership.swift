@@ -41,20 +41,28 @@ public func rankOwners(virtualRanks: Int, paces: [Double]) -> [Int] {
 }
 
 /// Spreads the ranks of a step that is done again: who had some keeps them, as it has computed them
-/// or is about to have; what others had is spread so that the busiest is done with it as early as
-/// can be.
+/// or is about to; each of the others goes to who would be done with it first.
 ///
 /// - Parameters:
 ///   - before: (V), the member that had each rank in the attempt before; nil: it is gone.
 ///   - able: members that may have more of them.
-///   - paces: of each of these; see the other `rankOwners`.
+///   - paces: of each of these, seconds for a rank.
+///   - elapsed: seconds since the step began.
 /// - Returns: (V), the member of each rank.
-func rankOwners(again before: [Int?], able: [Int], paces: [Double]) -> [Int] {
-  let left = before.count { $0 == nil }
-  guard left > 0 else { return before.compactMap(\.self) }
-  let end = earliestEnd(virtualRanks: left, paces: paces)
-  let caps = rankCaps(virtualRanks: left, paces: paces, end: end)
-  var heirs = cut(virtualRanks: left, caps: caps).map { able[$0] }[...]
+func rankOwners(
+  again before: [Int?], able: [Int], paces: [Double], elapsed: Double
+) -> [Int] {
+  var ends = zip(able, paces).map { member, pace in
+    max(0, Double(before.count { $0 == member }) * pace - elapsed)
+  }
+  var more = Array(repeating: 0, count: able.count)
+  for _ in 0..<before.count(where: { $0 == nil }) {
+    let first = able.indices.min { ends[$0] + paces[$0] < ends[$1] + paces[$1] } ?? 0
+    ends[first] += paces[first]
+    more[first] += 1
+  }
+  // In runs, which are fewer sums.
+  var heirs = able.indices.flatMap { Array(repeating: able[$0], count: more[$0]) }[...]
   return before.compactMap { $0 ?? heirs.popFirst() }
 }
 

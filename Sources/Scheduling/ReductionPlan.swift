@@ -1,3 +1,5 @@
+public import Domain
+
 /// One instruction of a summation: a stack of partial sums, never deeper than the tree's height
 /// plus 1.
 public enum ReductionInstruction: Hashable, Sendable {
@@ -72,6 +74,12 @@ public struct ReductionPlan: Hashable, Sendable {
     trafficExcess = excess(of: chosen, tree, segments)
   }
 
+  /// Of what the members of a step compute, whoever owns the segments; nil where nobody does.
+  public init?(ranksOf plan: StepPlan) {
+    if plan.rankOwners.isEmpty { return nil }
+    self.init(rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count)
+  }
+
   /// How `member` computes its contributions: its ranks in order, sums as early as they can be
   /// made, so that few vectors are alive at a time.
   ///
@@ -85,6 +93,23 @@ public struct ReductionPlan: Hashable, Sendable {
       program.append(.emit(node))
     }
     return program
+  }
+
+  /// Vectors that some member has at once while it computes; what it has emitted stays until the
+  /// step is over.
+  public var vectorsMax: Int {
+    contributions.indices.map { member in
+      var (alive, most) = (0, 0)
+      for instruction in localProgram(member: member) {
+        switch instruction {
+        case .push: alive += 1
+        case .add: alive -= 1
+        case .recall, .emit: break
+        }
+        most = max(most, alive)
+      }
+      return most
+    }.max() ?? 0
   }
 
   /// Bytes that each member sends and receives in one step: partial sums on their way to the owner

@@ -119,23 +119,9 @@ private struct Layout {
       }
     }
     return TrainingForecast.Memory(
-      weights: vector, gradients: vector * (members.map(vectorsAlive).max() ?? 0),
+      weights: vector, gradients: vector * plan.vectorsMax,
       moments: keptVectors * (shares.map(\.kept).max() ?? 0),
       sums: shares.map { $0.kept + $0.owned }.max() ?? 0)
-  }
-
-  /// Vectors that a member's program has at once; what it has emitted stays until the step is over.
-  private func vectorsAlive(_ member: Int) -> Int {
-    var (alive, most) = (0, 0)
-    for instruction in plan.localProgram(member: member) {
-      switch instruction {
-      case .push: alive += 1
-      case .add: alive -= 1
-      case .recall, .emit: break
-      }
-      most = max(most, alive)
-    }
-    return most
   }
 
   /// Lets segments move from step to step until they lie evenly.

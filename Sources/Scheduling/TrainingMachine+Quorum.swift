@@ -116,7 +116,7 @@ extension TrainingMachine {
 
   /// Who computes which virtual rank: all who have the weights and stay, by their pace. A step that
   /// is done again leaves each its ranks: placed anew, half of all would be computed twice.
-  func ranks(_ members: [(WorkerID, Participant)]) -> [Int] {
+  func ranks(_ members: [(WorkerID, Participant)], at now: Moment) -> [Int] {
     let whole = members.indices.filter { members[$0].1.hasWeights(at: position) }
     let staying = whole.filter { !members[$0].1.draining }
     let able = staying.isEmpty ? whole : staying
@@ -130,7 +130,9 @@ extension TrainingMachine {
     guard let attempt else {
       return rankOwners(virtualRanks: plan.recipe.virtualRanks, paces: paces).map { able[$0] }
     }
-    let before = attempt.map { worker in whole.first { members[$0].0 == worker } }
-    return rankOwners(again: before, able: able, paces: paces)
+    let before = attempt.ranks.map { worker in whole.first { members[$0].0 == worker } }
+    return rankOwners(
+      again: before, able: able, paces: paces,
+      elapsed: known.isEmpty ? 0 : (now - attempt.begun).inSeconds)
   }
 }

@@ -63,7 +63,7 @@ extension TrainingMachine {
   /// Opens the step at `position` with these members, under a new epoch.
   mutating func open(_ members: [WorkerID], at now: Moment, _ turn: inout Turn) {
     let there = members.compactMap { worker in participants[worker].map { (worker, $0) } }
-    let owners = ranks(there)
+    let owners = ranks(there, at: now)
     let (keepers, base) = placement(there)
     let ranksMax = there.indices.map { member in owners.count { $0 == member } }.max() ?? 1
     var stepPlan = newPlan(members, ranks: owners, segments: keepers, &turn)
@@ -157,7 +157,9 @@ extension TrainingMachine {
   mutating func fence(_ round: Round, _ reason: FenceReason, _ turn: inout Turn) {
     turn.note(
       .stepFenced(plan.training, step: round.plan.step, epoch: round.plan.epoch, reason))
-    attempt = round.plan.rankOwners.map { round.plan.members[$0].worker }
+    attempt = Attempt(
+      ranks: round.plan.rankOwners.map { round.plan.members[$0].worker },
+      begun: attempt?.begun ?? round.openedAt)
     mode = .between
   }
 

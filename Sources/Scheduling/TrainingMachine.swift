@@ -77,6 +77,14 @@ struct TrainingMachine: Sendable {
     var plan: StepPlan?
   }
 
+  /// What is known of a step that is done again.
+  struct Attempt: Sendable {
+    /// Who was to compute each rank the last time.
+    var ranks: [WorkerID]
+    /// When the step began the first time.
+    var begun: Moment
+  }
+
   enum Mode: Sendable {
     /// Between steps.
     case between
@@ -109,8 +117,8 @@ struct TrainingMachine: Sendable {
   /// Elements of the vector that is trained; nil until a worker has told.
   var elements: Int?
   var patience: StepPatience
-  /// Of the present step's last attempt, which is void: who was to compute each rank.
-  var attempt: [WorkerID]?
+  /// Of the present step, when an attempt at it is void.
+  var attempt: Attempt?
   /// Of the present step.
   var timeouts = 0
   var disagreements = 0

@@ -1,4 +1,5 @@
 import Domain
+import Foundation
 import Kernels
 import Scheduling
 
@@ -30,13 +31,12 @@ struct RankSums {
   /// Nodes whose sums need not be computed.
   var nodes: Set<TreeNode> { Set(known.keys).union(begun.keys) }
 
-  /// Makes some vectors, so that nobody waits in a step for the operating system to clear them.
+  /// Makes some vectors, for which the operating system clears memory while others compute.
   mutating func reserve(_ vectors: Int) {
-    while free.count < vectors {
-      let vector = Floats(zeros: count)
-      vector.fill(0)
-      free.append(vector)
-    }
+    let new = (free.count..<max(free.count, vectors)).map { _ in Floats(zeros: count) }
+    if new.isEmpty { return }
+    free += new
+    Thread.detachNewThread { for vector in new.reversed() { vector.takeMemory() } }
   }
 
   mutating func borrow() -> Floats { free.popLast() ?? Floats(zeros: count) }

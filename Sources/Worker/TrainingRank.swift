@@ -173,8 +173,6 @@ actor TrainingRank {
       sums = RankSums(count: loaded.weights.count, plan.recipe.wire)
       step = plan.baseStep
       wholeAt = step
-      // Of two ranks or more the first is kept while another is computed.
-      if plan.baseStep < plan.stepsTotal { sums.reserve(min(2, plan.recipe.virtualRanks)) }
       log.info("\(plan.training): ready at step \(step) of \(plan.stepsTotal)")
       await exchange.begin(
         plan.training, loaded.weights, lineage: plan.lineage, wire: plan.recipe.wire,
@@ -202,8 +200,11 @@ actor TrainingRank {
     do {
       try await exchange.open(plan)
     } catch {
-      fail(plan.training, "step \(plan.step): \(error)")
+      return fail(plan.training, "step \(plan.step): \(error)")
     }
+    let isIdle = !plan.rankOwners.contains { plan.members[$0].worker == me }
+    // Who joins is sent weights meanwhile, and computes in the next step as the others do now.
+    if isIdle, let ranks = ReductionPlan(ranksOf: plan) { sums.reserve(ranks.vectorsMax) }
   }
 
   /// Computes this member's ranks, those that it has not computed in an earlier attempt, and hands
@@ -211,9 +212,8 @@ actor TrainingRank {
   /// an attempt that is void the rank that is under way is computed to its end: it may be wanted.
   private func compute(_ plan: StepPlan, place: Int) async throws {
     guard let grid = await exchange.grid else { return }
-    let program = ReductionPlan(
-      rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count
-    ).localProgram(member: place, known: sums.nodes)
+    guard let ranks = ReductionPlan(ranksOf: plan) else { return }
+    let program = ranks.localProgram(member: place, known: sums.nodes)
     sums.keepBegun(for: program)
     times.ranks = plan.rankOwners.count { $0 == place }
     var rest = program[...]
@@ -280,7 +280,9 @@ actor TrainingRank {
     let begun = clock.now
     let loss = try state?.gradient(
       step: plan.step, rank: rank, into: gradient, finished: finished)
-    times.took(clock.now - begun)
+    let taken = clock.now - begun
+    times.took(taken)
+    log.debug("\(plan.training) step \(plan.step), epoch \(plan.epoch): rank \(rank) in \(taken)")
     return RankStatistics(rank: rank, loss ?? LossSum(loss: 0, tokens: 0))
   }
 

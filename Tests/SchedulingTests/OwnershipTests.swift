@@ -113,7 +113,7 @@ struct RanksAgainTests {
         for lost in 0..<members {
           let before = first.map { $0 == lost ? nil : $0 > lost ? $0 - 1 : $0 }
           let again = rankOwners(
-            again: before, able: Array(0..<members - 1), paces: equal.dropLast())
+            again: before, able: Array(0..<members - 1), paces: equal.dropLast(), elapsed: 99)
           #expect(zip(before, again).allSatisfy { $0 == nil || $0 == $1 })
           let more = (0..<members - 1).map { member in
             zip(before, again).count { $0 == nil && $1 == member }
@@ -126,12 +126,18 @@ struct RanksAgainTests {
     }
   }
 
-  @Test("go to the quick, and to nobody who is to leave")
+  @Test("go to who is done first, and to nobody who is to leave")
   func paces() {
-    let before = [0, 0, nil, nil, 1, 1, 2, 2]
-    #expect(rankOwners(again: before, able: [0, 1], paces: [1, 9]) == [0, 0, 0, 0, 1, 1, 2, 2])
-    #expect(rankOwners(again: before, able: [1, 2], paces: [1, 1]) == [0, 0, 1, 2, 1, 1, 2, 2])
-    #expect(rankOwners(again: [1, 0], able: [0], paces: [1]) == [1, 0])
+    func owners(_ able: [Int], _ paces: [Double], after elapsed: Double) -> [Int] {
+      rankOwners(again: [0, 0, nil, nil, 1, 1], able: able, paces: paces, elapsed: elapsed)
+    }
+    #expect(owners([0, 1], [1, 1], after: 2) == [0, 0, 0, 1, 1, 1])
+    #expect(owners([0, 1], [1, 9], after: 9) == [0, 0, 0, 0, 1, 1])
+    #expect(owners([1], [1], after: 2) == [0, 0, 1, 1, 1, 1])
+    // Somebody without ranks is there: the others have theirs to do first, or are done.
+    #expect(owners([0, 1, 2], [1, 1, 1], after: 0) == [0, 0, 2, 2, 1, 1])
+    #expect(owners([0, 1, 2], [1, 1, 1], after: 2) == [0, 0, 0, 1, 1, 1])
+    #expect(rankOwners(again: [1, 0], able: [0], paces: [1], elapsed: 0) == [1, 0])
   }
 }
 
