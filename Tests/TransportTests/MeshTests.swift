@@ -45,6 +45,15 @@ private actor Member {
     mesh.send(Array(head.utf8), payload.map { Frame($0).payload }, to: peers)
   }
 
+  /// Sends what is made in the mesh's own memory.
+  func sendMade(_ bytes: [UInt8], to peers: [String]) -> Mesh.Room? {
+    guard let room = mesh.room(bytes: bytes.count) else { return nil }
+    unsafe room.bytes.copyBytes(from: bytes)
+    mesh.send(
+      [], unsafe Payload(keeping: room.owner, UnsafeRawBufferPointer(room.bytes)), to: peers)
+    return room
+  }
+
   var dropped: Int { mesh.dropped }
   var shared: Int { mesh.shared }
   var lent: Int { mesh.lent }
@@ -186,6 +195,33 @@ struct MeshTests {
     #expect(await members[0].lent == 1)
     held.removeLast()
     while await members[0].lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    for member in members { await member.mesh.close() }
+  }
+
+  @Test("sends what was made in its memory from there, to all on this machine")
+  func made() async throws {
+    let members = try await together(["a", "b", "c"])
+    while await members[0].lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    var room = await members[0].sendMade(large, to: ["b", "c"])
+    #expect(room != nil)
+    var held = [try #require(await members[1].next()), try #require(await members[2].next())]
+    #expect(held.allSatisfy { $0.bytes == large && $0.payload?.isOnLoan == true })
+    // Neither of them has a copy in another slot.
+    withExtendedLifetime(room) {}
+    #expect(await members[0].lent == 1)
+    (held, room) = ([], nil)
+    while await members[0].lent > 0 { try await Task.sleep(for: .milliseconds(10)) }
+    for member in members { await member.mesh.close() }
+  }
+
+  @Test("has memory to make payloads in where somebody reads it, and of their size alone")
+  func room() async throws {
+    let members = try await together(["a", "b"])
+    for bytes in [0, 1_000, 1 << 20] {
+      #expect(await members[0].sendMade([UInt8](repeating: 1, count: bytes), to: ["b"]) == nil)
+    }
+    try await members[0].connect([])
+    #expect(await members[0].sendMade(large, to: ["b"]) == nil)
     for member in members { await member.mesh.close() }
   }
 

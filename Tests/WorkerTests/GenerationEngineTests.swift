@@ -247,6 +247,12 @@ struct ModelLibraryTests {
     let weights = try await workshop.library.model(workshop.model, for: .anything).parameters
     weights[0] = 1_234
     #expect(try await workshop.library.model(workshop.model, for: .anything).parameters[0] == 1_234)
+    // Who changes it has it alone.
+    let own = try await workshop.library.newModel(workshop.model).parameters
+    #expect(own[0] != 1_234)
+    own[0] = 5_678
+    #expect(try await workshop.library.newModel(workshop.model).parameters[0] != 5_678)
+    #expect(try await workshop.library.model(workshop.model, for: .anything).parameters[0] == 1_234)
     #expect(await workshop.library.onDisk == [workshop.model])
     _ = try await workshop.library.model(student, for: .anything)
     #expect(try await workshop.library.model(workshop.model, for: .anything).parameters[0] != 1_234)
