@@ -20,6 +20,7 @@ def line(row, side, variant, tried):
         "row": row.name,
         "work": row.work,
         "threads": row.threads,
+        "processes": row.processes,
         "side": side.name,
         "aim": side.aim,
         "variant": variant,
@@ -131,7 +132,7 @@ def share_rows(groups):
 def memory_rows(groups):
     for ours, peers in groups:
         for peer in peers:
-            if ours["values"] and peer["values"]:
+            if ours.get("processes", 1) == 1 and ours["values"] and peer["values"]:
                 mine, its = ours["peak_memory_bytes"], peer["peak_memory_bytes"]
                 yield [
                     ours["work"], str(ours["threads"]), f"{mine >> 20:,}",
@@ -211,8 +212,8 @@ reads. llama.cpp reads the same GGUF file; CTranslate2 the same weights, decoded
 The share of the processor's peak is six operations for each parameter and token, of what the
 quickest instruction for these numbers does on all threads, which the same process measures: for
 bf16 tiles of the processor (AMX) where it has them, else multiply-adds of f32. Peak memory is that
-of the whole process, with its program and libraries; the aim is at most the peer's. Of every
-variant one process is run, to choose; that is not part of the rates.
+of the whole process, with its program and libraries; the aim is at most the peer's. Work of several
+processes has none here. Of every variant one process is run, to choose; that is not part of the rates.
 
 {parts}"""
 

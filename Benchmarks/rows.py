@@ -30,6 +30,7 @@ class Row:
     sides: list[Side]  # ours first
     key: str = "value"
     runs: int = 1  # timed runs of each process
+    processes: int = 1  # of several, the memory of the one that measures says nothing
     needs: list[str] = dataclasses.field(default_factory=list)  # files without which it cannot be
 
 
@@ -156,6 +157,7 @@ def dispatching(threads):
             Side(OURS, "dispatch", ["f32"], options),
             Side("Ray", "ray_dispatch.py", ["f32"], options, 4),
         ],
+        processes=8,
     )
 
 
@@ -171,4 +173,5 @@ def summing(workers, mebibytes):
             Side("gloo", "gloo_allreduce.py", ["f32"], options, 1.2),
         ],
         runs=15,
+        processes=workers,
     )
