@@ -15,7 +15,7 @@ extension TrainingMachine {
           continue
         }
         quorum.members.append(worker)
-        if participant.hasWeights(at: position) { quorum.whole.append(worker) }
+        if hasWeights(participant) { quorum.whole.append(worker) }
       }
       let isBase = position == plan.baseStep
       quorum.isCovered =
@@ -32,6 +32,15 @@ extension TrainingMachine {
     let quick = quorum { isAvailable($0, at: now) }
     // Better a worker that was slow than a state that is older.
     return quick.isCovered ? quick : quorum { !$0.excluded }
+  }
+
+  /// Whether a worker has all weights of the state, or is being sent what is missing: in f32 all
+  /// members are sent all of them with each commit, in bf16 what is new in weights that they had.
+  func hasWeights(_ participant: Participant) -> Bool {
+    if participant.wholeAt == position { return true }
+    guard let since = participant.memberSince else { return false }
+    let wire = plan.recipe.wire
+    return wire == .f32 || participant.wholeAt.map { since <= $0 && $0 < position } ?? false
   }
 
   func decide(_ quorum: Quorum, at now: Moment, isPaused: Bool) -> QuorumDecision {
@@ -53,7 +62,7 @@ extension TrainingMachine {
       guard let participant = participants[worker], participant.draining else { return true }
       return participant.kept.map { $0.step == position && $0.segments.count > 0 } ?? false
     }
-    let isEnough = staying.contains { participants[$0]?.hasWeights(at: position) == true }
+    let isEnough = staying.contains { participants[$0].map(hasWeights) == true }
     return isEnough ? staying : members
   }
 
@@ -98,7 +107,7 @@ extension TrainingMachine {
     let segments = segments ?? 1
     let able = members.map { member in
       SegmentPlacement.Member(
-        isWhole: member.1.hasWeights(at: position), isLeaving: member.1.draining)
+        isWhole: hasWeights(member.1), isLeaving: member.1.draining)
     }
     let kept = (0..<segments).map { segment in
       members.indices.filter { members[$0].1.keeps(segment, at: position) }
@@ -117,7 +126,7 @@ extension TrainingMachine {
   /// Who computes which virtual rank: all who have the weights and stay, by their pace. A step that
   /// is done again leaves each its ranks: placed anew, half of all would be computed twice.
   func ranks(_ members: [(WorkerID, Participant)], at now: Moment) -> [Int] {
-    let whole = members.indices.filter { members[$0].1.hasWeights(at: position) }
+    let whole = members.indices.filter { hasWeights(members[$0].1) }
     let staying = whole.filter { !members[$0].1.draining }
     let able = staying.isEmpty ? whole : staying
     let known = able.compactMap { members[$0].1.pace }.sorted()

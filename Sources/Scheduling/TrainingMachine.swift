@@ -43,12 +43,6 @@ struct TrainingMachine: Sendable {
       if case .following(let progress) = standing { progress } else { nil }
     }
 
-    /// Whether it has all weights after `position` steps, or is being sent what is missing.
-    func hasWeights(at position: Int) -> Bool {
-      guard let wholeAt else { return false }
-      return wholeAt == position || memberSince.map { $0 <= wholeAt && wholeAt < position } ?? false
-    }
-
     func keeps(_ segment: Int, at position: Int) -> Bool {
       guard let kept, kept.step == position else { return false }
       return kept.segments.contains(segment)

@@ -12,8 +12,6 @@ struct MovingTests {
     _ = group.driver.join(bob)
     _ = group.ready(bob)
     for _ in 0..<2 { plan = try #require(group.vote(alice, plan).steps(to: bob).first) }
-    _ = group.ready(bob, 2)
-    plan = try #require(group.vote(alice, plan).steps(to: bob).first)
     #expect(!plan.acquired(by: bob).isEmpty)
     return (group, plan)
   }

@@ -11,8 +11,12 @@ struct Group {
   static let elements = 100
 
   /// Batches of two.
-  init(_ workers: [WorkerID], samples: Int = 4, checkpointEvery: Int = 50, replication: Int = 2) {
+  init(
+    _ workers: [WorkerID], samples: Int = 4, checkpointEvery: Int = 50, replication: Int = 2,
+    wire: WirePrecision = .f32
+  ) {
     driver = Driver(input: testInput(captions: true)) {
+      $0.pretrain.wire = wire
       $0.pretrain.checkpointEvery = checkpointEvery
       $0.pretrain.replication = replication
     }
