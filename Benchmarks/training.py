@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What elastic training costs and keeps: real processes on this machine, killed, joined and drained.
 
-usage: training.py --comd FILE [--model FOLDER] [--only NAME,...] [--seed N] [--minutes M] [--hold]
+usage: training.py --comd FILE [--model FOLDER] [--only NAME,...] [--seed N] [--minutes M]
 
   histories   one value of the weights for 1, 2, 3, 5 and 8 workers that come and go, the coordinator too
   resume      stopped in the middle, gone on with by another number of workers: the same weights
@@ -10,9 +10,7 @@ usage: training.py --comd FILE [--model FOLDER] [--only NAME,...] [--seed N] [--
   pair        a step of two workers beside one worker's step of half the batch, one thread each
   checkpoint  steps with and without checkpoints
   kill        from a kill in the middle of a step to the next commit
-  goodput     steps while a worker is killed every 30 s and back 10 s later, beside undisturbed ones;
-              with --hold a killed worker's memory is kept for the next one: a guest's host may take
-              it away within seconds, and give it back at a hundred times the price
+  goodput     steps while a worker is killed every 30 s and back 10 s later, beside undisturbed ones
   memory      resident memory of four workers that keep two copies of the moments, or all
 
 `histories` and `resume` train the embedded world's student on captions (runs/shapes-data, which
@@ -420,8 +418,7 @@ def goodput(options, folder):
     records = dialogues(160, words=48)
     turns, kills = options.turns, 0
     taken = {"undisturbed": [], "disturbed": []}  # (steps, seconds) of each turn
-    with Training(options, folder, recipe(8, 8000, 160), options.model, records).begin(4) as training, \
-            HeldMemory(training) if options.hold else contextlib.nullcontext():  # fmt: skip
+    with Training(options, folder, recipe(8, 8000, 160), options.model, records).begin(4) as training:
         training.wait(6)
         for turn in range(turns):
             for kind, found in taken.items():
@@ -447,45 +444,8 @@ def goodput(options, folder):
     each = [(d[0] / d[1]) / (u[0] / u[1]) for u, d in zip(taken["undisturbed"], taken["disturbed"])]
     return {kind: round(rate, 4) for kind, rate in rates.items()} | {
         "goodput": round(rates["disturbed"] / rates["undisturbed"], 4), "turns": spread(each),
-        "kills": kills, "fences": fences, "back": backs, "held": options.hold,
+        "kills": kills, "fences": fences, "back": backs,
         "seconds for a GiB of new memory": round(new_memory(1 << 30), 2)}  # fmt: skip
-
-
-class HeldMemory:
-    """Takes what a run's workers give back, and gives it back as they want it again.
-
-    So it stays with this system. What workers have and what is held come to the most that workers
-    ever had at once, but for what lies ready for the next moment.
-    """
-
-    CHUNK, READY = 32 << 20, 192 << 20
-
-    def __init__(self, training):
-        self.training, self.chunks, self.most = training, [], 0
-        self.ended = threading.Event()
-        self.keeper = threading.Thread(target=self.keep, daemon=True)
-
-    def keep(self):
-        while not self.ended.wait(0.02):
-            had = sum(map(resident, [process.pid for process in self.training.processes.copy().values()]))
-            self.most = max(self.most, had)
-            wanted = max(0, self.most - had - self.READY) // self.CHUNK
-            while len(self.chunks) > wanted:
-                self.chunks.pop().close()
-            while len(self.chunks) < wanted:
-                memory = mmap.mmap(-1, self.CHUNK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-                memory.madvise(mmap.MADV_HUGEPAGE)
-                memory.madvise(MADV_POPULATE_WRITE)
-                self.chunks.append(memory)
-
-    def __enter__(self):
-        self.keeper.start()
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.keeper.join()
-        for memory in self.chunks:
-            memory.close()
 
 
 def new_memory(size):
@@ -543,7 +503,6 @@ def main():
     parser.add_argument("--words", type=int, default=48, help="of pair: in each answer")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--turns", type=int, default=4, help="of goodput")
-    parser.add_argument("--hold", action="store_true", help="of goodput: killed workers' memory")
     parser.add_argument("--keep", help="a folder for the runs, which is kept")
     options = parser.parse_args()
     options.comd = str(pathlib.Path(options.comd).resolve())
@@ -556,7 +515,7 @@ def main():
         with tempfile.TemporaryDirectory(prefix="comd-training-") as place:
             facts = measures[name](options, f"{options.keep or place}/{name}")
         say(f"{name}: {json.dumps(facts)}")
-        keep("goodput, memory held" if name == "goodput" and options.hold else name, facts)
+        keep(name, facts)
 
 
 if __name__ == "__main__":

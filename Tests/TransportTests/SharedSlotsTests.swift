@@ -54,7 +54,7 @@ struct SharedSlotsTests {
     withExtendedLifetime((slot, other)) { #expect(slots.usedCount == 2) }
   }
 
-  /// Who has slots, and lets them go on a thread of its own.
+  /// Who has slots, and lets them go on a thread of its own. One thread at a time touches it.
   private final class Holder: @unchecked Sendable {
     private var slots: [SharedSlots.Slot]
 
