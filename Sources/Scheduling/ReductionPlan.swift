@@ -80,6 +80,14 @@ public struct ReductionPlan: Hashable, Sendable {
     self.init(rankOwners: plan.rankOwners, segmentOwners: [0], members: plan.members.count)
   }
 
+  /// Of equally quick members.
+  public init(virtualRanks: Int, evenlyOver members: Int) {
+    self.init(
+      rankOwners: Scheduling.rankOwners(
+        virtualRanks: virtualRanks, paces: Array(repeating: 1, count: members)),
+      segmentOwners: [0], members: members)
+  }
+
   /// How `member` computes its contributions: its ranks in order, sums as early as they can be
   /// made, so that few vectors are alive at a time.
   ///
@@ -96,17 +104,21 @@ public struct ReductionPlan: Hashable, Sendable {
   }
 
   /// Vectors that some member has at once while it computes; what it has emitted stays until the
-  /// step is over.
+  /// step is over. A gradient that is added at once has none: it is made layer by layer. (Of a rank
+  /// that is several passes it is made in one more vector.)
   public var vectorsMax: Int {
     contributions.indices.map { member in
+      let program = localProgram(member: member)
       var (alive, most) = (0, 0)
-      for instruction in localProgram(member: member) {
+      for (instruction, next) in zip(program, program.dropFirst()) {
         switch instruction {
-        case .push: alive += 1
+        case .push where next == .add: alive += 1  // by that addition it is gone
+        case .push:
+          alive += 1
+          most = max(most, alive)
         case .add: alive -= 1
         case .recall, .emit: break
         }
-        most = max(most, alive)
       }
       return most
     }.max() ?? 0

@@ -18,7 +18,7 @@ struct RankSums {
   private var begun: [TreeNode: Sum] = [:]
   private var stack: [Sum] = []
   /// Vectors that are made once and used again.
-  private var free: [Floats] = []
+  private(set) var free: [Floats] = []
   /// Elements of a vector.
   private let count: Int
   private let wire: WirePrecision
@@ -39,16 +39,24 @@ struct RankSums {
     Thread.detachNewThread { for vector in new.reversed() { vector.takeMemory() } }
   }
 
-  mutating func borrow() -> Floats { free.popLast() ?? Floats(zeros: count) }
+  private mutating func borrow() -> Floats { free.popLast() ?? Floats(zeros: count) }
 
   mutating func recall(_ node: TreeNode) {
     if let sum = begun.removeValue(forKey: node) ?? known[node] { stack.append(sum) }
   }
 
-  /// Begins the sum of the next rank's gradient, which is being made in `gradient`, and of the last
-  /// `additions` sums of the stack, in the order of the tree.
-  mutating func begin(_ gradient: Floats, additions: Int) -> GradientSum {
-    var sum = GradientSum(gradient, wire)
+  /// Begins the sum of the next rank's gradient and of the last `additions` sums of the stack, in
+  /// the order of the tree.
+  mutating func begin(additions: Int) -> GradientSum {
+    var sum: GradientSum
+    var additions = additions
+    if additions > 0, let left = stack.last, !isKnown(left.values) {
+      stack.removeLast()
+      sum = GradientSum(into: left.values, ranksBefore: left.ranks, wire)
+      additions -= 1
+    } else {
+      sum = GradientSum(gradient: borrow(), wire)
+    }
     for _ in 0..<additions {
       let left = stack.removeLast()
       sum.ranksBefore = left.ranks + sum.ranksBefore
@@ -135,22 +143,32 @@ struct GradientSum {
     var into: Floats
     var from: Floats
   }
-  let gradient: Floats
+  /// What that gradient is to be made in. Nil: it needs no vector of its own, as each part is added
+  /// to `begun` when it is finished.
+  let gradient: Floats?
+  private let begun: Floats
   let wire: WirePrecision
   /// Where the sum comes to be.
   var result: Floats
   var additions: [Addition] = []
   var ranksBefore: [RankStatistics] = []
 
-  init(_ gradient: Floats, _ wire: WirePrecision) {
-    self.gradient = gradient
+  init(gradient: Floats, _ wire: WirePrecision) {
+    (self.gradient, begun, result) = (gradient, gradient, gradient)
     self.wire = wire
-    result = gradient
+  }
+
+  init(into begun: Floats, ranksBefore: [RankStatistics], _ wire: WirePrecision) {
+    (gradient, self.begun, result) = (nil, begun, begun)
+    self.ranksBefore = ranksBefore
+    self.wire = wire
   }
 
   /// Adds up a part of which the gradient is finished.
-  func finish(_ range: Range<Int>, on compute: Compute) {
-    wire.round(gradient[range], on: compute)
+  /// - Parameter part: its values there; of a `gradient`, where they lie in it.
+  func finish(_ range: Range<Int>, _ part: Floats, on compute: Compute) {
+    wire.round(part, on: compute)
+    if gradient == nil { wire.add(into: begun[range], part, on: compute) }
     for addition in additions {
       wire.add(into: addition.into[range], addition.from[range], on: compute)
     }
@@ -186,12 +204,5 @@ struct FinishedCells {
       if missing[cell] == 0 { finished.append(cell) }
     }
     return finished
-  }
-
-  /// All the others; they are finished now.
-  mutating func rest() -> [Int] {
-    let rest = missing.indices.filter { missing[$0] > 0 }
-    for cell in rest { missing[cell] = 0 }
-    return rest
   }
 }

@@ -203,8 +203,11 @@ actor TrainingRank {
       return fail(plan.training, "step \(plan.step): \(error)")
     }
     let isIdle = !plan.rankOwners.contains { plan.members[$0].worker == me }
-    // Who joins is sent weights meanwhile, and computes in the next step as the others do now.
-    if isIdle, let ranks = ReductionPlan(ranksOf: plan) { sums.reserve(ranks.vectorsMax) }
+    let ranks = state.plan.recipe.virtualRanks
+    // Who joins is sent weights meanwhile, and computes in the next step.
+    if isIdle, plan.members.count <= ranks {
+      sums.reserve(ReductionPlan(virtualRanks: ranks, evenlyOver: plan.members.count).vectorsMax)
+    }
   }
 
   /// Computes this member's ranks, those that it has not computed in an earlier attempt, and hands
@@ -224,15 +227,13 @@ actor TrainingRank {
       switch instruction {
       case .push(let rank):
         let additions = rest.prefix { $0 == .add }.count
-        if case .emit(let node)? = rest.dropFirst(additions).first {
-          rest = rest.dropFirst(additions + 1)
-          try await computeLast(rank, of: node, additions: additions, plan, grid)
-        } else {
-          let sum = sums.begin(sums.borrow(), additions: 0)
-          let found = try gradient(of: rank, plan, into: sum.result)
-          sum.finish(0..<sum.result.count, on: compute)
-          sums.push(sum, found)
+        rest = rest.dropFirst(additions)
+        var finished: TreeNode?
+        if case .emit(let node)? = rest.first {
+          finished = node
+          rest = rest.dropFirst()
         }
+        try compute(rank, additions: additions, finishing: finished, plan, grid)
       case .recall(let node): sums.recall(node)
       case .add: sums.add(on: compute)
       case .emit(let node):
@@ -242,21 +243,19 @@ actor TrainingRank {
     }
   }
 
-  /// The last rank of a sum, which is handed on cell by cell.
-  private func computeLast(
-    _ rank: Int, of node: TreeNode, additions: Int, _ plan: StepPlan, _ grid: VectorGrid
-  ) async throws {
-    let gradient = sums.borrow()
-    let sum = sums.begin(gradient, additions: additions)
+  /// Adds a rank's gradient to the sums before it, each part as soon as it is finished.
+  /// - Parameter node: whose sum that is, if it is handed on: cell by cell.
+  private func compute(
+    _ rank: Int, additions: Int, finishing node: TreeNode?, _ plan: StepPlan, _ grid: VectorGrid
+  ) throws {
+    let sum = sums.begin(additions: additions)
     var cells = FinishedCells(grid)
     let (exchange, compute) = (exchange, compute)
-    func finish(_ cells: [Int]) {
-      for cell in cells { sum.finish(grid.cells[cell], on: compute) }
-    }
-    let found = try self.gradient(of: rank, plan, into: gradient) { range, found in
+    let found = try gradient(of: rank, plan, into: sum.gradient) { range, part, found in
+      sum.finish(range, part, on: compute)
+      guard let node else { return }
       let finished = cells.take(range)
       if finished.isEmpty { return }
-      finish(finished)
       let ranks = sum.ranksBefore + [RankStatistics(rank: rank, found)]
       // Without waiting: of one step they may come in any order.
       Task {
@@ -264,17 +263,13 @@ actor TrainingRank {
           node, sum.result, ranks: ranks, cells: finished, epoch: plan.epoch)
       }
     }
-    let others = cells.rest()
-    finish(others)
     sums.push(sum, found)
-    let whole = sums.finish(node)
-    await exchange.computed(
-      node, whole.values, ranks: whole.ranks, cells: others, epoch: plan.epoch)
+    if let node { _ = sums.finish(node) }
   }
 
   private func gradient(
-    of rank: Int, _ plan: StepPlan, into gradient: Floats,
-    finished: ((Range<Int>, LossSum) -> Void)? = nil
+    of rank: Int, _ plan: StepPlan, into gradient: Floats?,
+    finished: @escaping (Range<Int>, Floats, LossSum) -> Void
   ) throws -> RankStatistics {
     let clock = ContinuousClock()
     let begun = clock.now

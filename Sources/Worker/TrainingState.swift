@@ -51,18 +51,13 @@ struct TrainingState {
     model.adapters == nil ? model.copy() : model.merged(on: compute)
   }
 
-  /// The gradient of the sum of the token losses of one virtual rank's samples; `gradient` is
-  /// overwritten, with zeros when the rank has no samples in this step. See `Trainer.gradient` for
-  /// `finished`.
+  /// The gradient of the sum of the token losses of one virtual rank's samples: zeros when the rank
+  /// has none in this step. See `Trainer.gradient`.
   mutating func gradient(
-    step: Int, rank: Int, into gradient: Floats,
-    finished: ((Range<Int>, LossSum) -> Void)? = nil
+    step: Int, rank: Int, into gradient: Floats?,
+    finished: ((Range<Int>, Floats, LossSum) -> Void)? = nil
   ) throws -> LossSum {
     let samples = order.samples(step: step, rank: rank).map { inputs[$0] }
-    guard !samples.isEmpty else {
-      gradient.fill(0)
-      return LossSum(loss: 0, tokens: 0)
-    }
     return try trainer.gradient(of: samples, into: gradient, finished: finished)
   }
 

@@ -73,33 +73,57 @@ struct TrainerTests {
   }
 
   @Test(
-    "tells of each layer when nothing is added to its gradient any more, and nothing twice",
-    arguments: [false, true])
-  func finished(recomputes: Bool) throws {
+    "tells each part once, when nothing is added to it any more, the same in a vector and without",
+    arguments: [false, true], [8, 64])
+  func finished(recomputes: Bool, rowsPerPass: Int) throws {
     let golden = try Golden("llava-clip")
-    // Three passes: only the last one finishes anything.
+    // Three passes, of which only the last one finishes anything, or one.
     let samples = [
       TrainingInput(prefix: text([6, 7, 8, 9, 10])), try golden.sample,
       TrainingInput(prefix: text([11, 12, 13])),
     ]
-    let trainer = Trainer(
-      model: golden.model, trained: .projectorAndLanguage, compute: try Compute(), rowsPerPass: 8,
-      recomputes: recomputes)
-    let gradient = Floats(zeros: trainer.trainedRange.count)
-    var told: [(range: Range<Int>, values: [Float], sum: LossSum)] = []
-    let sum = try trainer.gradient(
-      of: samples, into: gradient,
-      finished: { range, sum in told.append((range, gradient[range].array, sum)) })
-    #expect(told.count == golden.model.text.layerCount)
-    for (range, values, known) in told {
-      #expect(known == sum && values == gradient[range].array && values.contains { $0 != 0 })
+    for trained in [TrainedParts.projector, .projectorAndLanguage, .all] {
+      let trainer = Trainer(
+        model: golden.model, trained: trained, compute: try Compute(), rowsPerPass: rowsPerPass,
+        recomputes: recomputes)
+      let count = trainer.trainedRange.count
+      let plain = Floats(zeros: count)
+      let expected = try trainer.gradient(of: samples, into: plain)
+      let layers = trained.contains(.language) ? golden.model.text.layerCount : 0
+      for gradient in [Floats(zeros: count), nil, nil] {
+        var told: [(range: Range<Int>, sum: LossSum)] = []
+        var values: [Float?] = Array(repeating: nil, count: count)
+        let sum = try trainer.gradient(
+          of: samples, into: gradient,
+          finished: { range, part, sum in
+            #expect(values[range].allSatisfy { $0 == nil })
+            values.replaceSubrange(range, with: part.array.map { $0 })
+            if gradient == nil { part.fill(.nan) }
+            told.append((range, sum))
+          })
+        #expect(sum == expected && told.allSatisfy { $0.sum == expected })
+        #expect(values == plain.array)
+        // From the last layer to the first.
+        let first = told.prefix(layers)
+        #expect(first.count == layers)
+        #expect(
+          zip(first, first.dropFirst()).allSatisfy { $0.range.lowerBound >= $1.range.upperBound })
+      }
     }
-    // From the last layer to the first.
-    #expect(
-      zip(told, told.dropFirst()).allSatisfy { $0.range.lowerBound >= $1.range.upperBound })
-    let plain = Floats(zeros: gradient.count)
-    _ = try trainer.gradient(of: samples, into: plain)
-    #expect(plain.array == gradient.array)
+  }
+
+  @Test("of no samples tells zeros, after others, too")
+  func noSamples() throws {
+    let golden = try Golden("llava-clip")
+    let trainer = Trainer(
+      model: golden.model, trained: .projectorAndLanguage, compute: try Compute())
+    for samples in [[try golden.sample], []] {
+      var told: [Float] = []
+      let sum = try trainer.gradient(
+        of: samples, into: nil, finished: { _, part, _ in told += part.array })
+      #expect(told.count == trainer.trainedRange.count)
+      #expect(told.contains { $0 != 0 } == !samples.isEmpty && (sum.tokens == 0) == samples.isEmpty)
+    }
   }
 
   @Test("gives frozen parts nothing and trained parts what they get when all is trained")

@@ -14,8 +14,8 @@ struct RankSumsTests {
     return (0..<count).map { _ in Float(random.unit() - 0.5) * Float(1 << random.below(30)) }
   }
 
-  /// The sums that a member's program makes, as the worker goes through it; the last gradient of
-  /// each comes in parts.
+  /// The sums that a member's program makes, as the worker goes through it; gradients come in
+  /// parts.
   private func run(
     _ program: some Collection<ReductionInstruction>, _ sums: inout RankSums, parts: Int,
     _ compute: Compute
@@ -26,15 +26,14 @@ struct RankSumsTests {
       switch instruction {
       case .push(let rank):
         let additions = rest.prefix { $0 == .add }.count
-        let isLast = if case .emit? = rest.dropFirst(additions).first { true } else { false }
-        if isLast { rest = rest.dropFirst(additions) }
-        let gradient = sums.borrow()
-        let sum = sums.begin(gradient, additions: isLast ? additions : 0)
+        rest = rest.dropFirst(additions)
+        let sum = sums.begin(additions: additions)
         let values = leaf(rank)
         for part in 0..<parts {
           let range = segmentRange(part, of: count, segments: parts)
-          gradient[range].copy(from: Floats(Array(values[range])))
-          sum.finish(range, on: compute)
+          let made = sum.gradient?[range] ?? Floats(zeros: range.count)
+          made.copy(from: Array(values[range]))
+          sum.finish(range, made, on: compute)
         }
         sums.push(sum, RankStatistics(rank: rank, lossSum: Double(rank), tokens: 1))
       case .recall(let node): sums.recall(node)
@@ -86,6 +85,26 @@ struct RankSumsTests {
     let found = run(plan.localProgram(member: 0), &sums, parts: 3, compute)
     #expect(
       found[.root(virtualRanks: ranks)]?.values.array == treeSum((0..<ranks).map(leaf), wire))
+  }
+
+  @Test(
+    "take as many vectors as are forecast: none for a gradient that is added at once",
+    arguments: 1...20 as ClosedRange<UInt64>)
+  func vectors(seed: UInt64) throws {
+    let compute = try Compute(threads: 1)
+    var random = SeededRandom(seed: seed, "vectors")
+    let ranks = 1 + random.below(20)
+    let members = 1 + random.below(3)
+    let plan = ReductionPlan(virtualRanks: ranks, evenlyOver: members)
+    let taken = (0..<members).map { member in
+      var sums = RankSums(count: count, .f32)
+      _ = run(plan.localProgram(member: member), &sums, parts: 2, compute)
+      sums.recycle()
+      return sums.free.count
+    }
+    #expect(taken.max() == plan.vectorsMax)
+    #expect(ReductionPlan(virtualRanks: 8, evenlyOver: 4).vectorsMax == 1)
+    #expect(ReductionPlan(virtualRanks: 8, evenlyOver: 1).vectorsMax == 3)
   }
 
   @Test("go on from where a void attempt ended, in its vectors")
@@ -162,8 +181,5 @@ struct FinishedCellsTests {
       }
       #expect(told == Set(grid.cells.indices.filter { grid.cells[$0].allSatisfy { known[$0] } }))
     }
-    let rest = cells.rest()
-    #expect(told.isDisjoint(with: rest) && told.union(rest) == Set(grid.cells.indices))
-    #expect(cells.rest().isEmpty)
   }
 }

@@ -109,16 +109,19 @@ public struct ParameterLayout: Sendable {
     return ranges
   }
 
-  /// Hands out windows on `vector`, which begins at `start` of the vector of all parameters; empty
-  /// ones for tensors that are kept elsewhere.
-  func taker(of vector: Floats, from start: Int = 0) -> TakeTensor<Floats> {
+  /// Hands out windows on the vector of all parameters; empty ones for tensors that are kept
+  /// elsewhere.
+  func taker(of vector: Floats) -> TakeTensor<Floats> { taker { vector[$0] } }
+
+  /// - Parameter window: on a range of the vector of all parameters, of one tensor; an empty one of
+  ///   an empty range.
+  func taker(_ window: @escaping (Range<Int>) -> Floats) -> TakeTensor<Floats> {
     { name, shape in
-      if omitted.contains(name) { return vector[0..<0] }
+      if omitted.contains(name) { return window(0..<0) }
       guard let parameter = self[name], parameter.shape == shape else {
         preconditionFailure("\(name) \(shape) is not in this layout")
       }
-      let range = parameter.range
-      return vector[range.lowerBound - start..<range.upperBound - start]
+      return window(parameter.range)
     }
   }
 }

@@ -8,13 +8,18 @@ struct GradientTargets {
   let adapters: DecoderAdapters<Floats>?
   let decoder: DecoderTensors<Floats>?
 
-  init(_ model: Model, _ trained: TrainedParts, _ gradient: Floats, from start: Int) {
+  /// - Parameter start: of the gradient in the vector of all parameters.
+  init(_ model: Model, _ trained: TrainedParts, _ gradient: GradientMemory, from start: Int) {
     let layout = model.layout
     let unused = Floats(zeros: layout.range(of: .unused).count)
+    let taker = layout.taker { range in
+      range.isEmpty
+        ? unused[0..<0] : gradient.window(range.lowerBound - start..<range.upperBound - start)
+    }
     let take: TakeTensor<Floats> = { name, shape in
       // Nothing depends on these tensors, so nothing is added to them.
       if let parameter = layout[name], parameter.part == .unused { return unused[parameter.range] }
-      return layout.taker(of: gradient, from: start)(name, shape)
+      return taker(name, shape)
     }
     projector = model.llava.map { ProjectorTensors($0, take) }
     vision =

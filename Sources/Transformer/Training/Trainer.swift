@@ -14,22 +14,6 @@ public struct LossSum: Hashable, Sendable {
   public var mean: Double { tokens == 0 ? 0 : loss / Double(tokens) }
 }
 
-/// What the pictures of a pass became, for losses of one's own on them.
-public struct ImageStates {
-  /// For each sample of the pass, for each of its pictures: its rows in what follows.
-  public var imageRows: [[Range<Int>]]
-  /// Index of the pass's first sample in the call.
-  public var firstSample: Int
-  /// (P, vision columns), from the feature layer.
-  public var features: Floats
-  /// (P, columns), as the language model reads them.
-  public var projected: Floats
-  /// (P, vision columns), to add to; nil: the tower is frozen.
-  public var dFeatures: Floats?
-  /// (P, columns), to add to: the derivative of the samples' loss is there already.
-  public var dProjected: Floats
-}
-
 /// Gradients of a model for samples, on the parts that are trained.
 ///
 /// A call's result depends on its samples, in their order, and on the parameters; not on threads,
@@ -53,6 +37,10 @@ public final class Trainer {
   /// Floats of scratch that were ever lent at one time.
   var scratchPeak: Int { arena.peakCount }
   private var cache: FeatureCache
+  private let parts: GradientParts
+  /// What gradients without a vector of the caller's are made in, once there are such.
+  private var scratch: GradientScratch?
+  private var spare: Floats?
 
   /// - Parameter featureBytesMax: for features of a frozen tower, kept by the pictures' keys.
   public init(
@@ -75,44 +63,63 @@ public final class Trainer {
       model, positions: min(model.contextLength, 1024), isFixed: !trained.contains(.language),
       compute: compute, arena: arena)
     cache = FeatureCache(bytesMax: featureBytesMax)
+    parts = GradientParts(model.layout, trained: trainedRange, layers: model.text.layerCount)
   }
 
   /// The gradient of the summed loss of all counted tokens, not divided by their number.
   ///
   /// - Parameters:
-  ///   - gradient: (trainedRange.count), overwritten.
+  ///   - gradient: (trainedRange.count), overwritten. Nil: it is made in memory of this trainer, of
+  ///     the size of one layer and of what is in none, where the samples are one pass.
   ///   - imageLoss: adds derivatives of further losses on the pictures of each pass.
-  ///   - finished: hears, before the call ends, of parts of `gradient` that nothing is added to any
-  ///     more, one layer after the other from the last, with the loss of all samples. After that
-  ///     nothing is thrown. The rest is told by the call's end.
+  ///   - finished: hears of each part of the gradient once, when nothing is added to it any more:
+  ///     one layer after the other from the last, then the rest; where it lies in the gradient, its
+  ///     values, and the loss of all samples. Without a `gradient` the values are the listener's
+  ///     until it returns. After the first nothing is thrown.
   /// - Throws: `InputError`, and what loading a picture throws.
   public func gradient(
-    of samples: [TrainingInput], into gradient: Floats,
+    of samples: [TrainingInput], into gradient: Floats?,
     imageLoss: ((ImageStates) -> Void)? = nil,
-    finished: ((Range<Int>, LossSum) -> Void)? = nil
+    finished: ((Range<Int>, Floats, LossSum) -> Void)? = nil
   ) throws -> LossSum {
-    precondition(gradient.count == trainedRange.count, "a gradient of \(trainedRange.count)")
-    gradient.fill(0)
-    let start = trainedRange.lowerBound
-    let targets = GradientTargets(model, trained, gradient, from: start)
-    return try forEachPass(samples) { pass, before in
+    let passes = try passes(samples)
+    let memory = gradient.map { .vector($0) } ?? memory(passes: passes.count)
+    memory.clear()
+    let targets = GradientTargets(model, trained, memory, from: trainedRange.lowerBound)
+    var untold = Set(parts.layers.indices)
+    func tell(_ ranges: [Range<Int>], _ sum: LossSum) {
+      for range in ranges { finished?(range, memory.window(range), sum) }
+    }
+    let sum = try forEachPass(samples, passes) { pass, before in
       backward(pass, targets, imageLoss: imageLoss) { layer, loss in
-        guard pass.isLast, let finished else { return }
-        let sum = LossSum(
-          loss: before.loss + loss, tokens: before.tokens + pass.packed.targets.count)
-        for range in model.layout.ranges(ofLayer: layer) {
-          let trained = range.clamped(to: trainedRange)
-          if !trained.isEmpty {
-            finished(trained.lowerBound - start..<trained.upperBound - start, sum)
-          }
-        }
+        guard pass.isLast else { return }
+        untold.remove(layer)
+        tell(
+          parts.layers[layer],
+          LossSum(loss: before.loss + loss, tokens: before.tokens + pass.packed.targets.count))
+        if case .scratch(let scratch) = memory { scratch.clearLayer() }
       }
     }
+    for layer in untold.sorted(by: >) { tell(parts.layers[layer], sum) }
+    tell(parts.others, sum)
+    return sum
+  }
+
+  /// Of this trainer, for a gradient of so many passes.
+  private func memory(passes: Int) -> GradientMemory {
+    if passes > 1 {
+      let vector = spare ?? Floats(zeros: trainedRange.count)
+      spare = vector
+      return .vector(vector)
+    }
+    let room = scratch ?? GradientScratch(parts)
+    scratch = room
+    return .scratch(room)
   }
 
   /// The summed loss alone.
   public func loss(of samples: [TrainingInput]) throws -> LossSum {
-    try forEachPass(samples) { pass, _ in
+    try forEachPass(samples, passes(samples)) { pass, _ in
       let x = embed(pass.packed, projected: pass.projected)
       decoder.forward(x, pass.packed.layout, positions: pass.packed.layout.positions)
       return decoder.loss(x, pass.packed.targets, dx: nil, gradient: nil)
@@ -123,7 +130,7 @@ public final class Trainer {
   /// - Returns: (rows, vocabulary) in memory of its own.
   public func logits(of sample: TrainingInput) throws -> Floats {
     var result = Floats(zeros: 0)
-    _ = try forEachPass([sample]) { pass, _ in
+    _ = try forEachPass([sample], passes([sample])) { pass, _ in
       let x = embed(pass.packed, projected: pass.projected)
       decoder.forward(x, pass.packed.layout, positions: pass.packed.layout.positions)
       result = Floats(zeros: pass.packed.tokens.count * model.text.vocabularySize)
@@ -155,11 +162,10 @@ extension Trainer {
 
   /// - Parameter body: is given a pass and the sum of those before it; returns the pass's loss.
   private func forEachPass(
-    _ samples: [TrainingInput], _ body: (Pass, LossSum) -> Double
+    _ samples: [TrainingInput], _ passes: [Range<Int>], _ body: (Pass, LossSum) -> Double
   ) throws -> LossSum {
     var sum = LossSum(loss: 0, tokens: 0)
-    for sample in samples { try checkPieces(sample) }
-    for range in passes(samples) {
+    for range in passes {
       arena.reset()
       let seen = try samples[range].map { sample in
         let pictures = try sample.images.map(see)
@@ -176,7 +182,8 @@ extension Trainer {
 
   /// Cuts a call into passes. A picture counts with the rows of the model's own picture size, so
   /// that nothing has to be loaded to know the cuts.
-  private func passes(_ samples: [TrainingInput]) -> [Range<Int>] {
+  private func passes(_ samples: [TrainingInput]) throws(InputError) -> [Range<Int>] {
+    for sample in samples { try checkPieces(sample) }
     let imageTokens = model.llava?.imageTokensMax ?? 0
     var ranges: [Range<Int>] = []
     var (start, total) = (0, 0)
