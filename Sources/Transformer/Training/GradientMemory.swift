@@ -1,7 +1,7 @@
 import Kernels
 
-/// What a gradient is made in: a vector, or, where all samples are one pass, scratch memory in which
-/// one layer of the language model follows the other.
+/// What a gradient is made in: a vector, or, where all samples are one pass, scratch memory in
+/// which one layer of the language model follows the other.
 enum GradientMemory {
   case vector(Floats)
   case scratch(GradientScratch)
