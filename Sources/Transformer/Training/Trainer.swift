@@ -82,6 +82,9 @@ public final class Trainer {
     imageLoss: ((ImageStates) -> Void)? = nil,
     finished: ((Range<Int>, Floats, LossSum) -> Void)? = nil
   ) throws -> LossSum {
+    precondition(
+      gradient.map { $0.count == trainedRange.count } ?? true,
+      "a gradient of \(trainedRange.count)")
     let passes = try passes(samples)
     let memory = gradient.map { .vector($0) } ?? memory(passes: passes.count)
     memory.clear()
